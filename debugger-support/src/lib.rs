@@ -1,0 +1,1 @@
+//! What a debugger or profiler is told at run time.

@@ -1,0 +1,1 @@
+//! Compiles and runs WebAssembly so that stock debuggers can debug it.

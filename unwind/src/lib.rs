@@ -1,0 +1,1 @@
+//! Unwind operations of compiled functions, collected into one frame table.

@@ -1,0 +1,1 @@
+//! Inspects wasm modules and compiled artifacts.
