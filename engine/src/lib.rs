@@ -1,1 +1,4 @@
 //! Compiles and runs WebAssembly so that stock debuggers can debug it.
+
+pub mod environ;
+pub mod types;

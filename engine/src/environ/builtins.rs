@@ -1,0 +1,94 @@
+//! The functions of the runtime that compiled code calls through the table in its context.
+//!
+//! All follow the System V convention and take the calling instance's `VMContext` first. One that traps does not
+//! return to its caller.
+
+/// Calls the macro `$each` with the list of built-in functions: name, parameter types, result type.
+///
+/// Types: `vmctx` and `pointer` are native pointers, the rest are integers of that width.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! for_each_builtin {
+    ($each:ident) => {
+        $each! {
+            /// Grows memory `mem` by `delta` pages; the old size in pages, or all ones.
+            memory_grow(vmctx: vmctx, delta: i64, mem: i32) -> i64;
+            /// `memory.copy`.
+            memory_copy(vmctx: vmctx, dst_mem: i32, dst: i64, src_mem: i32, src: i64, len: i64);
+            /// `memory.fill`; the low byte of `value` counts.
+            memory_fill(vmctx: vmctx, mem: i32, dst: i64, value: i32, len: i64);
+            /// `memory.init`.
+            memory_init(vmctx: vmctx, mem: i32, segment: i32, dst: i64, src: i32, len: i32);
+            /// `data.drop`.
+            data_drop(vmctx: vmctx, segment: i32);
+            /// Grows table `table` by `delta` elements that hold `init`; the old size, or all ones.
+            table_grow(vmctx: vmctx, table: i32, delta: i32, init: pointer) -> i32;
+            /// `table.fill`.
+            table_fill(vmctx: vmctx, table: i32, dst: i32, value: pointer, len: i32);
+            /// `table.copy`.
+            table_copy(vmctx: vmctx, dst_table: i32, src_table: i32, dst: i32, src: i32, len: i32);
+            /// `table.init`.
+            table_init(vmctx: vmctx, table: i32, segment: i32, dst: i32, src: i32, len: i32);
+            /// `elem.drop`.
+            elem_drop(vmctx: vmctx, segment: i32);
+            /// The bump chunk of the activations table is full: insert `reference` by the slow way (may collect).
+            activations_insert(vmctx: vmctx, reference: pointer);
+            /// The count of `reference` has reached zero: drop it.
+            drop_externref(vmctx: vmctx, reference: pointer);
+            /// `memory.atomic.wait32` (width 4) and `wait64` (width 8): 0 woken, 1 not equal, 2 timed out.
+            memory_atomic_wait(vmctx: vmctx, mem: i32, address: i64, expected: i64, timeout: i64, width: i32) -> i32;
+            /// `memory.atomic.notify`: how many were woken.
+            memory_atomic_notify(vmctx: vmctx, mem: i32, address: i64, count: i32) -> i32;
+            /// A host function has left an error with the store: unwind to the host that entered the guest.
+            raise(vmctx: vmctx);
+        }
+    };
+}
+
+macro_rules! declare_enum {
+    ($($(#[$doc:meta])* $name:ident($($param:ident: $ty:ident),*) $(-> $result:ident)?;)*) => {
+        /// A built-in function; its number is its place in the table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(non_camel_case_types, reason = "named after the functions")]
+        #[repr(u32)]
+        pub enum Builtin { $($(#[$doc])* $name),* }
+
+        impl Builtin {
+            /// All of them in order of their numbers.
+            pub const ALL: &'static [Builtin] = &[$(Builtin::$name),*];
+
+            /// The function's name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Builtin::$name => stringify!($name)),* }
+            }
+
+            /// Types of the parameters and of the result.
+            #[must_use]
+            pub fn signature(self) -> (&'static [BuiltinType], Option<BuiltinType>) {
+                match self {
+                    $(Builtin::$name => (
+                        &[$(BuiltinType::$ty),*],
+                        [$(Some(BuiltinType::$result),)? None][0],
+                    )),*
+                }
+            }
+        }
+    };
+}
+
+/// Type of a parameter or result of a built-in function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "named as in the list")]
+pub enum BuiltinType {
+    /// The caller's context.
+    vmctx,
+    /// A native pointer.
+    pointer,
+    /// A 32-bit integer.
+    i32,
+    /// A 64-bit integer.
+    i64,
+}
+
+for_each_builtin!(declare_enum);
