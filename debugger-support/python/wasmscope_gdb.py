@@ -1,0 +1,140 @@
+"""wasmscope's commands for gdb: what gdb itself cannot know of a WebAssembly program.
+
+Variables, lines and stacks need nothing from this file; they come with the module's own debug information.
+
+    wasm memory     where linear memory lies and which part of it pointers can be followed into
+    wasm trap       which trap of WebAssembly the signal that stopped the program stands for
+"""
+
+import re
+
+import gdb
+
+
+class Mapping:
+    """One line of /proc/<pid>/maps that belongs to linear memory."""
+
+    def __init__(self, start, end, offset, name):
+        self.start, self.end, self.offset, self.name = start, end, offset, name
+
+    def is_identity(self):
+        """The host address of each byte is its wasm address."""
+        return self.start == self.offset
+
+
+def linear_memory(pid):
+    """The mappings of the files that the engine backs linear memory with."""
+    pattern = re.compile(
+        r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+ +/memfd:(wasm\S*)", re.MULTILINE
+    )
+    with open("/proc/%d/maps" % pid) as maps:
+        return [
+            Mapping(int(m[1], 16), int(m[2], 16), int(m[3], 16), m[4])
+            for m in pattern.finditer(maps.read())
+        ]
+
+
+def reservation(mappings):
+    """The mapping through which the code itself accesses memory: the largest that is no identity map."""
+    return max(
+        (m for m in mappings if not m.is_identity() and m.offset == 0),
+        key=lambda m: m.end - m.start,
+        default=None,
+    )
+
+
+def process_id():
+    pid = gdb.selected_inferior().pid
+    if pid == 0:
+        raise gdb.GdbError("The program is not being run.")
+    return pid
+
+
+class Wasm(gdb.Command):
+    """What gdb itself cannot know of a WebAssembly program."""
+
+    def __init__(self):
+        super().__init__("wasm", gdb.COMMAND_STATUS, prefix=True)
+
+
+class WasmMemory(gdb.Command):
+    """Show where linear memory lies, and which part of it is also mapped at its own wasm addresses.
+
+Guest pointers can be followed into that part by plain commands (print *p, x/s p)."""
+
+    def __init__(self):
+        super().__init__("wasm memory", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        mappings = linear_memory(process_id())
+        if not mappings:
+            print("No linear memory is mapped (yet), or the program does not run in full debug mode.")
+            return
+        base = reservation(mappings)
+        if base is not None:
+            print(
+                "memory 0: %d KiB at 0x%x (wasm address 0 is host address 0x%x)"
+                % ((base.end - base.start) // 1024, base.start, base.start)
+            )
+        identity = sorted((m for m in mappings if m.is_identity()), key=lambda m: m.start)
+        for m in identity:
+            print("identity map: wasm addresses 0x%x to 0x%x" % (m.start, m.end))
+        if not identity:
+            print("identity map: none; pointers cannot be followed")
+        elif identity[0].start > 0:
+            print(
+                "not mapped: wasm addresses 0 to 0x%x (vm.mmap_min_addr; link with "
+                "--global-base=%d or more to keep data out of it)"
+                % (identity[0].start, identity[0].start)
+            )
+
+
+def trap_kind():
+    """The trap that the last signal stands for, as a sentence, or None where it is no trap."""
+    try:
+        signal = int(gdb.parse_and_eval("$_siginfo.si_signo"))
+    except gdb.error:
+        return None
+    if signal == 8:  # SIGFPE: a division of the guest; the divisor tells which
+        code = int(gdb.parse_and_eval("$_siginfo.si_code"))
+        return {1: "integer divide by zero", 2: "integer overflow"}.get(code, "integer division trap")
+    if signal == 11:  # SIGSEGV
+        address = int(gdb.parse_and_eval("(unsigned long) $_siginfo._sifields._sigfault.si_addr"))
+        stack = int(gdb.parse_and_eval("(unsigned long) $sp"))
+        if abs(address - stack) < 0x10000:
+            return "call stack exhausted"
+        base = reservation(linear_memory(process_id()))
+        if base is not None and base.start <= address < base.start + (1 << 34):
+            return "out of bounds memory access at wasm address 0x%x (memory ends at 0x%x)" % (
+                address - base.start,
+                base.end - base.start,
+            )
+        return None
+    if signal == 4:  # SIGILL: an explicit trap
+        return "unreachable or a failed check"
+    return None
+
+
+class WasmTrap(gdb.Command):
+    """Say which trap of WebAssembly the signal that stopped the program stands for."""
+
+    def __init__(self):
+        super().__init__("wasm trap", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        process_id()
+        kind = trap_kind()
+        print("wasm trap: %s" % kind if kind else "The program did not stop at a trap.")
+
+
+def announce_trap(event):
+    if isinstance(event, gdb.SignalEvent) and event.stop_signal in ("SIGILL", "SIGSEGV", "SIGFPE"):
+        kind = trap_kind()
+        if kind:
+            print("wasm trap: %s" % kind)
+
+
+Wasm()
+WasmMemory()
+WasmTrap()
+gdb.events.stop.connect(announce_trap)

@@ -1,0 +1,11 @@
+//! The Python files for both debuggers, carried by the program so that they need no installation.
+
+/// Commands and printers for gdb; to be `source`d.
+pub fn gdb_helpers() -> &'static str {
+    include_str!("../python/wasmscope_gdb.py")
+}
+
+/// Commands, synthetic children and summaries for lldb; to be loaded by `command script import`.
+pub fn lldb_helpers() -> &'static str {
+    include_str!("../python/wasmscope_lldb.py")
+}
