@@ -1,1 +1,34 @@
 //! Turns the DWARF of a wasm module into DWARF for its native code.
+//!
+//! Three stages, each a pure function:
+//!
+//! 1. [`scan`] reads the guest's DWARF and says which wasm locals need a home in the native frame and where statements
+//!    begin ([`Scan`]);
+//! 2. [`generate`] makes the native debugging information as [`gimli::write`] tables ([`Generated`]), once the code is
+//!    compiled ([`NativeModule`]);
+//! 3. [`serialize`] turns the tables into section bytes with relocations ([`Section`]).
+//!
+//! The caller provides the raw `.debug_*` sections, the functions of the module in the order of their bodies, and what
+//! it knows of the code it made. The transform never fails because of what the guest's DWARF says: what cannot be read
+//! or said natively is counted in [`Losses`]. It does no I/O and keeps no state.
+#![forbid(unsafe_code)]
+
+mod address;
+mod generate;
+mod guest;
+mod loss;
+mod native;
+mod options;
+mod output;
+mod scan;
+mod serialize;
+
+pub use address::{TextOffset, ValType, WasmOffset};
+pub use generate::generate;
+pub use guest::{GuestFunction, GuestModule, GuestNames, GuestSection, GuestSections};
+pub use loss::{LossKind, Losses};
+pub use native::{AddressRow, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule, NativeStub};
+pub use options::{PointerFlavour, TransformOptions};
+pub use output::{Error, Generated, Relocation, RelocationTarget, Section};
+pub use scan::{FunctionUses, Scan, Statement, VariableUses, scan};
+pub use serialize::serialize;

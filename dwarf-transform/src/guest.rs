@@ -1,0 +1,74 @@
+//! What the transform is told about the guest module.
+
+use crate::address::{ValType, WasmOffset};
+use std::ops::Range;
+
+/// A custom section of the guest: its name (`.debug_info`, `.debug_line`, ...) and contents.
+#[derive(Debug, Clone, Copy)]
+pub struct GuestSection<'a> {
+    /// The custom section's name, with its leading dot.
+    pub name: &'a str,
+    /// The contents after the name.
+    pub bytes: &'a [u8],
+}
+
+/// The guest's debug sections.
+#[derive(Debug, Clone, Default)]
+pub struct GuestSections<'a> {
+    /// Every custom section whose name begins with `.debug_`, in any order.
+    /// Where a name occurs twice the first one counts.
+    pub sections: Vec<GuestSection<'a>>,
+}
+
+impl<'a> GuestSections<'a> {
+    /// The contents of the section `name`; empty where the guest has none.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &'a [u8] {
+        self.sections.iter().find(|section| section.name == name).map_or(&[], |section| section.bytes)
+    }
+
+    /// Whether there is any DWARF to transform.
+    #[must_use]
+    pub fn has_dwarf(&self) -> bool {
+        !self.get(".debug_info").is_empty()
+    }
+}
+
+/// A function that the guest module defines.
+#[derive(Debug, Clone)]
+pub struct GuestFunction {
+    /// Its index in the module's function index space, imports counted.
+    pub index: u32,
+    /// The whole body, from its local declarations to the end of the last `end`.
+    pub body: Range<WasmOffset>,
+    /// The first operator, after the local declarations.
+    pub code_start: WasmOffset,
+    /// The types of its locals, parameters first.
+    pub locals: Vec<ValType>,
+}
+
+/// Names from the `name` section, for modules without DWARF.
+#[derive(Debug, Clone, Default)]
+pub struct GuestNames<'a> {
+    /// `(function index, name)`, sorted by index.
+    pub functions: Vec<(u32, &'a str)>,
+    /// `(function index, local index, name)`, sorted.
+    pub locals: Vec<(u32, u32, &'a str)>,
+}
+
+/// Everything about the guest that the transform looks at.
+#[derive(Debug, Clone, Default)]
+pub struct GuestModule<'a> {
+    /// The debug sections.
+    pub sections: GuestSections<'a>,
+    /// The defined functions in the order of their bodies.
+    pub functions: Vec<GuestFunction>,
+    /// How many functions are imported: the index of the first defined one.
+    pub imported_functions: u32,
+    /// The types of all globals, imported ones first.
+    pub globals: Vec<ValType>,
+    /// Names from the `name` section.
+    pub names: GuestNames<'a>,
+    /// Memory 0 has 64-bit addresses, and so have the guest's pointers.
+    pub memory64: bool,
+}

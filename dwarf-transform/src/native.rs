@@ -1,0 +1,105 @@
+//! What the transform is told about the native code, after it was compiled.
+
+use crate::address::{TextOffset, ValType, WasmOffset};
+use std::ops::Range;
+
+/// Native code from `text` to the next row (or the function's end) comes from one guest operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRow {
+    /// Where the code begins.
+    pub text: TextOffset,
+    /// The operator it comes from; `None` for code of the compiler's own (prologue, epilogue, moves).
+    pub wasm: Option<WasmOffset>,
+    /// The row begins at a statement anchor: an instruction that is sure to be reached when the guest's
+    /// statement begins.
+    pub anchor: bool,
+}
+
+/// Where a wasm local lives in its function's frame, from [`NativeFunction::prologue_end`] to the epilogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// The wasm local's index, parameters first.
+    pub local: u32,
+    /// Its address is the canonical frame address plus this.
+    pub cfa_offset: i32,
+    /// Bytes of the value: 4, 8 or 16.
+    pub size: u8,
+    /// The code reads the local back from here, so that an assignment in the debugger takes effect. Otherwise the
+    /// home is a copy, and described as a value and not as an lvalue.
+    pub writable: bool,
+}
+
+/// A call in a function's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NativeCall {
+    /// The address after the call instruction (for a tail call: after the jump).
+    pub return_address: TextOffset,
+    /// The guest's call operator.
+    pub wasm: WasmOffset,
+}
+
+/// The native code of a guest function.
+#[derive(Debug, Clone, Default)]
+pub struct NativeFunction {
+    /// All of its code, prologue and epilogues included. Empty where the function was not compiled.
+    pub text: Range<TextOffset>,
+    /// Sorted by `text`; each row is valid until the next.
+    pub rows: Vec<AddressRow>,
+    /// The first address at which every home holds its local's value.
+    pub prologue_end: TextOffset,
+    /// Homes, sorted by local.
+    pub homes: Vec<Home>,
+    /// Where the frame keeps the vmctx pointer, relative to the canonical frame address.
+    pub vmctx_home_cfa_offset: Option<i32>,
+    /// The calls, sorted by return address. Without them call site entries are left out.
+    pub calls: Vec<NativeCall>,
+}
+
+/// Code in `.text` that belongs to no guest function: a trampoline, a stub.
+#[derive(Debug, Clone)]
+pub struct NativeStub {
+    /// Its symbol.
+    pub name: String,
+    /// Its code.
+    pub text: Range<TextOffset>,
+}
+
+/// How to find a linear memory from the vmctx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryAccess {
+    /// Offset of the field in the vmctx.
+    pub vmctx_offset: u32,
+    /// The field points to the definition whose first word is the base (an imported memory); otherwise the field is
+    /// the base itself.
+    pub indirect: bool,
+}
+
+/// How to find a wasm global from the vmctx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GlobalAccess {
+    /// Offset of the field in the vmctx.
+    pub vmctx_offset: u32,
+    /// The field points to the value (an imported global); otherwise the field is the value itself.
+    pub indirect: bool,
+    /// The value's type.
+    pub ty: ValType,
+}
+
+/// Everything about the native code that the transform looks at.
+#[derive(Debug, Clone, Default)]
+pub struct NativeModule {
+    /// Parallel to [`GuestModule::functions`](crate::GuestModule::functions).
+    pub functions: Vec<NativeFunction>,
+    /// Code that belongs to no guest function.
+    pub stubs: Vec<NativeStub>,
+    /// The linear memories, by index.
+    pub memories: Vec<MemoryAccess>,
+    /// The globals, by index, imported ones first.
+    pub globals: Vec<GlobalAccess>,
+    /// The image has a word that holds the current instance's vmctx (the relocation target
+    /// [`RelocationTarget::InstanceCell`](crate::RelocationTarget)). With it, file-scope variables can be read
+    /// without a frame.
+    pub instance_cell: bool,
+    /// Bytes of `.text`.
+    pub text_size: u32,
+}

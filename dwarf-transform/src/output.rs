@@ -1,0 +1,73 @@
+//! What the transform hands back.
+
+use crate::loss::Losses;
+
+/// Native debugging information that has no bytes yet.
+#[derive(Debug)]
+pub struct Generated {
+    /// The tables, which can be inspected.
+    pub dwarf: gimli::write::Dwarf,
+    /// What could not be said.
+    pub losses: Losses,
+}
+
+/// What a relocated field is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RelocationTarget {
+    /// The start of the module's `.text`.
+    Text,
+    /// The word of the image that holds the current instance's vmctx.
+    InstanceCell,
+}
+
+/// A field that needs an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relocation {
+    /// Where the field lies in its section. The bytes there are zero.
+    pub offset: u32,
+    /// Bytes of the field: 8.
+    pub size: u8,
+    /// What the address is relative to.
+    pub target: RelocationTarget,
+    /// To be added to the target's address.
+    pub addend: i64,
+}
+
+/// A section of the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// Its name: `.debug_info`, ...
+    pub name: &'static str,
+    /// Its contents.
+    pub bytes: Vec<u8>,
+    /// Sorted by offset.
+    pub relocations: Vec<Relocation>,
+}
+
+/// Why the transform could not run. The guest's DWARF never is the reason.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The options ask for a DWARF version that is not written.
+    #[error("DWARF version {0} cannot be written (4 and 5 can)")]
+    UnsupportedVersion(u16),
+    /// The lists of guest and native functions are not parallel.
+    #[error("{guest} guest functions, but {native} native ones")]
+    FunctionCountMismatch {
+        /// Functions of the guest module.
+        guest: usize,
+        /// Functions of the native module.
+        native: usize,
+    },
+    /// Rows, homes or functions are not sorted.
+    #[error("native function {function}: {what} are not sorted or lie outside of the function")]
+    UnsortedNativeFunction {
+        /// Position in [`NativeModule::functions`](crate::NativeModule::functions).
+        function: usize,
+        /// Which list.
+        what: &'static str,
+    },
+    /// The tables could not be written.
+    #[error("writing the native DWARF: {0}")]
+    Write(#[from] gimli::write::Error),
+}
