@@ -2,3 +2,10 @@
 
 pub mod environ;
 pub mod types;
+
+mod api;
+mod runtime;
+
+pub use api::*;
+pub use environ::{DebugInfo, OptLevel, PointerFlavour, Tunables};
+pub use types::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TypeIndex, ValType};

@@ -1,0 +1,29 @@
+//! The embedding interface: compile a module, link it with host functions, run it.
+
+mod config;
+mod engine;
+mod error;
+mod externals;
+mod func;
+mod instance;
+mod linker;
+mod memory;
+mod module;
+mod store;
+mod trap;
+mod values;
+
+pub use config::Config;
+pub use engine::Engine;
+pub use error::{Context, Error, LinkError, Result};
+pub use externals::{Export, Extern, Global, Table};
+pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};
+pub use instance::Instance;
+pub use linker::Linker;
+pub use memory::{Memory, MemoryAccessError, SharedMemory};
+pub use module::{ExportType, ImportType, Module};
+pub use store::{
+    AsContext, AsContextMut, InterruptHandle, Store, StoreContext, StoreContextMut, StoreLimits, StoreLimitsBuilder,
+};
+pub use trap::{FrameInfo, FrameSymbol, Trap, WasmBacktrace};
+pub use values::{ExternRef, V128, Val};

@@ -1,0 +1,186 @@
+//! Values.
+
+use crate::api::Func;
+use crate::types::ValType;
+use std::any::Any;
+
+/// A 128-bit vector.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct V128(pub u128);
+
+/// A reference to a host value.
+#[derive(Clone, Debug)]
+pub struct ExternRef(());
+
+impl ExternRef {
+    /// A reference to a new host value.
+    pub fn new(value: impl Any + Send + Sync) -> ExternRef {
+        let _ = value;
+        todo!()
+    }
+    /// The value.
+    #[must_use]
+    pub fn data(&self) -> &(dyn Any + Send + Sync) {
+        todo!()
+    }
+    /// The value, if it is of type `T`.
+    #[must_use]
+    pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
+        self.data().downcast_ref()
+    }
+    /// How many references there are.
+    #[must_use]
+    pub fn strong_count(&self) -> usize {
+        todo!()
+    }
+    /// Do both refer to the same value?
+    #[must_use]
+    pub fn ptr_eq(a: &ExternRef, b: &ExternRef) -> bool {
+        let _ = (a, b);
+        todo!()
+    }
+}
+
+/// A wasm value.
+#[derive(Clone, Debug)]
+pub enum Val {
+    /// A 32-bit integer.
+    I32(i32),
+    /// A 64-bit integer.
+    I64(i64),
+    /// The bits of a 32-bit float.
+    F32(u32),
+    /// The bits of a 64-bit float.
+    F64(u64),
+    /// A vector.
+    V128(V128),
+    /// A function or null.
+    FuncRef(Option<Func>),
+    /// A host value or null.
+    ExternRef(Option<ExternRef>),
+}
+
+macro_rules! val_kinds {
+    ($($kind:ident($ty:ty) $get:ident $unwrap:ident;)*) => {
+        impl Val {
+            $(
+                #[doc = concat!("The value, if it is of this kind (`", stringify!($kind), "`).")]
+                #[must_use]
+                pub fn $get(&self) -> Option<$ty> {
+                    match self { Val::$kind(value) => Some(value.clone().into_value()), _ => None }
+                }
+                #[doc = concat!("The value.\n\n# Panics\n\nIf it is not of this kind (`", stringify!($kind), "`).")]
+                #[must_use]
+                #[track_caller]
+                pub fn $unwrap(&self) -> $ty {
+                    self.$get().unwrap_or_else(|| panic!(concat!("expected ", stringify!($kind), ", found {:?}"), self))
+                }
+            )*
+        }
+    };
+}
+
+trait IntoValue<T> {
+    fn into_value(self) -> T;
+}
+impl<T> IntoValue<T> for T {
+    fn into_value(self) -> T {
+        self
+    }
+}
+impl IntoValue<f32> for u32 {
+    fn into_value(self) -> f32 {
+        f32::from_bits(self)
+    }
+}
+impl IntoValue<f64> for u64 {
+    fn into_value(self) -> f64 {
+        f64::from_bits(self)
+    }
+}
+
+val_kinds! {
+    I32(i32) i32 unwrap_i32;
+    I64(i64) i64 unwrap_i64;
+    F32(f32) f32 unwrap_f32;
+    F64(f64) f64 unwrap_f64;
+    V128(V128) v128 unwrap_v128;
+    FuncRef(Option<Func>) func_ref unwrap_func_ref;
+    ExternRef(Option<ExternRef>) extern_ref unwrap_extern_ref;
+}
+
+impl Val {
+    /// The type (that of references is the most general one).
+    #[must_use]
+    pub fn ty(&self) -> ValType {
+        match self {
+            Val::I32(_) => ValType::I32,
+            Val::I64(_) => ValType::I64,
+            Val::F32(_) => ValType::F32,
+            Val::F64(_) => ValType::F64,
+            Val::V128(_) => ValType::V128,
+            Val::FuncRef(_) => ValType::FUNCREF,
+            Val::ExternRef(_) => ValType::EXTERNREF,
+        }
+    }
+
+    /// Zero or null of a type.
+    #[must_use]
+    pub fn default_for(ty: ValType) -> Val {
+        match ty {
+            ValType::I32 => Val::I32(0),
+            ValType::I64 => Val::I64(0),
+            ValType::F32 => Val::F32(0),
+            ValType::F64 => Val::F64(0),
+            ValType::V128 => Val::V128(V128(0)),
+            ValType::Ref(r) if r.heap.is_extern() => Val::ExternRef(None),
+            ValType::Ref(_) => Val::FuncRef(None),
+        }
+    }
+}
+
+impl From<i32> for Val {
+    fn from(value: i32) -> Val {
+        Val::I32(value)
+    }
+}
+impl From<i64> for Val {
+    fn from(value: i64) -> Val {
+        Val::I64(value)
+    }
+}
+impl From<f32> for Val {
+    fn from(value: f32) -> Val {
+        Val::F32(value.to_bits())
+    }
+}
+impl From<f64> for Val {
+    fn from(value: f64) -> Val {
+        Val::F64(value.to_bits())
+    }
+}
+impl From<V128> for Val {
+    fn from(value: V128) -> Val {
+        Val::V128(value)
+    }
+}
+impl From<Func> for Val {
+    fn from(value: Func) -> Val {
+        Val::FuncRef(Some(value))
+    }
+}
+impl From<Option<Func>> for Val {
+    fn from(value: Option<Func>) -> Val {
+        Val::FuncRef(value)
+    }
+}
+impl From<ExternRef> for Val {
+    fn from(value: ExternRef) -> Val {
+        Val::ExternRef(Some(value))
+    }
+}
+impl From<Option<ExternRef>> for Val {
+    fn from(value: Option<ExternRef>) -> Val {
+        Val::ExternRef(value)
+    }
+}

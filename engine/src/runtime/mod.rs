@@ -1,0 +1,3 @@
+//! What runs compiled code: memory, stacks, traps.
+
+pub mod backtrace;
