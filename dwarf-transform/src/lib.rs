@@ -14,13 +14,18 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod address_map;
+mod expression;
 mod generate;
 mod guest;
+mod guest_dwarf;
+mod guest_lines;
 mod loss;
 mod native;
 mod options;
 mod output;
 mod scan;
+mod scope;
 mod serialize;
 
 pub use address::{TextOffset, ValType, WasmOffset};

@@ -1,8 +1,14 @@
 //! First stage: what the code generator must know about the guest's DWARF.
 
 use crate::address::WasmOffset;
+use crate::expression::GuestExpression;
 use crate::guest::GuestModule;
-use crate::loss::Losses;
+use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
+use crate::guest_lines::{UnitLines, statements};
+use crate::loss::{LossKind, Losses};
+use crate::scope::{Code, Entry, subprogram_code};
+use gimli::{AttributeValue, Operation};
+use rayon::prelude::*;
 
 /// An operator at which a statement of the source begins: an `is_stmt` row of the line table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,8 +53,184 @@ pub struct Scan {
     pub losses: Losses,
 }
 
+/// What one unit says of the functions.
+#[derive(Default)]
+struct UnitScan {
+    /// `(function, local)`
+    locals: Vec<(usize, u32)>,
+    needs_vmctx: Vec<usize>,
+    described: Vec<usize>,
+    /// Subprograms that begin at 0.
+    at_zero: usize,
+    subprograms: usize,
+    lines: UnitLines,
+    losses: Losses,
+}
+
 /// Reads the guest's DWARF for the code generator.
 #[must_use]
 pub fn scan(guest: &GuestModule<'_>) -> Scan {
-    Scan { uses: VariableUses { functions: vec![FunctionUses::default(); guest.functions.len()] }, ..Scan::default() }
+    let mut functions = vec![FunctionUses::default(); guest.functions.len()];
+    if !guest.sections.has_dwarf() {
+        return Scan { uses: VariableUses { functions }, ..Scan::default() };
+    }
+    let dwarf = GuestDwarf::read(guest);
+    let index = FunctionIndex::new(guest);
+    let mut losses = dwarf.losses.clone();
+    let scans: Vec<UnitScan> = dwarf.units.par_iter().map(|unit| scan_unit(&dwarf, unit, &index)).collect();
+    let (mut at_zero, mut subprograms) = (0, 0);
+    for scan in scans {
+        for (position, local) in scan.locals {
+            functions[position].locals.push(local);
+        }
+        for position in scan.needs_vmctx {
+            functions[position].needs_vmctx = true;
+        }
+        for position in scan.described {
+            functions[position].described = true;
+        }
+        for position in scan.lines.functions() {
+            functions[position].described = true;
+            if functions[position].statements.is_empty() {
+                functions[position].statements = statements(scan.lines.function(position));
+            }
+        }
+        at_zero += scan.at_zero;
+        subprograms += scan.subprograms;
+        losses.merge(scan.losses);
+    }
+    for (position, uses) in functions.iter_mut().enumerate() {
+        uses.locals.sort_unstable();
+        uses.locals.dedup();
+        let count = guest.functions[position].locals.len();
+        uses.locals.retain(|local| usize::try_from(*local).is_ok_and(|local| local < count));
+    }
+    let zeroed_addresses = subprograms > 1 && at_zero == subprograms;
+    Scan { uses: VariableUses { functions }, zeroed_addresses, losses }
+}
+
+fn scan_unit<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex) -> UnitScan {
+    let mut scan = UnitScan::default();
+    scan.lines = UnitLines::read(unit, index, &mut scan.losses);
+    if let Err(error) = scan_entries(dwarf, unit, index, &mut scan) {
+        let place = section_offset(&unit.header);
+        scan.losses.count(LossKind::MalformedUnit, || format!("unit {place:#x}: {error}"));
+    }
+    scan
+}
+
+fn scan_entries<'a>(
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    index: &FunctionIndex,
+    scan: &mut UnitScan,
+) -> Result<(), gimli::Error> {
+    let mut entries = unit.entries_raw(None)?;
+    let mut entry = Entry::null();
+    // The function around the current entry at each depth of the tree.
+    let mut scopes: Vec<Code> = Vec::new();
+    while !entries.is_empty() {
+        if !entries.read_entry(&mut entry)? {
+            continue;
+        }
+        let depth = usize::try_from(entry.depth()).unwrap_or(0);
+        scopes.truncate(depth);
+        let mut code = scopes.last().copied().unwrap_or(Code::None);
+        if entry.tag() == gimli::constants::DW_TAG_subprogram {
+            code = subprogram_code(dwarf, unit, index, &entry);
+            if code != Code::None {
+                scan.subprograms += 1;
+                let low = entry.attr_value(gimli::constants::DW_AT_low_pc);
+                let low = low.and_then(|low| dwarf.sections.attr_address(unit, low).ok().flatten());
+                scan.at_zero += usize::from(low == Some(0));
+            }
+            if let Code::Function(position) = code {
+                scan.described.push(position);
+            }
+        }
+        while scopes.len() <= depth {
+            scopes.push(code);
+        }
+        let Code::Function(position) = code else {
+            continue;
+        };
+        for attr in entry.attrs() {
+            match attr.value() {
+                AttributeValue::Exprloc(expression) => scan_expression(unit, expression, position, scan),
+                AttributeValue::Block(block) if is_expression(attr.name()) => {
+                    scan_expression(unit, gimli::Expression(block), position, scan);
+                }
+                value @ (AttributeValue::LocationListsRef(_) | AttributeValue::DebugLocListsIndex(_)) => {
+                    let Ok(Some(mut list)) = dwarf.sections.attr_locations(unit, value) else {
+                        continue;
+                    };
+                    while let Ok(Some(item)) = list.next() {
+                        scan_expression(unit, item.data, position, scan);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Collects the locals that an expression names. Errors are counted by the stage that translates it.
+fn scan_expression(unit: &Unit<'_>, expression: GuestExpression<'_>, position: usize, scan: &mut UnitScan) {
+    let mut operations = expression.operations(unit.encoding());
+    let mut only_constants = true;
+    while let Ok(Some(operation)) = operations.next() {
+        match operation {
+            Operation::WasmLocal { index } => scan.locals.push((position, index)),
+            Operation::EntryValue { expression } => {
+                scan_expression(unit, gimli::Expression(expression), position, scan);
+            }
+            Operation::UnsignedConstant { .. }
+            | Operation::SignedConstant { .. }
+            | Operation::StackValue
+            | Operation::Piece { .. }
+            | Operation::ImplicitValue { .. } => continue,
+            _ => {}
+        }
+        only_constants = false;
+    }
+    if !only_constants {
+        scan.needs_vmctx.push(position);
+    }
+}
+
+/// Attributes whose block form is an expression in DWARF 2 and 3.
+pub(crate) fn is_expression(name: gimli::DwAt) -> bool {
+    use gimli::constants as c;
+    matches!(
+        name,
+        c::DW_AT_location
+            | c::DW_AT_frame_base
+            | c::DW_AT_data_member_location
+            | c::DW_AT_return_addr
+            | c::DW_AT_static_link
+            | c::DW_AT_string_length
+            | c::DW_AT_use_location
+            | c::DW_AT_vtable_elem_location
+            | c::DW_AT_data_location
+            | c::DW_AT_allocated
+            | c::DW_AT_associated
+            | c::DW_AT_segment
+            | c::DW_AT_lower_bound
+            | c::DW_AT_upper_bound
+            | c::DW_AT_count
+            | c::DW_AT_byte_size
+            | c::DW_AT_bit_size
+            | c::DW_AT_byte_stride
+            | c::DW_AT_bit_stride
+            | c::DW_AT_call_value
+            | c::DW_AT_call_data_value
+            | c::DW_AT_call_data_location
+            | c::DW_AT_call_target
+            | c::DW_AT_call_target_clobbered
+            | c::DW_AT_GNU_call_site_value
+            | c::DW_AT_GNU_call_site_data_value
+            | c::DW_AT_GNU_call_site_target
+            | c::DW_AT_GNU_call_site_target_clobbered
+    )
 }

@@ -1,0 +1,779 @@
+//! Guest expressions to native ones.
+//!
+//! The guest's stack machine works on guest addresses and 32-bit values; the native one on host addresses and 64-bit
+//! values. The translation therefore follows the kind of every stack entry:
+//!
+//! - `Guest`: a value or guest address of the guest's width. Used as an address it becomes
+//!   `memory base + value`; used by an operation that looks at the sign or the upper half, it is extended first.
+//! - `Host`: an address in this process. Only sums with guest values keep it one.
+//! - `Wide`: a value of 64 bits.
+//!
+//! A wasm local is read from its home in the frame, a wasm global and the memory base through the vmctx.
+
+use crate::address::ValType;
+use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
+use crate::loss::LossKind;
+use crate::native::{Home, NativeFunction, NativeModule};
+use crate::serialize::CELL_SYMBOL;
+use gimli::write::{Address, DebugInfoRef, Expression, UnitEntryId};
+use gimli::{DieReference, Operation, UnitOffset, constants};
+
+/// A guest expression.
+pub(crate) type GuestExpression<'a> = gimli::Expression<Slice<'a>>;
+type GuestOperation<'a> = Operation<Slice<'a>>;
+
+/// What an expression is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Where an object is: an address, a value, or pieces of these.
+    Location,
+    /// `DW_AT_frame_base`: its value is a guest address, and the result the host address.
+    FrameBase,
+    /// A value (`DW_AT_call_value`, a bound).
+    Value,
+    /// Begins with the address of an object on the stack, and ends with that of a part of it
+    /// (`DW_AT_data_member_location`).
+    Member,
+}
+
+/// Why an expression has no translation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Something is lost.
+    Loss(LossKind),
+    /// The object was dropped by the guest's linker; there is nothing to lose.
+    Dropped,
+}
+
+impl From<LossKind> for Failure {
+    fn from(kind: LossKind) -> Failure {
+        Failure::Loss(kind)
+    }
+}
+
+impl From<gimli::Error> for Failure {
+    fn from(_: gimli::Error) -> Failure {
+        Failure::Loss(LossKind::MalformedExpression)
+    }
+}
+
+/// The frame base of the function around an expression.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FrameBase<'a> {
+    /// The native function has a frame base, the host address of what the guest's frame base points to.
+    pub(crate) native: bool,
+    /// The guest's own expression, where it is one and not a list.
+    pub(crate) guest: Option<GuestExpression<'a>>,
+}
+
+/// How references to entries are answered.
+pub(crate) trait EntryLookup<'a> {
+    /// The output entry of a base type in the current unit, if operations can name it.
+    fn base_type(&self, offset: UnitOffset) -> Option<UnitEntryId>;
+    /// Any output entry.
+    fn entry(&self, reference: DieReference<usize>) -> Option<DebugInfoRef>;
+    /// The expression in the `DW_AT_location` of an entry, for `DW_OP_call2` and its like.
+    fn location(&self, reference: DieReference<usize>) -> Option<GuestExpression<'a>>;
+}
+
+/// What an expression is translated with.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'c, 'a> {
+    pub(crate) dwarf: &'c GuestDwarf<'a>,
+    pub(crate) unit: &'c Unit<'a>,
+    pub(crate) native: &'c NativeModule,
+    /// The function around it.
+    pub(crate) function: Option<&'c NativeFunction>,
+    pub(crate) frame_base: Option<&'c FrameBase<'a>>,
+    pub(crate) lookup: &'c dyn EntryLookup<'a>,
+    /// Pointers of the guest have 8 bytes.
+    pub(crate) memory64: bool,
+}
+
+/// What is known of a stack entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A value of the guest's address width, zero-extended.
+    Guest,
+    /// The same, with anything in the upper half.
+    GuestDirty,
+    /// An address of the host.
+    Host,
+    /// A value of 64 bits.
+    Wide,
+    /// A value of a base type.
+    Typed,
+}
+
+/// Depth to which `DW_OP_call2` and its like are followed.
+const MAX_CALL_DEPTH: u32 = 8;
+/// Operations that one expression may have in the output.
+const MAX_OPERATIONS: usize = 4096;
+
+/// The host address of a home: `CFA + offset`.
+fn push_home_address(out: &mut Expression, cfa_offset: i32) {
+    out.op(constants::DW_OP_call_frame_cfa);
+    out.op_consts(i64::from(cfa_offset));
+    out.op(constants::DW_OP_plus);
+}
+
+impl<'c, 'a> Context<'c, 'a> {
+    /// Translates `expression`.
+    pub(crate) fn translate(&self, expression: GuestExpression<'a>, role: Role) -> Result<Expression, Failure> {
+        let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
+        if role == Role::Member {
+            translator.stack.push(Kind::Host);
+        }
+        translator.run(expression, role)?;
+        Ok(translator.out)
+    }
+
+    fn home(&self, local: u32) -> Result<Home, Failure> {
+        let homes = &self.function.ok_or(LossKind::LocalWithoutHome)?.homes;
+        let position = homes.binary_search_by_key(&local, |home| home.local).map_err(|_| LossKind::LocalWithoutHome)?;
+        Ok(homes[position])
+    }
+}
+
+struct Translator<'t, 'c, 'a> {
+    context: &'t Context<'c, 'a>,
+    out: Expression,
+    stack: Vec<Kind>,
+    operations: usize,
+}
+
+impl<'a> Translator<'_, '_, 'a> {
+    fn run(&mut self, expression: GuestExpression<'a>, role: Role) -> Result<(), Failure> {
+        let (operations, offsets) = self.decode(expression)?;
+        let mut branches: Vec<(usize, usize)> = Vec::new();
+        let mut starts: Vec<usize> = Vec::with_capacity(operations.len() + 1);
+        let mut saved: Vec<Option<Vec<Kind>>> = vec![None; operations.len() + 1];
+        let mut position = 0;
+        // Whether the current piece already is a complete location description.
+        let mut complete = false;
+        while position < operations.len() {
+            if let Some(stack) = saved[position].take() {
+                self.stack = stack;
+            }
+            while starts.len() <= position {
+                starts.push(self.out.next_index());
+            }
+            if self.out.next_index() > MAX_OPERATIONS {
+                return Err(LossKind::UntranslatableExpression.into());
+            }
+            let rest = &operations[position..];
+            let taken = self.simple_location(rest, role);
+            match taken {
+                Ok(0) => {}
+                Ok(count) => {
+                    position += count;
+                    complete = true;
+                    continue;
+                }
+                // Only this piece is lost.
+                Err(_)
+                    if rest.iter().skip(1).any(|op| matches!(op, Operation::Piece { .. }))
+                        && role == Role::Location =>
+                {
+                    let piece = rest.iter().position(|op| matches!(op, Operation::Piece { .. })).unwrap_or(0);
+                    position += piece;
+                    complete = true;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            }
+            match operations[position] {
+                Operation::StackValue => {
+                    match role {
+                        Role::FrameBase => {}
+                        _ => {
+                            self.guest_value()?;
+                            self.out.op(constants::DW_OP_stack_value);
+                            complete = true;
+                        }
+                    }
+                    if complete {
+                        self.stack.pop();
+                    }
+                }
+                Operation::Piece { size_in_bits, bit_offset } => {
+                    if !complete && !self.stack.is_empty() {
+                        self.to_host()?;
+                        self.stack.pop();
+                    }
+                    complete = false;
+                    match bit_offset {
+                        None if size_in_bits % 8 == 0 => self.out.op_piece(size_in_bits / 8),
+                        offset => self.out.op_bit_piece(size_in_bits, offset.unwrap_or(0)),
+                    }
+                    if position + 1 == operations.len() {
+                        return self.patch(&branches, &starts, operations.len());
+                    }
+                }
+                Operation::ImplicitValue { data } => {
+                    self.out.op_implicit_value(data.slice().into());
+                    complete = true;
+                }
+                Operation::ImplicitPointer { value, byte_offset } => {
+                    let entry = self
+                        .context
+                        .lookup
+                        .entry(DieReference::DebugInfoRef(value))
+                        .ok_or(LossKind::DanglingReference)?;
+                    self.out.op_implicit_pointer(entry, byte_offset);
+                    complete = true;
+                }
+                Operation::Bra { target } | Operation::Skip { target } => {
+                    let conditional = matches!(operations[position], Operation::Bra { .. });
+                    let end = offsets[position + 1];
+                    let wanted = i64::try_from(end).unwrap_or(i64::MAX).saturating_add(i64::from(target));
+                    let goal = offsets
+                        .iter()
+                        .position(|offset| i64::try_from(*offset) == Ok(wanted))
+                        .ok_or(LossKind::MalformedExpression)?;
+                    let index = if conditional {
+                        self.clean(0)?;
+                        self.pop()?;
+                        self.out.op_bra()
+                    } else {
+                        self.out.op_skip()
+                    };
+                    branches.push((index, goal));
+                    if goal > position {
+                        saved[goal] = Some(self.stack.clone());
+                    }
+                }
+                ref operation => self.operation(operation.clone(), 0)?,
+            }
+            position += 1;
+        }
+        while starts.len() <= operations.len() {
+            starts.push(self.out.next_index());
+        }
+        if !complete && !self.stack.is_empty() {
+            match role {
+                Role::Location | Role::FrameBase | Role::Member => self.to_host()?,
+                Role::Value => self.guest_value()?,
+            }
+        }
+        self.patch(&branches, &starts, operations.len())
+    }
+
+    /// Branches know their targets only now.
+    fn patch(&mut self, branches: &[(usize, usize)], starts: &[usize], count: usize) -> Result<(), Failure> {
+        let end = self.out.next_index();
+        for &(index, goal) in branches {
+            let target = starts.get(goal).copied().unwrap_or(end);
+            if goal > count || target > end {
+                return Err(LossKind::MalformedExpression.into());
+            }
+            self.out.set_target(index, target);
+        }
+        Ok(())
+    }
+
+    /// The operations and, for each and the end, its byte offset.
+    fn decode(&self, expression: GuestExpression<'a>) -> Result<(Vec<GuestOperation<'a>>, Vec<usize>), Failure> {
+        let encoding = self.context.unit.encoding();
+        let length = expression.0.len();
+        let mut operations = Vec::new();
+        let mut offsets = vec![0];
+        let mut reader = expression.0;
+        while !reader.is_empty() {
+            operations.push(Operation::parse(&mut reader, encoding)?);
+            offsets.push(length - reader.len());
+        }
+        Ok((operations, offsets))
+    }
+
+    /// Whole location descriptions that have a shorter or better form than the general one: how many operations were
+    /// taken, 0 for none.
+    fn simple_location(&mut self, rest: &[GuestOperation<'a>], role: Role) -> Result<usize, Failure> {
+        if role != Role::Location || !self.stack.is_empty() {
+            return Ok(0);
+        }
+        let ends = |position: usize| matches!(rest.get(position), None | Some(Operation::Piece { .. }));
+        match rest {
+            // A variable that lives in a wasm local.
+            [Operation::WasmLocal { index }, Operation::StackValue, ..] if ends(2) => {
+                let home = self.context.home(*index)?;
+                push_home_address(&mut self.out, home.cfa_offset);
+                if home.size == 16 {
+                    // Too wide for a value on the stack.
+                    return Ok(2);
+                }
+                if !home.writable {
+                    self.load(home.size);
+                    self.out.op(constants::DW_OP_stack_value);
+                }
+                Ok(2)
+            }
+            // A variable that lives in a wasm global.
+            [Operation::WasmGlobal { index }, Operation::StackValue, ..] if ends(2) => {
+                self.push_global_address(*index)?;
+                Ok(2)
+            }
+            [Operation::FrameOffset { offset }, ..] if ends(1) && self.has_native_frame_base() => {
+                self.out.op_fbreg(*offset);
+                Ok(1)
+            }
+            [Operation::FrameOffset { offset }, Operation::PlusConstant { value }, ..]
+                if ends(2) && self.has_native_frame_base() && *value < 1 << 31 =>
+            {
+                self.out.op_fbreg(offset.wrapping_add(*value as i64));
+                Ok(2)
+            }
+            [Operation::Address { .. } | Operation::AddressIndex { .. }, ..] if ends(1) => {
+                let address = self.guest_address(&rest[0])?;
+                self.push_memory_base(true)?;
+                self.out.op_plus_uconst(address);
+                Ok(1)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    fn has_native_frame_base(&self) -> bool {
+        self.context.frame_base.is_some_and(|base| base.native)
+    }
+
+    /// The operand of `DW_OP_addr` or `DW_OP_addrx`, if it is an address of something that still exists.
+    fn guest_address(&self, operation: &GuestOperation<'a>) -> Result<u64, Failure> {
+        let context = self.context;
+        let address = match operation {
+            Operation::Address { address } => *address,
+            Operation::AddressIndex { index } | Operation::ConstantIndex { index } => {
+                context.dwarf.sections.address(context.unit, *index)?
+            }
+            _ => return Err(LossKind::UntranslatableExpression.into()),
+        };
+        // Linkers write 0, -1 or -2 for what they dropped.
+        let top = if context.memory64 { u64::MAX } else { u64::from(u32::MAX) };
+        if address == 0 || address >= top - 1 {
+            return Err(Failure::Dropped);
+        }
+        Ok(address)
+    }
+
+    fn push(&mut self, kind: Kind) {
+        self.stack.push(kind);
+    }
+
+    fn pop(&mut self) -> Result<Kind, Failure> {
+        self.stack.pop().ok_or(Failure::Loss(LossKind::MalformedExpression))
+    }
+
+    fn top(&self) -> Result<Kind, Failure> {
+        self.stack.last().copied().ok_or(Failure::Loss(LossKind::MalformedExpression))
+    }
+
+    fn load(&mut self, size: u8) {
+        if size == 8 {
+            self.out.op_deref();
+        } else {
+            self.out.op_deref_size(size);
+        }
+    }
+
+    /// Pushes the vmctx pointer. `anywhere`: prefer the one that needs no frame.
+    fn push_vmctx(&mut self, anywhere: bool) -> Result<(), Failure> {
+        let home = self.context.function.and_then(|function| function.vmctx_home_cfa_offset);
+        let cell = self.context.native.instance_cell;
+        match home {
+            Some(offset) if !(anywhere && cell) => {
+                push_home_address(&mut self.out, offset);
+                self.out.op_deref();
+            }
+            _ if cell => {
+                self.out.op_addr(Address::Symbol { symbol: CELL_SYMBOL, addend: 0 });
+                self.out.op_deref();
+            }
+            _ => return Err(LossKind::UntranslatableExpression.into()),
+        }
+        Ok(())
+    }
+
+    /// Pushes the host address of linear memory 0.
+    fn push_memory_base(&mut self, anywhere: bool) -> Result<(), Failure> {
+        let memory = *self.context.native.memories.first().ok_or(LossKind::UntranslatableExpression)?;
+        self.push_vmctx(anywhere)?;
+        self.out.op_plus_uconst(u64::from(memory.vmctx_offset));
+        self.out.op_deref();
+        if memory.indirect {
+            self.out.op_deref();
+        }
+        Ok(())
+    }
+
+    fn push_global_address(&mut self, index: u32) -> Result<ValType, Failure> {
+        let global = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.context.native.globals.get(index))
+            .copied()
+            .ok_or(LossKind::UnknownGlobal)?;
+        self.push_vmctx(false)?;
+        self.out.op_plus_uconst(u64::from(global.vmctx_offset));
+        if global.indirect {
+            self.out.op_deref();
+        }
+        Ok(global.ty)
+    }
+
+    /// The kind of a freshly loaded value of `size` bytes.
+    fn loaded(size: u8) -> Kind {
+        if size == 8 { Kind::Wide } else { Kind::Guest }
+    }
+
+    /// Zero-extends the entry on top (`below` = 0) or the one below it.
+    fn clean(&mut self, below: usize) -> Result<(), Failure> {
+        let position = self.stack.len().checked_sub(below + 1).ok_or(LossKind::MalformedExpression)?;
+        if self.stack[position] == Kind::GuestDirty && !self.context.memory64 {
+            self.swap_around(below, |this| {
+                this.out.op_constu(0xffff_ffff);
+                this.out.op(constants::DW_OP_and);
+            });
+            self.stack[position] = Kind::Guest;
+        }
+        Ok(())
+    }
+
+    /// Sign-extends the entry on top (`below` = 0) or the one below it.
+    fn sign_extend(&mut self, below: usize) -> Result<(), Failure> {
+        let position = self.stack.len().checked_sub(below + 1).ok_or(LossKind::MalformedExpression)?;
+        if matches!(self.stack[position], Kind::Guest | Kind::GuestDirty) && !self.context.memory64 {
+            self.swap_around(below, |this| {
+                this.out.op_constu(32);
+                this.out.op(constants::DW_OP_shl);
+                this.out.op_constu(32);
+                this.out.op(constants::DW_OP_shra);
+            });
+            self.stack[position] = Kind::GuestDirty;
+        }
+        Ok(())
+    }
+
+    fn swap_around(&mut self, below: usize, emit: impl FnOnce(&mut Self)) {
+        if below == 1 {
+            self.out.op(constants::DW_OP_swap);
+        }
+        emit(self);
+        if below == 1 {
+            self.out.op(constants::DW_OP_swap);
+        }
+    }
+
+    /// Makes the guest address on top a host address.
+    fn to_host(&mut self) -> Result<(), Failure> {
+        match self.top()? {
+            Kind::Host => {}
+            Kind::Typed => return Err(LossKind::UntranslatableExpression.into()),
+            Kind::Guest | Kind::GuestDirty | Kind::Wide => {
+                self.clean(0)?;
+                let frameless = self.context.function.is_none();
+                self.push_memory_base(frameless)?;
+                self.out.op(constants::DW_OP_plus);
+                *self.stack.last_mut().ok_or(LossKind::MalformedExpression)? = Kind::Host;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the entry on top a value of the guest's.
+    fn guest_value(&mut self) -> Result<(), Failure> {
+        if self.top()? == Kind::Host {
+            let frameless = self.context.function.is_none();
+            self.push_memory_base(frameless)?;
+            self.out.op(constants::DW_OP_minus);
+            *self.stack.last_mut().ok_or(LossKind::MalformedExpression)? = Kind::Guest;
+        }
+        Ok(())
+    }
+
+    /// The kind of a sum, difference or any other result of the two entries that were popped.
+    fn combine(left: Kind, right: Kind) -> Kind {
+        match (left, right) {
+            (Kind::Typed, _) | (_, Kind::Typed) => Kind::Typed,
+            (Kind::Wide, _) | (_, Kind::Wide) => Kind::Wide,
+            _ => Kind::GuestDirty,
+        }
+    }
+
+    fn binary(&mut self, opcode: gimli::DwOp, signed: bool, unsigned: bool) -> Result<(), Failure> {
+        if signed {
+            self.sign_extend(0)?;
+            self.sign_extend(1)?;
+        } else if unsigned {
+            self.clean(0)?;
+            self.clean(1)?;
+        }
+        let right = self.pop()?;
+        let left = self.pop()?;
+        self.out.op(opcode);
+        self.push(Self::combine(left, right));
+        Ok(())
+    }
+
+    /// Pushes the guest's frame base as a value of the guest.
+    fn push_frame_base_value(&mut self, depth: u32) -> Result<(), Failure> {
+        let base = self.context.frame_base.ok_or(LossKind::UntranslatableExpression)?;
+        if let Some(expression) = base.guest {
+            let (operations, _) = self.decode(expression)?;
+            let before = self.stack.len();
+            for operation in operations {
+                match operation {
+                    Operation::StackValue => break,
+                    Operation::FrameOffset { .. } | Operation::Bra { .. } | Operation::Skip { .. } => {
+                        return Err(LossKind::UntranslatableExpression.into());
+                    }
+                    operation => self.operation(operation, depth + 1)?,
+                }
+            }
+            if self.stack.len() != before + 1 {
+                return Err(LossKind::UntranslatableExpression.into());
+            }
+            return self.guest_value();
+        }
+        if !base.native {
+            return Err(LossKind::UntranslatableExpression.into());
+        }
+        self.out.op_fbreg(0);
+        self.push(Kind::Host);
+        self.guest_value()
+    }
+
+    /// Translates an operation that works on the stack alone.
+    fn operation(&mut self, operation: GuestOperation<'a>, depth: u32) -> Result<(), Failure> {
+        self.operations += 1;
+        if depth > MAX_CALL_DEPTH || self.operations > MAX_OPERATIONS {
+            return Err(LossKind::UntranslatableExpression.into());
+        }
+        let pointer_size = if self.context.memory64 { 8 } else { 4 };
+        let lost = |kind: LossKind| Err(Failure::Loss(kind));
+        match operation {
+            Operation::Nop | Operation::Uninitialized => {}
+            Operation::Address { .. } | Operation::AddressIndex { .. } | Operation::ConstantIndex { .. } => {
+                let value = if let Operation::ConstantIndex { index } = operation {
+                    self.context.dwarf.sections.address(self.context.unit, index)?
+                } else {
+                    self.guest_address(&operation)?
+                };
+                self.out.op_constu(value);
+                self.push(Kind::Guest);
+            }
+            Operation::UnsignedConstant { value } => {
+                self.out.op_constu(value);
+                self.push(if value >> 32 == 0 { Kind::Guest } else { Kind::Wide });
+            }
+            Operation::SignedConstant { value } => {
+                self.out.op_consts(value);
+                self.push(if i32::try_from(value).is_ok() { Kind::GuestDirty } else { Kind::Wide });
+            }
+            Operation::WasmLocal { index } => {
+                let home = self.context.home(index)?;
+                if home.size > 8 {
+                    return lost(LossKind::UntranslatableExpression);
+                }
+                push_home_address(&mut self.out, home.cfa_offset);
+                self.load(home.size);
+                self.push(Self::loaded(home.size));
+            }
+            Operation::WasmGlobal { index } => {
+                let size = self.push_global_address(index)?.size();
+                if size > 8 {
+                    return lost(LossKind::UntranslatableExpression);
+                }
+                self.load(size);
+                self.push(Self::loaded(size));
+            }
+            Operation::WasmStack { .. } => return lost(LossKind::OperandStackLocation),
+            Operation::FrameOffset { offset } => {
+                self.push_frame_base_value(depth)?;
+                if offset != 0 {
+                    self.out.op_consts(offset);
+                    self.out.op(constants::DW_OP_plus);
+                }
+            }
+            Operation::PushObjectAddress => {
+                self.out.op(constants::DW_OP_push_object_address);
+                self.push(Kind::Host);
+            }
+            Operation::Deref { base_type, size, space } => {
+                if space {
+                    return lost(LossKind::UntranslatableExpression);
+                }
+                self.to_host()?;
+                self.pop()?;
+                // A plain dereference reads a pointer of the guest's.
+                let size = if size == self.context.unit.encoding().address_size { pointer_size } else { size };
+                if base_type == UnitOffset(0) {
+                    if size > 8 {
+                        return lost(LossKind::UntranslatableExpression);
+                    }
+                    self.load(size);
+                    self.push(Self::loaded(size));
+                } else {
+                    let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
+                    self.out.op_deref_type(size, base);
+                    self.push(Kind::Typed);
+                }
+            }
+            Operation::PlusConstant { value } => {
+                let kind = self.pop()?;
+                self.out.op_plus_uconst(value);
+                self.push(match kind {
+                    Kind::Guest if value >= 1 << 31 => Kind::GuestDirty,
+                    kind => kind,
+                });
+            }
+            Operation::Plus => match (self.pop()?, self.pop()?) {
+                // An offset that is added to an address of the host may be negative.
+                (Kind::Guest | Kind::GuestDirty, Kind::Host) => {
+                    self.stack.extend([Kind::Host, Kind::GuestDirty]);
+                    self.sign_extend(0)?;
+                    self.stack.truncate(self.stack.len() - 2);
+                    self.out.op(constants::DW_OP_plus);
+                    self.push(Kind::Host);
+                }
+                (Kind::Host, Kind::Guest | Kind::GuestDirty) => {
+                    self.stack.extend([Kind::GuestDirty, Kind::Host]);
+                    self.sign_extend(1)?;
+                    self.stack.truncate(self.stack.len() - 2);
+                    self.out.op(constants::DW_OP_plus);
+                    self.push(Kind::Host);
+                }
+                (Kind::Wide, Kind::Host) | (Kind::Host, Kind::Wide) => {
+                    self.out.op(constants::DW_OP_plus);
+                    self.push(Kind::Host);
+                }
+                (right, left) => {
+                    self.out.op(constants::DW_OP_plus);
+                    self.push(Self::combine(left, right));
+                }
+            },
+            Operation::Minus => match (self.pop()?, self.pop()?) {
+                (Kind::Guest | Kind::GuestDirty | Kind::Wide, Kind::Host) => {
+                    self.out.op(constants::DW_OP_minus);
+                    self.push(Kind::Host);
+                }
+                (Kind::Host, Kind::Host) => {
+                    self.out.op(constants::DW_OP_minus);
+                    self.push(Kind::GuestDirty);
+                }
+                (right, left) => {
+                    self.out.op(constants::DW_OP_minus);
+                    self.push(Self::combine(left, right));
+                }
+            },
+            Operation::And => self.binary(constants::DW_OP_and, false, false)?,
+            Operation::Or => self.binary(constants::DW_OP_or, false, false)?,
+            Operation::Xor => self.binary(constants::DW_OP_xor, false, false)?,
+            Operation::Mul => self.binary(constants::DW_OP_mul, false, false)?,
+            Operation::Shl => self.binary(constants::DW_OP_shl, false, true)?,
+            Operation::Shr => self.binary(constants::DW_OP_shr, false, true)?,
+            Operation::Mod => self.binary(constants::DW_OP_mod, false, true)?,
+            Operation::Div => self.binary(constants::DW_OP_div, true, false)?,
+            Operation::Shra => self.binary(constants::DW_OP_shra, true, false)?,
+            Operation::Eq => self.compare(constants::DW_OP_eq)?,
+            Operation::Ne => self.compare(constants::DW_OP_ne)?,
+            Operation::Lt => self.compare(constants::DW_OP_lt)?,
+            Operation::Le => self.compare(constants::DW_OP_le)?,
+            Operation::Gt => self.compare(constants::DW_OP_gt)?,
+            Operation::Ge => self.compare(constants::DW_OP_ge)?,
+            Operation::Abs => {
+                self.sign_extend(0)?;
+                self.unary(constants::DW_OP_abs)?;
+            }
+            Operation::Neg => self.unary(constants::DW_OP_neg)?,
+            Operation::Not => self.unary(constants::DW_OP_not)?,
+            Operation::Drop => {
+                self.pop()?;
+                self.out.op(constants::DW_OP_drop);
+            }
+            Operation::Pick { index } => {
+                let position = self.stack.len().checked_sub(usize::from(index) + 1);
+                let kind = position.map(|position| self.stack[position]).ok_or(LossKind::MalformedExpression)?;
+                self.out.op_pick(index);
+                self.push(kind);
+            }
+            Operation::Swap => {
+                let (top, below) = (self.pop()?, self.pop()?);
+                self.stack.extend([top, below]);
+                self.out.op(constants::DW_OP_swap);
+            }
+            Operation::Rot => {
+                let (first, second, third) = (self.pop()?, self.pop()?, self.pop()?);
+                self.stack.extend([first, third, second]);
+                self.out.op(constants::DW_OP_rot);
+            }
+            Operation::TypedLiteral { base_type, value } => {
+                let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
+                self.out.op_const_type(base, value.slice().into());
+                self.push(Kind::Typed);
+            }
+            Operation::Convert { base_type } => {
+                self.guest_value()?;
+                self.pop()?;
+                if base_type == UnitOffset(0) {
+                    self.out.op_convert(None);
+                    self.push(Kind::Wide);
+                } else {
+                    let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
+                    self.out.op_convert(Some(base));
+                    self.push(Kind::Typed);
+                }
+            }
+            Operation::Reinterpret { base_type } => {
+                self.guest_value()?;
+                self.pop()?;
+                if base_type == UnitOffset(0) {
+                    self.out.op_reinterpret(None);
+                    self.push(Kind::Wide);
+                } else {
+                    let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
+                    self.out.op_reinterpret(Some(base));
+                    self.push(Kind::Typed);
+                }
+            }
+            Operation::Call { offset } => {
+                let expression = self.context.lookup.location(offset).ok_or(LossKind::DanglingReference)?;
+                let (operations, _) = self.decode(expression)?;
+                for operation in operations {
+                    self.operation(operation, depth + 1)?;
+                }
+            }
+            Operation::VariableValue { offset } => {
+                let entry =
+                    self.context.lookup.entry(DieReference::DebugInfoRef(offset)).ok_or(LossKind::DanglingReference)?;
+                self.out.op_variable_value(entry);
+                self.push(Kind::Typed);
+            }
+            Operation::EntryValue { .. } | Operation::ParameterRef { .. } => return lost(LossKind::EntryValue),
+            Operation::TLS => return lost(LossKind::ThreadLocal),
+            // Registers do not exist in wasm, and the rest cannot stand where a value is wanted.
+            Operation::Register { .. }
+            | Operation::RegisterOffset { .. }
+            | Operation::CallFrameCFA
+            | Operation::Bra { .. }
+            | Operation::Skip { .. }
+            | Operation::Piece { .. }
+            | Operation::ImplicitValue { .. }
+            | Operation::ImplicitPointer { .. }
+            | Operation::StackValue => return lost(LossKind::UntranslatableExpression),
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, opcode: gimli::DwOp) -> Result<(), Failure> {
+        self.binary(opcode, true, false)?;
+        self.pop()?;
+        self.push(Kind::Guest);
+        Ok(())
+    }
+
+    fn unary(&mut self, opcode: gimli::DwOp) -> Result<(), Failure> {
+        let kind = self.pop()?;
+        self.out.op(opcode);
+        self.push(if kind == Kind::Guest { Kind::GuestDirty } else { kind });
+        Ok(())
+    }
+}

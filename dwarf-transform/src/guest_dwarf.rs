@@ -1,0 +1,182 @@
+//! Reading the guest's DWARF, tolerant of everything that can be wrong with it.
+
+use crate::address::WasmOffset;
+use crate::guest::GuestModule;
+use crate::loss::{LossKind, Losses};
+use gimli::{
+    AttributeValue, DebugAddrBase, DebugLocListsBase, DebugRngListsBase, DebugStrOffsetsBase, DwarfFileType,
+    EndianSlice, LittleEndian, UnitHeader, UnitType, constants,
+};
+
+/// Bytes of a guest section.
+pub(crate) type Slice<'a> = EndianSlice<'a, LittleEndian>;
+/// A unit of the guest.
+pub(crate) type Unit<'a> = gimli::Unit<Slice<'a>>;
+
+/// The guest's DWARF: its sections and those units whose header and root entry can be read.
+pub(crate) struct GuestDwarf<'a> {
+    pub(crate) sections: gimli::Dwarf<Slice<'a>>,
+    pub(crate) units: Vec<Unit<'a>>,
+    /// What could not be read so far.
+    pub(crate) losses: Losses,
+}
+
+impl<'a> GuestDwarf<'a> {
+    /// Reads the headers and root entries of all units.
+    pub(crate) fn read(guest: &GuestModule<'a>) -> GuestDwarf<'a> {
+        let mut losses = Losses::default();
+        let load = |id: gimli::SectionId| -> Result<Slice<'a>, gimli::Error> {
+            Ok(EndianSlice::new(guest.sections.get(id.name()), LittleEndian))
+        };
+        let Ok(mut sections) = gimli::Dwarf::load(load) else {
+            return GuestDwarf { sections: gimli::Dwarf::default(), units: Vec::new(), losses };
+        };
+        sections.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
+        let mut units = Vec::new();
+        let mut headers = Vec::new();
+        let mut iter = sections.units();
+        loop {
+            match iter.next() {
+                Ok(Some(header)) => headers.push(header),
+                Ok(None) => break,
+                Err(error) => {
+                    losses.count(LossKind::MalformedUnit, || {
+                        format!(".debug_info after {} units: {error}", headers.len())
+                    });
+                    break;
+                }
+            }
+        }
+        let mut iter = sections.type_units();
+        loop {
+            match iter.next() {
+                Ok(Some(header)) => headers.push(header),
+                Ok(None) => break,
+                Err(error) => {
+                    losses.count(LossKind::MalformedUnit, || format!(".debug_types: {error}"));
+                    break;
+                }
+            }
+        }
+        for header in headers {
+            let place = section_offset(&header);
+            match read_unit(&sections, header, &mut losses) {
+                Ok(unit) => units.push(unit),
+                Err(error) => losses.count(LossKind::MalformedUnit, || format!("unit {place:#x}: {error}")),
+            }
+        }
+        GuestDwarf { sections, units, losses }
+    }
+}
+
+/// Where a unit begins in its section.
+pub(crate) fn section_offset(header: &UnitHeader<Slice<'_>>) -> usize {
+    header.offset().0
+}
+
+/// As [`gimli::Unit::new`], but a bad line number program or base address loses only itself.
+fn read_unit<'a>(
+    dwarf: &gimli::Dwarf<Slice<'a>>,
+    header: UnitHeader<Slice<'a>>,
+    losses: &mut Losses,
+) -> Result<Unit<'a>, gimli::Error> {
+    let abbreviations = dwarf.abbreviations(&header)?;
+    let mut unit = gimli::Unit {
+        abbreviations,
+        name: None,
+        comp_dir: None,
+        low_pc: 0,
+        str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(header.encoding(), DwarfFileType::Main),
+        addr_base: DebugAddrBase(0),
+        loclists_base: DebugLocListsBase::default_for_encoding_and_file(header.encoding(), DwarfFileType::Main),
+        rnglists_base: DebugRngListsBase::default_for_encoding_and_file(header.encoding(), DwarfFileType::Main),
+        line_program: None,
+        dwo_id: match header.type_() {
+            UnitType::Skeleton(id) | UnitType::SplitCompilation(id) => Some(id),
+            _ => None,
+        },
+        header,
+    };
+    let mut root = gimli::DebuggingInformationEntry::null();
+    let mut entries = unit.header.entries_raw(&unit.abbreviations, None)?;
+    if !entries.read_entry(&mut root)? {
+        return Err(gimli::Error::MissingUnitDie);
+    }
+    drop(entries);
+    for attr in root.attrs() {
+        match (attr.name(), attr.value()) {
+            (constants::DW_AT_str_offsets_base, AttributeValue::DebugStrOffsetsBase(base)) => {
+                unit.str_offsets_base = base;
+            }
+            (constants::DW_AT_addr_base | constants::DW_AT_GNU_addr_base, AttributeValue::DebugAddrBase(base)) => {
+                unit.addr_base = base;
+            }
+            (constants::DW_AT_loclists_base, AttributeValue::DebugLocListsBase(base)) => unit.loclists_base = base,
+            (
+                constants::DW_AT_rnglists_base | constants::DW_AT_GNU_ranges_base,
+                AttributeValue::DebugRngListsBase(base),
+            ) => unit.rnglists_base = base,
+            (constants::DW_AT_GNU_dwo_id, AttributeValue::DwoId(id)) => unit.dwo_id = unit.dwo_id.or(Some(id)),
+            _ => {}
+        }
+    }
+    unit.name = root.attr_value(constants::DW_AT_name).and_then(|name| dwarf.attr_string(&unit, name).ok());
+    unit.comp_dir = root.attr_value(constants::DW_AT_comp_dir).and_then(|dir| dwarf.attr_string(&unit, dir).ok());
+    if let Some(low_pc) = root.attr_value(constants::DW_AT_low_pc)
+        && let Ok(Some(address)) = dwarf.attr_address(&unit, low_pc)
+    {
+        unit.low_pc = address;
+    }
+    if let Some(AttributeValue::DebugLineRef(offset)) = root.attr_value(constants::DW_AT_stmt_list) {
+        let address_size = unit.header.address_size();
+        match dwarf.debug_line.program(offset, address_size, unit.comp_dir, unit.name) {
+            Ok(program) => unit.line_program = Some(program),
+            Err(error) => {
+                losses.count(LossKind::MalformedLines, || format!("line number program at {:#x}: {error}", offset.0))
+            }
+        }
+    }
+    Ok(unit)
+}
+
+/// Finds the function that a guest code address lies in.
+pub(crate) struct FunctionIndex {
+    /// `(lowest address taken for the function, body start, body end)`, sorted.
+    bodies: Vec<(u32, u32, u32)>,
+}
+
+impl FunctionIndex {
+    pub(crate) fn new(guest: &GuestModule<'_>) -> FunctionIndex {
+        // Some producers count the body's size field (up to 5 bytes) to the function. Address 0 is the section's
+        // function count and thus no function's; linkers of old write it for functions that they dropped.
+        let mut previous_end = 1;
+        let bodies = guest
+            .functions
+            .iter()
+            .map(|function| {
+                let WasmOffset(start) = function.body.start;
+                let lowest = start.saturating_sub(5).max(previous_end).min(start);
+                previous_end = function.body.end.0.max(1);
+                (lowest, start, function.body.end.0)
+            })
+            .collect();
+        FunctionIndex { bodies }
+    }
+
+    /// The position of the function that `address` belongs to.
+    pub(crate) fn find(&self, address: u64) -> Option<usize> {
+        let address = u32::try_from(address).ok().filter(|address| *address != 0)?;
+        let position = self.bodies.partition_point(|body| body.0 <= address).checked_sub(1)?;
+        (address < self.bodies[position].2).then_some(position)
+    }
+
+    /// The address where the body of the function at `position` begins.
+    pub(crate) fn start(&self, position: usize) -> u32 {
+        self.bodies[position].1
+    }
+
+    /// The address where the body of the function at `position` ends.
+    pub(crate) fn end(&self, position: usize) -> u32 {
+        self.bodies[position].2
+    }
+}

@@ -1,0 +1,151 @@
+//! The guest's line table, sorted by function.
+
+use crate::address::WasmOffset;
+use crate::guest_dwarf::{FunctionIndex, Slice, Unit, section_offset};
+use crate::loss::{LossKind, Losses};
+use crate::scan::Statement;
+use gimli::ColumnType;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// A row of the guest's line table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GuestRow {
+    pub(crate) offset: u32,
+    /// As the guest numbers files.
+    pub(crate) file: u32,
+    /// 0 where the code has no line.
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) discriminator: u32,
+    pub(crate) is_stmt: bool,
+    pub(crate) prologue_end: bool,
+    pub(crate) epilogue_begin: bool,
+}
+
+/// The rows of one unit's line table that lie in live functions.
+#[derive(Debug, Default)]
+pub(crate) struct UnitLines {
+    rows: Vec<GuestRow>,
+    functions: BTreeMap<usize, Range<usize>>,
+}
+
+impl UnitLines {
+    /// Reads the line number program of `unit`; what comes before an error in it is kept.
+    pub(crate) fn read(unit: &Unit<'_>, index: &FunctionIndex, losses: &mut Losses) -> UnitLines {
+        let Some(program) = unit.line_program.clone() else {
+            return UnitLines::default();
+        };
+        let mut found: Vec<(usize, GuestRow)> = Vec::new();
+        let mut rows = program.rows();
+        // A sequence that begins outside of every function belongs to a dropped one, and its rows overlap live code by
+        // accident only.
+        let mut alive = None;
+        loop {
+            let row = match rows.next_row() {
+                Ok(Some((_, row))) => *row,
+                Ok(None) => break,
+                Err(error) => {
+                    let place = section_offset(&unit.header);
+                    losses.count(LossKind::MalformedLines, || format!("unit {place:#x}: {error}"));
+                    break;
+                }
+            };
+            if row.end_sequence() {
+                alive = None;
+                continue;
+            }
+            let address = row.address();
+            let position = index.find(address);
+            if !*alive.get_or_insert(position.is_some()) {
+                continue;
+            }
+            let (Some(position), Ok(offset)) = (position, u32::try_from(address)) else {
+                continue;
+            };
+            let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+            found.push((
+                position,
+                GuestRow {
+                    offset,
+                    file: narrow(row.file_index()),
+                    line: row.line().map_or(0, |line| narrow(line.get())),
+                    column: match row.column() {
+                        ColumnType::LeftEdge => 0,
+                        ColumnType::Column(column) => narrow(column.get()),
+                    },
+                    discriminator: narrow(row.discriminator()),
+                    is_stmt: row.is_stmt(),
+                    prologue_end: row.prologue_end(),
+                    epilogue_begin: row.epilogue_begin(),
+                },
+            ));
+        }
+        found.sort_by_key(|(position, row)| (*position, row.offset));
+        let mut functions = BTreeMap::new();
+        let mut begin = 0;
+        while begin < found.len() {
+            let position = found[begin].0;
+            let end = begin + found[begin..].partition_point(|row| row.0 == position);
+            functions.insert(position, begin..end);
+            begin = end;
+        }
+        UnitLines { rows: found.into_iter().map(|(_, row)| row).collect(), functions }
+    }
+
+    /// The rows of the function at `position`, sorted by offset.
+    pub(crate) fn function(&self, position: usize) -> &[GuestRow] {
+        self.functions.get(&position).map_or(&[], |range| &self.rows[range.clone()])
+    }
+
+    /// The functions that have rows.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = usize> {
+        self.functions.keys().copied()
+    }
+}
+
+/// The row where the function's own statements begin, after the guest has set up its frame and stored its parameters:
+/// the row marked `prologue_end`, else the first that begins a statement after the entry.
+pub(crate) fn body_row(rows: &[GuestRow]) -> Option<usize> {
+    let entry = rows.first()?;
+    rows.iter()
+        .position(|row| row.prologue_end && row.line != 0)
+        .or_else(|| rows.iter().position(|row| row.is_stmt && row.line != 0 && row.offset > entry.offset))
+}
+
+/// Where statements begin in a function with these rows.
+pub(crate) fn statements(rows: &[GuestRow]) -> Vec<Statement> {
+    let body = body_row(rows);
+    let mut statements: Vec<Statement> = Vec::new();
+    let mut previous: Option<(u32, u32)> = None;
+    for (position, row) in rows.iter().enumerate() {
+        let line = (row.file, row.line);
+        let new_line = previous != Some(line);
+        if row.line != 0 {
+            previous = Some(line);
+        }
+        // Before the body there is the guest's own prologue, which the entry row covers.
+        if !row.is_stmt || row.line == 0 || body.is_some_and(|body| position < body) {
+            continue;
+        }
+        if position == 0 && body != Some(0) {
+            continue;
+        }
+        let new_line = new_line || body == Some(position);
+        match statements.last_mut() {
+            Some(last) if last.offset == WasmOffset(row.offset) => last.new_line |= new_line,
+            _ => statements.push(Statement { offset: WasmOffset(row.offset), new_line }),
+        }
+    }
+    statements
+}
+
+/// The row that covers `offset`: the last one that begins at or before it.
+pub(crate) fn covering(rows: &[GuestRow], offset: u32) -> Option<usize> {
+    rows.partition_point(|row| row.offset <= offset).checked_sub(1)
+}
+
+/// Names and directories of the files of a guest line number program.
+pub(crate) fn header<'u, 'a>(unit: &'u Unit<'a>) -> Option<&'u gimli::LineProgramHeader<Slice<'a>>> {
+    unit.line_program.as_ref().map(gimli::IncompleteLineProgram::header)
+}

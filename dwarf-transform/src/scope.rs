@@ -1,0 +1,71 @@
+//! Where entries have their code: the function of a subprogram and the ranges of a scope.
+
+use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Slice, Unit};
+use gimli::{AttributeValue, constants};
+
+/// An entry of the guest.
+pub(crate) type Entry<'a> = gimli::DebuggingInformationEntry<Slice<'a>>;
+
+/// What an entry says of its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// Nothing: a declaration, an abstract instance, a type.
+    None,
+    /// It had code, but the linker dropped it.
+    Dead,
+    /// It has code in the function at this position.
+    Function(usize),
+}
+
+/// The guest code ranges of an entry, with `DW_AT_low_pc`/`DW_AT_high_pc` or `DW_AT_ranges`. `None` where it has no
+/// such attribute. Ranges that cannot be read are left out; `true` says that there were some.
+pub(crate) fn ranges<'a>(
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+) -> Option<(Vec<(u64, u64)>, bool)> {
+    let mut low = None;
+    let mut high = None;
+    let mut size = None;
+    let mut list = None;
+    for attr in entry.attrs() {
+        match attr.name() {
+            constants::DW_AT_low_pc => low = dwarf.sections.attr_address(unit, attr.value()).ok().flatten(),
+            constants::DW_AT_high_pc => match attr.value() {
+                AttributeValue::Udata(value) => size = Some(value),
+                value => high = dwarf.sections.attr_address(unit, value).ok().flatten(),
+            },
+            constants::DW_AT_ranges => list = Some(attr.value()),
+            _ => {}
+        }
+    }
+    if let Some(list) = list {
+        let mut found = Vec::new();
+        let Ok(Some(mut iter)) = dwarf.sections.attr_ranges(unit, list) else {
+            return Some((found, true));
+        };
+        loop {
+            match iter.next() {
+                Ok(Some(range)) => found.push((range.begin, range.end)),
+                Ok(None) => return Some((found, false)),
+                Err(_) => return Some((found, true)),
+            }
+        }
+    }
+    let low = low?;
+    let high = high.or_else(|| size.and_then(|size| low.checked_add(size)));
+    Some((vec![(low, high.unwrap_or(low))], false))
+}
+
+/// The function that a subprogram is.
+pub(crate) fn subprogram_code<'a>(
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    index: &FunctionIndex,
+    entry: &Entry<'a>,
+) -> Code {
+    match ranges(dwarf, unit, entry) {
+        None => Code::None,
+        Some((ranges, _)) => ranges.iter().find_map(|range| index.find(range.0)).map_or(Code::Dead, Code::Function),
+    }
+}
