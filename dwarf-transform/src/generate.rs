@@ -1,11 +1,21 @@
-//! Second stage.
+//! Second stage: the native debugging information, as tables.
+
+use crate::entries::{Fill, Strings, encoding, fill_unit};
 use crate::guest::GuestModule;
+use crate::guest_dwarf::{FunctionIndex, GuestDwarf};
+use crate::guest_lines::UnitLines;
+use crate::loss::Losses;
 use crate::native::NativeModule;
 use crate::options::TransformOptions;
 use crate::output::{Error, Generated};
+use crate::plan::{AddressMaps, Input, Plan, plan_unit};
 use crate::scan::VariableUses;
+use gimli::write;
+use rayon::prelude::*;
 
 /// Makes the native debugging information.
+///
+/// The units are worked on in parallel; the result does not depend on how many threads there are.
 ///
 /// # Errors
 ///
@@ -16,11 +26,101 @@ pub fn generate(
     native: &NativeModule,
     options: &TransformOptions,
 ) -> Result<Generated, Error> {
+    check(guest, native, options)?;
+    let mut output = write::Dwarf::new();
+    if !guest.sections.has_dwarf() {
+        return Ok(Generated { dwarf: output, losses: Losses::default() });
+    }
+    let dwarf = GuestDwarf::read(guest);
+    let index = FunctionIndex::new(guest);
+    let maps = AddressMaps::new(native, &index);
+    let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps };
+    let mut losses = dwarf.losses.clone();
+
+    let (plans, lines): (Vec<_>, Vec<_>) = dwarf
+        .units
+        .par_iter()
+        .map(|unit| {
+            // What is wrong with the lines was counted by the first stage.
+            (plan_unit(input, unit), UnitLines::read(unit, &index, &mut Losses::default()))
+        })
+        .unzip();
+    let mut plan = Plan::new(&dwarf, plans);
+    let encoding = encoding(options);
+    let mut units: Vec<write::Unit> = plan
+        .units
+        .par_iter_mut()
+        .map(|plan| {
+            let mut unit = write::Unit::new(encoding, write::LineProgram::none());
+            Plan::reserve(plan, &mut unit);
+            unit
+        })
+        .collect();
+    for (position, unit) in units.drain(..).enumerate() {
+        plan.units[position].unit_id = Some(output.units.add(unit));
+    }
+    let line_owner = line_owners(&plan, &lines, native);
+    let strings = Strings::new(guest.sections.get(".debug_str"), &mut output.strings);
+    let fill =
+        Fill { input, plan: &plan, strings: &strings, options, encoding, lines: &lines, line_owner: &line_owner };
+    let filled: Vec<Losses> = output
+        .units
+        .iter_mut()
+        .enumerate()
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(|(position, (_, unit))| fill_unit(fill, position, unit))
+        .collect();
+    for (planned, filled) in plan.units.into_iter().map(|plan| plan.losses).zip(filled) {
+        losses.merge(planned);
+        losses.merge(filled);
+    }
+    Ok(Generated { dwarf: output, losses })
+}
+
+/// The functions whose lines each unit writes: those of its subprograms, then those that no unit has a subprogram for.
+/// Units may share a line number program, but a function's lines are written once.
+fn line_owners(plan: &Plan, lines: &[UnitLines], native: &NativeModule) -> Vec<Vec<usize>> {
+    let mut owned = vec![false; native.functions.len()];
+    let mut owners = vec![Vec::new(); plan.units.len()];
+    for (position, unit) in plan.units.iter().enumerate() {
+        for &function in &unit.functions {
+            if !lines[position].function(function).is_empty() && !std::mem::replace(&mut owned[function], true) {
+                owners[position].push(function);
+            }
+        }
+    }
+    for (position, lines) in lines.iter().enumerate() {
+        for function in lines.functions() {
+            if !native.functions[function].text.is_empty() && !std::mem::replace(&mut owned[function], true) {
+                owners[position].push(function);
+            }
+        }
+        owners[position].sort_unstable();
+    }
+    owners
+}
+
+/// The caller's promises.
+fn check(guest: &GuestModule<'_>, native: &NativeModule, options: &TransformOptions) -> Result<(), Error> {
     if !matches!(options.dwarf_version, 4 | 5) {
         return Err(Error::UnsupportedVersion(options.dwarf_version));
     }
     if guest.functions.len() != native.functions.len() {
         return Err(Error::FunctionCountMismatch { guest: guest.functions.len(), native: native.functions.len() });
     }
-    Ok(Generated { dwarf: gimli::write::Dwarf::new(), losses: Default::default() })
+    for (function, code) in native.functions.iter().enumerate() {
+        let error = |what| Error::UnsortedNativeFunction { function, what };
+        if code.text.end < code.text.start {
+            return Err(error("its ends"));
+        }
+        let inside = |text| code.text.start <= text && text <= code.text.end;
+        if !code.rows.is_sorted_by_key(|row| row.text) || !code.rows.iter().all(|row| inside(row.text)) {
+            return Err(error("rows"));
+        }
+        if !code.homes.is_sorted_by_key(|home| home.local) {
+            return Err(error("homes"));
+        }
+    }
+    Ok(())
 }

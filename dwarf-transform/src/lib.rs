@@ -15,15 +15,19 @@
 
 mod address;
 mod address_map;
+mod entries;
 mod expression;
+mod files;
 mod generate;
 mod guest;
 mod guest_dwarf;
 mod guest_lines;
 mod loss;
 mod native;
+mod native_lines;
 mod options;
 mod output;
+mod plan;
 mod scan;
 mod scope;
 mod serialize;

@@ -1,0 +1,110 @@
+//! The native line table: one sequence a function.
+//!
+//! What a debugger makes of the rows decides where it stops:
+//!
+//! - The first row, at the function's entry, carries the line of its opening and covers both prologues: the native one,
+//!   and the guest's (stack pointer, parameters stored to memory). No other row may lie in between, since gdb takes the
+//!   address of the second row for the end of the prologue.
+//! - Then comes the row where the body begins, marked `prologue_end`, which lldb looks for.
+//! - Statements begin at anchors, where the function has any: only they are marked `is_stmt`. The optimizer has moved
+//!   the rest about, and a debugger that stops at all of it would run back and forth.
+//! - The compiler's own instructions belong to the row before them.
+
+use crate::guest_lines::{GuestRow, body_row, covering};
+use crate::native::NativeFunction;
+
+/// A row of the native line table, before files are resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NativeRow {
+    /// Offset in `.text`.
+    pub(crate) text: u32,
+    pub(crate) file: u32,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) discriminator: u32,
+    pub(crate) is_stmt: bool,
+    pub(crate) prologue_end: bool,
+    pub(crate) epilogue_begin: bool,
+}
+
+impl NativeRow {
+    fn new(text: u32, row: &GuestRow, is_stmt: bool) -> NativeRow {
+        NativeRow {
+            text,
+            file: row.file,
+            line: row.line,
+            column: row.column,
+            discriminator: row.discriminator,
+            is_stmt,
+            prologue_end: false,
+            epilogue_begin: false,
+        }
+    }
+
+    fn same_place(&self, row: &GuestRow) -> bool {
+        (self.file, self.line, self.column) == (row.file, row.line, row.column)
+    }
+}
+
+/// The rows of a function, sorted by address. Empty where the guest has no lines for it.
+pub(crate) fn function_rows(guest: &[GuestRow], native: &NativeFunction) -> Vec<NativeRow> {
+    let Some(entry) = guest.iter().find(|row| row.line != 0) else {
+        return Vec::new();
+    };
+    let mut rows = vec![NativeRow::new(native.text.start.0, entry, true)];
+    let anchored = native.rows.iter().any(|row| row.anchor);
+    let body = body_row(guest);
+    let prologue_end = native.prologue_end.0.max(native.text.start.0);
+    let body_start = body_address(guest, body, native, anchored).unwrap_or(prologue_end).max(prologue_end);
+
+    // Which guest rows already have a native row that begins a statement.
+    let mut seen = vec![false; guest.len()];
+    let mut begun = false;
+    for row in &native.rows {
+        let Some(wasm) = row.wasm else {
+            continue;
+        };
+        if row.text.0 < body_start {
+            continue;
+        }
+        let Some(position) = covering(guest, wasm.0) else {
+            continue;
+        };
+        // Code without a line belongs to the line before it.
+        let Some(position) = (0..=position).rev().find(|position| guest[*position].line != 0) else {
+            continue;
+        };
+        let source = &guest[position];
+        if !begun {
+            begun = true;
+            let source = body.map_or(source, |body| if body > position { &guest[body] } else { source });
+            let mut first = NativeRow::new(body_start, source, true);
+            first.prologue_end = true;
+            seen[position] = true;
+            rows.push(first);
+            continue;
+        }
+        let Some(last) = rows.last() else {
+            continue;
+        };
+        let is_stmt = if anchored { row.anchor } else { source.is_stmt && !seen[position] };
+        if !is_stmt && last.same_place(source) {
+            continue;
+        }
+        seen[position] = true;
+        let mut next = NativeRow::new(row.text.0, source, is_stmt);
+        next.epilogue_begin = source.epilogue_begin && is_stmt;
+        rows.push(next);
+    }
+    rows
+}
+
+/// Where the body begins natively: at the first instruction that comes from the guest's body row or from what follows.
+fn body_address(guest: &[GuestRow], body: Option<usize>, native: &NativeFunction, anchored: bool) -> Option<u32> {
+    let begin = guest[body?].offset;
+    let reaches = |wasm: Option<crate::WasmOffset>| wasm.is_some_and(|wasm| wasm.0 >= begin);
+    if anchored && let Some(row) = native.rows.iter().find(|row| row.anchor && reaches(row.wasm)) {
+        return Some(row.text.0);
+    }
+    native.rows.iter().find(|row| row.text >= native.prologue_end && reaches(row.wasm)).map(|row| row.text.0)
+}

@@ -1,0 +1,349 @@
+//! Which entries of the guest go into the output.
+//!
+//! A function that the linker dropped goes with everything in it, and so does a scope of which no native instruction
+//! is left; unless something that stays refers to an entry in it. Then the whole of it stays, without code.
+
+use crate::address_map::{AddressMap, TextRange, merge};
+use crate::guest::GuestModule;
+use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
+use crate::loss::{LossKind, Losses};
+use crate::native::NativeModule;
+use crate::scope::{Code, Entry, ranges, subprogram_code};
+use gimli::write::{UnitEntryId, UnitId};
+use gimli::{AttributeValue, DieReference, SectionId, UnitOffset, constants};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+/// "Nothing" in the index fields of [`Planned`].
+pub(crate) const NONE: u32 = u32::MAX;
+/// Nesting below which entries are left out. Trees of real programs stay far above it.
+const MAX_DEPTH: usize = 400;
+
+/// An entry of the guest, in the order of the unit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planned {
+    pub(crate) offset: u32,
+    pub(crate) parent: u32,
+    pub(crate) tag: gimli::DwTag,
+    /// The function around it, as a position in the module's functions.
+    pub(crate) function: u32,
+    /// Its native ranges, as a position in [`UnitPlan::scopes`].
+    pub(crate) scope: u32,
+    /// The dropped subtree it lies in, as a position in [`UnitPlan::dead`].
+    dead: u32,
+    /// Its entry in the output; `None` where it is dropped.
+    pub(crate) id: Option<UnitEntryId>,
+}
+
+/// A subtree that goes unless something refers into it.
+#[derive(Debug, Default)]
+struct Dead {
+    /// Same-unit and whole-section references from inside.
+    local: Vec<u32>,
+    global: Vec<usize>,
+    signatures: Vec<u64>,
+    rescued: bool,
+}
+
+/// What becomes of a unit.
+#[derive(Debug, Default)]
+pub(crate) struct UnitPlan {
+    pub(crate) entries: Vec<Planned>,
+    /// Native ranges of scopes; of an inlined subroutine the one with its entry first.
+    pub(crate) scopes: Vec<Vec<TextRange>>,
+    /// The functions of its subprograms, sorted.
+    pub(crate) functions: Vec<usize>,
+    dead: Vec<Dead>,
+    live: Dead,
+    pub(crate) losses: Losses,
+    /// Its unit in the output, once that is known.
+    pub(crate) unit_id: Option<UnitId>,
+}
+
+impl UnitPlan {
+    /// The position of the entry at `offset`.
+    pub(crate) fn find(&self, offset: usize) -> Option<usize> {
+        let offset = u32::try_from(offset).ok()?;
+        self.entries.binary_search_by_key(&offset, |entry| entry.offset).ok()
+    }
+
+    /// Whether the entry at `position` stays without its code.
+    pub(crate) fn codeless(&self, position: usize) -> bool {
+        self.entries[position].dead != NONE
+    }
+}
+
+/// The address maps of all functions, each made when it is first asked for.
+pub(crate) struct AddressMaps<'m> {
+    native: &'m NativeModule,
+    index: &'m FunctionIndex,
+    maps: Vec<OnceLock<AddressMap>>,
+}
+
+impl<'m> AddressMaps<'m> {
+    pub(crate) fn new(native: &'m NativeModule, index: &'m FunctionIndex) -> AddressMaps<'m> {
+        AddressMaps { native, index, maps: native.functions.iter().map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The map of the function at `position`.
+    pub(crate) fn get(&self, position: usize) -> &AddressMap {
+        self.maps[position]
+            .get_or_init(|| AddressMap::new(&self.native.functions[position], self.index.start(position)))
+    }
+
+    /// The native code of guest ranges, and whether any of them lies in live code.
+    pub(crate) fn map(&self, guest: &[(u64, u64)]) -> (Vec<TextRange>, bool) {
+        let mut found = Vec::new();
+        let mut live = false;
+        for &(begin, end) in guest {
+            if let Some(position) = self.index.find(begin) {
+                live = true;
+                found.extend(self.get(position).ranges(begin, end));
+            }
+        }
+        merge(&mut found);
+        (found, live)
+    }
+}
+
+/// Everything that the plan looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'i, 'a> {
+    pub(crate) guest: &'i GuestModule<'a>,
+    pub(crate) native: &'i NativeModule,
+    pub(crate) dwarf: &'i GuestDwarf<'a>,
+    pub(crate) index: &'i FunctionIndex,
+    pub(crate) maps: &'i AddressMaps<'i>,
+}
+
+/// Reads the tree of a unit and finds what would go.
+pub(crate) fn plan_unit<'a>(input: Input<'_, 'a>, unit: &Unit<'a>) -> UnitPlan {
+    let mut plan = UnitPlan::default();
+    if let Err(error) = plan_entries(input, unit, &mut plan) {
+        let place = section_offset(&unit.header);
+        plan.losses.count(LossKind::MalformedUnit, || format!("unit {place:#x}: {error}"));
+    }
+    plan.functions.sort_unstable();
+    plan.functions.dedup();
+    plan
+}
+
+fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) -> Result<(), gimli::Error> {
+    let Input { native, dwarf, index, maps, .. } = input;
+    let mut entries = unit.entries_raw(None)?;
+    let mut entry = Entry::null();
+    // The position of the entry around the current one at each depth.
+    let mut parents: Vec<u32> = Vec::new();
+    while !entries.is_empty() {
+        if !entries.read_entry(&mut entry)? {
+            continue;
+        }
+        let Ok(depth) = usize::try_from(entry.depth()) else {
+            break;
+        };
+        if depth > MAX_DEPTH {
+            plan.losses.count(LossKind::MalformedUnit, || {
+                format!("unit {:#x} entry {:#x}: nested too deeply", section_offset(&unit.header), entry.offset().0)
+            });
+            continue;
+        }
+        // A second root, or an entry without its parent.
+        if depth > parents.len() || (depth == 0 && !plan.entries.is_empty()) {
+            break;
+        }
+        parents.truncate(depth);
+        let position = plan.entries.len() as u32;
+        let parent = parents.last().copied().unwrap_or(NONE);
+        parents.push(position);
+        let around = plan.entries.get(parent as usize).copied();
+        let mut planned = Planned {
+            offset: u32::try_from(entry.offset().0).unwrap_or(NONE),
+            parent,
+            tag: entry.tag(),
+            function: around.map_or(NONE, |around| around.function),
+            scope: NONE,
+            dead: around.map_or(NONE, |around| around.dead),
+            id: None,
+        };
+        let place = || format!("unit {:#x} entry {:#x}", section_offset(&unit.header), entry.offset().0);
+        let mut drop_it = false;
+        match entry.tag() {
+            constants::DW_TAG_subprogram => match subprogram_code(dwarf, unit, index, &entry) {
+                Code::None => planned.function = NONE,
+                Code::Function(function) if !native.functions[function].text.is_empty() => {
+                    planned.function = function as u32;
+                    plan.functions.push(function);
+                    if planned.dead != NONE {
+                        // A live function inside of a dropped one keeps it, as the scope of its name.
+                        planned.dead = NONE;
+                        plan.live.local.extend(around.map(|around| around.offset));
+                    }
+                }
+                Code::Dead | Code::Function(_) => {
+                    planned.function = NONE;
+                    drop_it = true;
+                    plan.losses.count_dead_function();
+                }
+            },
+            constants::DW_TAG_call_site | constants::DW_TAG_GNU_call_site => {
+                drop_it = native.functions.get(planned.function as usize).is_none_or(|f| f.calls.is_empty());
+                if drop_it && planned.dead == NONE {
+                    plan.losses.count(LossKind::CallSite, place);
+                }
+            }
+            constants::DW_TAG_label => {}
+            _ if depth > 0 && planned.dead == NONE => {
+                if let Some((guest_ranges, broken)) = ranges(dwarf, unit, &entry) {
+                    if broken {
+                        plan.losses.count(LossKind::MalformedList, place);
+                    }
+                    let (mut native_ranges, live) = maps.map(&guest_ranges);
+                    if native_ranges.is_empty() {
+                        drop_it = true;
+                        if live {
+                            plan.losses.count(LossKind::OptimizedAway, place);
+                        }
+                    } else {
+                        if entry.tag() == constants::DW_TAG_inlined_subroutine {
+                            entry_first(input, &guest_ranges, &mut native_ranges);
+                        }
+                        planned.scope = plan.scopes.len() as u32;
+                        plan.scopes.push(native_ranges);
+                    }
+                }
+            }
+            _ => {}
+        }
+        if drop_it && planned.dead == NONE {
+            planned.dead = plan.dead.len() as u32;
+            plan.dead.push(Dead::default());
+        }
+        let references = match plan.dead.get_mut(planned.dead as usize) {
+            Some(dead) => dead,
+            None => &mut plan.live,
+        };
+        for attr in entry.attrs() {
+            match attr.value() {
+                AttributeValue::UnitRef(offset) => references.local.push(u32::try_from(offset.0).unwrap_or(NONE)),
+                AttributeValue::DebugInfoRef(offset) => references.global.push(offset.0),
+                AttributeValue::DebugTypesRef(signature) => references.signatures.push(signature.0),
+                _ => {}
+            }
+        }
+        plan.entries.push(planned);
+    }
+    Ok(())
+}
+
+/// Debuggers take the first range's start for the entry of an inlined subroutine.
+fn entry_first(input: Input<'_, '_>, guest: &[(u64, u64)], native: &mut Vec<TextRange>) {
+    let Some(&(begin, _)) = guest.first() else {
+        return;
+    };
+    let Some(entry) = input.index.find(begin).and_then(|position| input.maps.get(position).address(begin)) else {
+        return;
+    };
+    if let Some(position) = native.iter().position(|range| (range.0..range.1).contains(&entry)) {
+        native[..=position].rotate_right(1);
+    }
+}
+
+/// All units of the guest and what becomes of them.
+pub(crate) struct Plan {
+    pub(crate) units: Vec<UnitPlan>,
+    /// `(start in .debug_info, position)`, sorted.
+    starts: Vec<(usize, usize)>,
+    /// Type signature to `(unit, offset of the type in it)`.
+    signatures: HashMap<u64, (usize, usize)>,
+}
+
+impl Plan {
+    pub(crate) fn new(dwarf: &GuestDwarf<'_>, units: Vec<UnitPlan>) -> Plan {
+        let mut starts = Vec::new();
+        let mut signatures = HashMap::new();
+        for (position, unit) in dwarf.units.iter().enumerate() {
+            if unit.header.section() == SectionId::DebugInfo {
+                starts.push((section_offset(&unit.header), position));
+            }
+            if let gimli::UnitType::Type { type_signature, type_offset }
+            | gimli::UnitType::SplitType { type_signature, type_offset } = unit.header.type_()
+            {
+                signatures.entry(type_signature.0).or_insert((position, type_offset.0));
+            }
+        }
+        starts.sort_unstable();
+        let mut plan = Plan { units, starts, signatures };
+        plan.rescue(dwarf);
+        plan
+    }
+
+    /// The unit and entry that an offset in `.debug_info` means.
+    pub(crate) fn find_global(&self, dwarf: &GuestDwarf<'_>, offset: usize) -> Option<(usize, usize)> {
+        let at = self.starts.partition_point(|start| start.0 <= offset).checked_sub(1)?;
+        let (start, unit) = self.starts[at];
+        let inside = offset - start;
+        if inside >= dwarf.units[unit].header.length_including_self() {
+            return None;
+        }
+        Some((unit, self.units[unit].find(inside)?))
+    }
+
+    /// The unit and entry that a type signature means.
+    pub(crate) fn find_signature(&self, signature: u64) -> Option<(usize, usize)> {
+        let (unit, offset) = *self.signatures.get(&signature)?;
+        Some((unit, self.units[unit].find(offset)?))
+    }
+
+    /// The unit and entry that a reference in the unit at `from` means.
+    pub(crate) fn find(
+        &self,
+        dwarf: &GuestDwarf<'_>,
+        from: usize,
+        reference: DieReference<usize>,
+    ) -> Option<(usize, usize)> {
+        match reference {
+            DieReference::UnitRef(UnitOffset(offset)) => Some((from, self.units[from].find(offset)?)),
+            DieReference::DebugInfoRef(offset) => self.find_global(dwarf, offset.0),
+        }
+    }
+
+    /// Keeps the dropped subtrees that something refers to.
+    fn rescue(&mut self, dwarf: &GuestDwarf<'_>) {
+        if self.units.iter().all(|unit| unit.dead.is_empty()) {
+            return;
+        }
+        let mut work: Vec<(usize, Dead)> =
+            self.units.iter_mut().enumerate().map(|(unit, plan)| (unit, std::mem::take(&mut plan.live))).collect();
+        while let Some((from, references)) = work.pop() {
+            let local =
+                references.local.iter().filter_map(|offset| Some((from, self.units[from].find(*offset as usize)?)));
+            let global = references.global.iter().filter_map(|offset| self.find_global(dwarf, *offset));
+            let signatures = references.signatures.iter().filter_map(|signature| self.find_signature(*signature));
+            let targets: Vec<(usize, u32)> = local
+                .chain(global)
+                .chain(signatures)
+                .map(|(unit, entry)| (unit, self.units[unit].entries[entry].dead))
+                .filter(|(_, dead)| *dead != NONE)
+                .collect();
+            for (unit, dead) in targets {
+                let dead = &mut self.units[unit].dead[dead as usize];
+                if !dead.rescued {
+                    let references = std::mem::take(dead);
+                    dead.rescued = true;
+                    work.push((unit, references));
+                }
+            }
+        }
+    }
+
+    /// Gives every entry that stays an id in its output unit.
+    pub(crate) fn reserve(plan: &mut UnitPlan, output: &mut gimli::write::Unit) {
+        for position in 0..plan.entries.len() {
+            let entry = plan.entries[position];
+            let stays = plan.dead.get(entry.dead as usize).is_none_or(|dead| dead.rescued);
+            // Its parent stays too: it lies in the same dropped subtree or in none.
+            let id = if position == 0 { Some(output.root()) } else { stays.then(|| output.reserve()) };
+            plan.entries[position].id = id;
+        }
+    }
+}
