@@ -1,6 +1,8 @@
 //! Compiles and runs WebAssembly so that stock debuggers can debug it.
 
+pub mod compile;
 pub mod environ;
+pub mod translate;
 pub mod types;
 
 mod api;

@@ -2,40 +2,40 @@
 
 use std::fmt;
 
-/// The reason of a trap; the number is what an artifact stores.
+/// The reason of a trap; the number is what an artifact stores ([`artifact::TrapCode`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum TrapCode {
     /// The stack is used up.
-    StackOverflow = 0,
+    StackOverflow = 11,
     /// An access outside a linear memory.
-    MemoryOutOfBounds = 1,
+    MemoryOutOfBounds = 2,
     /// An atomic access to an address that is not a multiple of its size.
-    HeapMisaligned = 2,
+    HeapMisaligned = 3,
     /// An access outside a table.
-    TableOutOfBounds = 3,
+    TableOutOfBounds = 4,
     /// An indirect call to a null element.
-    IndirectCallToNull = 4,
+    IndirectCallToNull = 6,
     /// An indirect call to a function of another type.
-    BadSignature = 5,
+    BadSignature = 7,
     /// The result of an integer operation does not fit.
-    IntegerOverflow = 6,
+    IntegerOverflow = 8,
     /// An integer division by zero.
-    IntegerDivisionByZero = 7,
+    IntegerDivisionByZero = 9,
     /// A float that is not a number or too large was converted to an integer.
-    BadConversionToInteger = 8,
+    BadConversionToInteger = 10,
     /// The `unreachable` operator.
-    UnreachableCodeReached = 9,
+    UnreachableCodeReached = 1,
     /// The guest was interrupted.
-    Interrupt = 10,
+    Interrupt = 13,
     /// A null reference was used.
-    NullReference = 11,
+    NullReference = 12,
     /// `memory.atomic.wait` on a memory that is not shared.
-    AtomicWaitNonSharedMemory = 12,
+    AtomicWaitNonSharedMemory = 64,
 }
 
 impl TrapCode {
-    /// All of them in order of their numbers.
+    /// All of them.
     pub const ALL: [TrapCode; 13] = [
         TrapCode::StackOverflow,
         TrapCode::MemoryOutOfBounds,
@@ -55,7 +55,7 @@ impl TrapCode {
     /// The reason with this number.
     #[must_use]
     pub fn from_u8(number: u8) -> Option<TrapCode> {
-        TrapCode::ALL.get(usize::from(number)).copied()
+        TrapCode::ALL.into_iter().find(|code| *code as u8 == number)
     }
 }
 

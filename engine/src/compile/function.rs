@@ -1,0 +1,304 @@
+//! Compiles one function and turns the code generator's results into plain data.
+
+use super::CompileError;
+use crate::environ::{Module, OptLevel, TrapCode, Tunables, VMOffsets};
+use crate::translate::{ANCHOR_BIT, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, TranslateError};
+use crate::types::ValType;
+use cranelift_codegen::binemit::{Addend, Reloc};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::isa::unwind::UnwindInst;
+use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_wasm::FuncTranslator;
+use unwind::{CodeOffset, PrologueOp, UnwindOp};
+
+/// One function's machine code and everything that is known about it. Offsets are relative to the function.
+#[derive(Debug, Default)]
+pub(super) struct CompiledFunction {
+    pub(super) code: Vec<u8>,
+    pub(super) alignment: u32,
+    /// Calls of other functions: where, how, which.
+    pub(super) relocations: Vec<(u32, Reloc, Addend, u32)>,
+    pub(super) traps: Vec<(u32, TrapCode)>,
+    pub(super) rows: Vec<Row>,
+    pub(super) prologue: Vec<PrologueOp>,
+    pub(super) basic_blocks: Vec<u32>,
+    /// Return address and the offsets from the stack pointer of the references that are live there.
+    pub(super) stack_maps: Vec<(u32, Vec<u32>)>,
+    pub(super) homes: Vec<Home>,
+    pub(super) vmctx_home: Option<i32>,
+    pub(super) prologue_end: u32,
+    /// Return addresses of calls with the file offset of the operator.
+    pub(super) calls: Vec<(u32, u32)>,
+}
+
+/// Code from `start` up to the next row comes from the operator at file offset `wasm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) start: u32,
+    pub(super) wasm: Option<u32>,
+    pub(super) anchor: bool,
+}
+
+/// A local's home, relative to the CFA.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home {
+    pub(super) local: u32,
+    pub(super) cfa_offset: i32,
+    pub(super) ty: ValType,
+}
+
+/// What one thread reuses from function to function.
+pub(super) struct Scratch {
+    context: Context,
+    translator: FuncTranslator,
+    builder: FunctionBuilderContext,
+    allocations: wasmparser::FuncValidatorAllocations,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Scratch {
+        Scratch {
+            context: Context::new(),
+            translator: FuncTranslator::new(),
+            builder: FunctionBuilderContext::new(),
+            allocations: wasmparser::FuncValidatorAllocations::default(),
+        }
+    }
+}
+
+/// What the compilation of every function of a module shares.
+pub(super) struct ModuleContext<'a> {
+    pub(super) isa: &'a dyn TargetIsa,
+    pub(super) module: &'a Module,
+    pub(super) offsets: &'a VMOffsets,
+    pub(super) tunables: &'a Tunables,
+}
+
+/// What is asked of the compilation of one function for the debugger's sake.
+pub(super) struct DebugRequest<'a> {
+    /// Locals that need a home, with their types.
+    pub(super) locals: Vec<(u32, ValType)>,
+    /// File offsets of the body's operators.
+    pub(super) operators: Vec<u32>,
+    /// File offsets of the operators at which statements begin.
+    pub(super) anchors: &'a [u32],
+}
+
+/// Compiles a guest function.
+pub(super) fn compile_guest(
+    shared: &ModuleContext<'_>,
+    input: &mut FunctionInput<'_>,
+    debug: Option<DebugRequest<'_>>,
+    scratch: &mut Scratch,
+) -> Result<CompiledFunction, CompileError> {
+    let offset = input.body.range().start;
+    let ty = shared.module.func_type(input.index);
+    let mut env = FuncEnv::new(shared.module, shared.offsets, shared.tunables, shared.isa.frontend_config(), ty);
+    if let Some(debug) = debug {
+        env = env.with_debug_info(HomeSlots::new(debug.locals), debug.operators, debug.anchors);
+    }
+    let validator = input.validator.take().expect("each function is compiled once");
+    let mut validator = validator.into_validator(std::mem::take(&mut scratch.allocations));
+    scratch.context.clear();
+    scratch.context.func.signature = crate::translate::guest_signature(ty);
+    let translated =
+        scratch.translator.translate_body(&mut validator, input.body.clone(), &mut scratch.context.func, &mut env);
+    scratch.allocations = validator.into_allocations();
+    translated.map_err(|error| match error {
+        cranelift_wasm::WasmError::InvalidWebAssembly { message, offset } => {
+            TranslateError::Invalid { offset, reason: message }
+        }
+        cranelift_wasm::WasmError::Unsupported(feature) => TranslateError::Unsupported { offset, feature },
+        other => TranslateError::Function { function: input.index, offset, reason: other.to_string() },
+    })?;
+    let homes = env.homes.take();
+    emit(shared.isa, &mut scratch.context).map_err(|reason| {
+        CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
+    })?;
+    let code = scratch.context.compiled_code().expect("just compiled");
+    Ok(extract(shared, code, &scratch.context.func, homes.as_ref()))
+}
+
+/// Compiles a trampoline.
+pub(super) fn compile_trampoline(
+    shared: &ModuleContext<'_>,
+    scratch: &mut Scratch,
+    build: impl FnOnce(&dyn TargetIsa, &mut FunctionBuilderContext) -> ir::Function,
+) -> Result<CompiledFunction, CompileError> {
+    scratch.context.clear();
+    scratch.context.func = build(shared.isa, &mut scratch.builder);
+    emit(shared.isa, &mut scratch.context).map_err(|reason| CompileError::Trampoline { reason })?;
+    let code = scratch.context.compiled_code().expect("just compiled");
+    let mut compiled = extract(shared, code, &scratch.context.func, None);
+    // Its traps are never reached and its instructions come from no operator.
+    compiled.rows = vec![Row { start: 0, wasm: None, anchor: false }];
+    Ok(compiled)
+}
+
+fn emit(isa: &dyn TargetIsa, context: &mut Context) -> Result<(), String> {
+    match context.compile(isa, &mut ControlPlane::default()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.inner.to_string()),
+    }
+}
+
+fn extract(
+    shared: &ModuleContext<'_>,
+    compiled: &CompiledCode,
+    func: &ir::Function,
+    homes: Option<&HomeSlots>,
+) -> CompiledFunction {
+    let buffer = &compiled.buffer;
+    let mut out = CompiledFunction {
+        code: buffer.data().to_vec(),
+        alignment: buffer.alignment,
+        basic_blocks: compiled.bb_starts.clone(),
+        ..CompiledFunction::default()
+    };
+    for reloc in buffer.relocs() {
+        let target = match &reloc.target {
+            FinalizedRelocTarget::ExternalName(ir::ExternalName::User(name)) => {
+                func.params.user_named_funcs()[*name].index
+            }
+            other => unreachable!("only guest functions are called by name, not {other:?}"),
+        };
+        out.relocations.push((reloc.offset, reloc.kind, reloc.addend, target));
+    }
+    out.traps.extend(buffer.traps().iter().filter_map(|trap| Some((trap.offset, trap_code(trap.code)?))));
+    out.prologue = prologue(shared.isa, &buffer.unwind_info);
+    out.stack_maps = buffer
+        .user_stack_maps()
+        .iter()
+        .map(|(offset, _, map)| (*offset, map.entries().map(|(_, slot)| slot).collect()))
+        .collect();
+    rows(&mut out, compiled);
+    if let Some(homes) = homes
+        && let Some(slot) = homes.slot
+    {
+        // Where the frame slid down for the arguments of a tail call, the CFA is that much higher.
+        let slide = out
+            .prologue
+            .iter()
+            .find_map(|op| match op.op {
+                UnwindOp::DefineNewFrame { offset_upward_to_caller_sp, .. } => Some(offset_upward_to_caller_sp),
+                _ => None,
+            })
+            .unwrap_or(16);
+        let base = compiled.sized_stackslot_offsets[slot] as i32 - compiled.frame_size as i32 - slide as i32;
+        out.vmctx_home = Some(base);
+        out.homes = homes
+            .locals
+            .iter()
+            .map(|&(local, offset, ty)| Home { local, cfa_offset: base + offset as i32, ty })
+            .collect();
+        out.homes.sort_by_key(|home| home.local);
+    }
+    out.calls = buffer
+        .call_sites()
+        .iter()
+        .filter_map(|site| {
+            let row = out.rows.partition_point(|row| row.start < site.ret_addr).checked_sub(1)?;
+            Some((site.ret_addr, out.rows[row].wasm?))
+        })
+        .collect();
+    out
+}
+
+/// The address map: every instruction has a row, those of the compiler's own have no operator.
+fn rows(out: &mut CompiledFunction, compiled: &CompiledCode) {
+    let size = out.code.len() as u32;
+    let mut at = 0;
+    let push = |rows: &mut Vec<Row>, row: Row| match rows.last() {
+        Some(last) if last.wasm == row.wasm && !row.anchor && !last.anchor => {}
+        _ => rows.push(row),
+    };
+    for range in compiled.buffer.get_srclocs_sorted() {
+        if range.start >= range.end {
+            continue;
+        }
+        if range.start > at {
+            push(&mut out.rows, Row { start: at, wasm: None, anchor: false });
+        }
+        let bits = range.loc.bits();
+        let (wasm, anchor) = if range.loc.is_default() {
+            (None, false)
+        } else if bits & ANCHOR_BIT != 0 {
+            (Some(bits & !ANCHOR_BIT), true)
+        } else if bits & ENTRY_BIT != 0 {
+            out.prologue_end = out.prologue_end.max(range.end);
+            (None, false)
+        } else {
+            (Some(bits), false)
+        };
+        push(&mut out.rows, Row { start: range.start, wasm, anchor });
+        if anchor {
+            // Only the anchor's own start, and only where the byte is a breakpoint; what follows it in its range are
+            // moves of the register allocator.
+            let byte = &mut out.code[range.start as usize];
+            if *byte == INT3 {
+                *byte = NOP;
+            }
+            if range.end > range.start + 1 {
+                out.rows.push(Row { start: range.start + 1, wasm, anchor: false });
+            }
+        }
+        at = range.end;
+    }
+    if at < size {
+        push(&mut out.rows, Row { start: at, wasm: None, anchor: false });
+    }
+    if out.prologue_end == 0 {
+        out.prologue_end = out.rows.iter().find(|row| row.wasm.is_some()).map_or(0, |row| row.start);
+    }
+}
+
+const INT3: u8 = 0xcc;
+const NOP: u8 = 0x90;
+
+fn prologue(isa: &dyn TargetIsa, unwind: &[(u32, UnwindInst)]) -> Vec<PrologueOp> {
+    unwind
+        .iter()
+        .filter_map(|(offset, inst)| {
+            let op = match *inst {
+                UnwindInst::PushFrameRegs { offset_upward_to_caller_sp } => {
+                    UnwindOp::PushFrameRegs { offset_upward_to_caller_sp }
+                }
+                UnwindInst::DefineNewFrame { offset_upward_to_caller_sp, offset_downward_to_clobbers } => {
+                    UnwindOp::DefineNewFrame { offset_upward_to_caller_sp, offset_downward_to_clobbers }
+                }
+                UnwindInst::StackAlloc { size } => UnwindOp::StackAlloc { size },
+                UnwindInst::SaveReg { clobber_offset, reg } => {
+                    UnwindOp::SaveReg { dwarf_reg: isa.map_regalloc_reg_to_dwarf(reg.into()).ok()?, clobber_offset }
+                }
+                UnwindInst::Aarch64SetPointerAuth { return_addresses } => UnwindOp::SetPointerAuth { return_addresses },
+            };
+            Some(PrologueOp { offset: CodeOffset(*offset), op })
+        })
+        .collect()
+}
+
+fn trap_code(code: ir::TrapCode) -> Option<TrapCode> {
+    Some(match code {
+        ir::TrapCode::StackOverflow => TrapCode::StackOverflow,
+        ir::TrapCode::HeapOutOfBounds => TrapCode::MemoryOutOfBounds,
+        ir::TrapCode::HeapMisaligned => TrapCode::HeapMisaligned,
+        ir::TrapCode::TableOutOfBounds => TrapCode::TableOutOfBounds,
+        ir::TrapCode::IndirectCallToNull => TrapCode::IndirectCallToNull,
+        ir::TrapCode::BadSignature => TrapCode::BadSignature,
+        ir::TrapCode::IntegerOverflow => TrapCode::IntegerOverflow,
+        ir::TrapCode::IntegerDivisionByZero => TrapCode::IntegerDivisionByZero,
+        ir::TrapCode::BadConversionToInteger => TrapCode::BadConversionToInteger,
+        ir::TrapCode::UnreachableCodeReached => TrapCode::UnreachableCodeReached,
+        ir::TrapCode::Interrupt => TrapCode::Interrupt,
+        ir::TrapCode::NullReference | ir::TrapCode::NullI31Ref => TrapCode::NullReference,
+        ir::TrapCode::User(_) => return None,
+    })
+}
+
+/// Are homes read back at this level, so that they can be assigned?
+pub(super) fn homes_are_writable(tunables: &Tunables, ty: ValType) -> bool {
+    tunables.opt_level == OptLevel::None && !matches!(ty, ValType::Ref(_))
+}

@@ -1,0 +1,604 @@
+//! From a translated module to an artifact.
+//!
+//! The stages in order: parse, scan the guest's debug info, compile the functions in parallel, link the text, build
+//! the frame table, generate and serialize the native debug info, write the artifact.
+
+mod function;
+mod isa;
+mod trampolines;
+
+use crate::environ::{DebugInfo, Module, PointerFlavour, Tunables, VMOffsets};
+use crate::translate::{ModuleTranslation, TranslateError};
+use crate::types::ValType;
+use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::isa::TargetIsa;
+use function::{CompiledFunction, DebugRequest, ModuleContext, Scratch};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use thiserror::Error;
+use unwind::{FrameTable, FunctionFrame, SectionAddresses, TextOffset};
+use wasmparser::Operator;
+
+/// Why a module cannot be compiled.
+#[derive(Debug, Error)]
+pub enum CompileError {
+    /// It is malformed, invalid, or needs what the code generator cannot do.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
+    /// No code can be made for this machine.
+    #[error("no code can be generated for {target}: {reason}")]
+    Target {
+        /// The target triple.
+        target: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A trampoline could not be compiled.
+    #[error("a trampoline cannot be compiled: {reason}")]
+    Trampoline {
+        /// What the code generator says.
+        reason: String,
+    },
+    /// The frame table could not be built.
+    #[error("the frame table cannot be built: {0}")]
+    Unwind(#[from] unwind::Error),
+    /// The artifact could not be written.
+    #[error("the artifact cannot be written: {0}")]
+    Artifact(#[from] artifact::BuildError),
+    /// The code of the module is too large to be linked.
+    #[error("a call from function {function} cannot reach its target: the module's code is too large")]
+    CallOutOfReach {
+        /// The caller.
+        function: u32,
+    },
+}
+
+/// What a compilation has to say beside its result.
+#[derive(Clone, Debug, Default)]
+pub struct CompileReport {
+    /// Debug info that could not be read before the compilation.
+    pub scan_losses: dwarf_transform::Losses,
+    /// Debug info that could not be said natively.
+    pub losses: dwarf_transform::Losses,
+    /// Sentences about debug info for the user; empty when all is well.
+    pub warnings: Vec<String>,
+}
+
+/// Compiles a module to the bytes of an artifact.
+///
+/// # Errors
+///
+/// A module that is invalid or that the code generator cannot translate. Debug info is never a reason.
+pub fn compile(wasm: &[u8], tunables: &Tunables) -> Result<Vec<u8>, CompileError> {
+    Ok(compile_with_report(wasm, tunables)?.0)
+}
+
+/// Compiles a module to the bytes of an artifact and says what debug info was lost.
+///
+/// # Errors
+///
+/// As [`compile`].
+pub fn compile_with_report(wasm: &[u8], tunables: &Tunables) -> Result<(Vec<u8>, CompileReport), CompileError> {
+    let isa = isa::build(tunables)?;
+    let mut translation = ModuleTranslation::parse(wasm, tunables)?;
+    let mut report = CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
+    let debug = GuestDebug::scan(&translation, &mut report);
+    let functions = compile_functions(&*isa, &mut translation, debug.as_ref())?;
+    let linked = link(&*isa, &translation, functions)?;
+    let bytes = write_artifact(&*isa, &translation, linked, debug.as_ref(), &mut report)?;
+    Ok((bytes, report))
+}
+
+/// The guest's debug info as the compiler needs it.
+struct GuestDebug<'a> {
+    guest: dwarf_transform::GuestModule<'a>,
+    uses: dwarf_transform::VariableUses,
+}
+
+impl<'a> GuestDebug<'a> {
+    /// Reads the guest's debug info, unless the tunables ask for none.
+    fn scan(translation: &ModuleTranslation<'a>, report: &mut CompileReport) -> Option<GuestDebug<'a>> {
+        if translation.tunables.debug_info == DebugInfo::None {
+            return None;
+        }
+        let base = translation.code_section.start;
+        let module = &translation.module;
+        let functions = translation.functions.iter().map(|input| {
+            let range = input.body.range();
+            let code_start = input.body.get_operators_reader().map_or(range.start, |reader| reader.original_position());
+            dwarf_transform::GuestFunction {
+                index: input.index,
+                body: wasm_offset(range.start, base)..wasm_offset(range.end, base),
+                code_start: wasm_offset(code_start, base),
+                locals: local_types(module, input).into_iter().map(dwarf_type).collect(),
+            }
+        });
+        let guest = dwarf_transform::GuestModule {
+            sections: dwarf_transform::GuestSections {
+                sections: translation
+                    .debug_sections
+                    .iter()
+                    .map(|&(name, bytes)| dwarf_transform::GuestSection { name, bytes })
+                    .collect(),
+            },
+            functions: functions.collect(),
+            imported_functions: module.num_imported_functions,
+            globals: module.globals.iter().map(|global| dwarf_type(global.content)).collect(),
+            names: dwarf_transform::GuestNames::default(),
+            memory64: module.memories.first().is_some_and(|memory| memory.memory64),
+        };
+        let scan = dwarf_transform::scan(&guest);
+        if scan.zeroed_addresses {
+            report.warnings.push(
+                "the module's debug info says that every function is at address 0: a tool that ran after the linker \
+                 (often wasm-opt, which clang runs with -O when it finds it) has destroyed it; build without that tool"
+                    .into(),
+            );
+        }
+        report.scan_losses = scan.losses;
+        Some(GuestDebug { guest, uses: scan.uses })
+    }
+}
+
+fn wasm_offset(file_offset: usize, base: usize) -> dwarf_transform::WasmOffset {
+    dwarf_transform::WasmOffset(file_offset.saturating_sub(base) as u32)
+}
+
+/// The types of a function's locals, parameters first.
+fn local_types(module: &Module, input: &crate::translate::FunctionInput<'_>) -> Vec<ValType> {
+    let mut types = module.func_type(input.index).params.to_vec();
+    // Reading stops at the first thing that is wrong; the validator will refuse the function for it.
+    if let Ok(reader) = input.body.get_locals_reader() {
+        for locals in reader {
+            let Ok((count, ty)) = locals else { break };
+            let Ok(ty) = crate::translate::convert_type(ty, input.body.range().start) else { break };
+            if types.len() + count as usize > MAX_LOCALS {
+                break;
+            }
+            types.extend(std::iter::repeat_n(ty, count as usize));
+        }
+    }
+    types
+}
+
+/// The validator's limit.
+const MAX_LOCALS: usize = 50_000;
+
+fn dwarf_type(ty: ValType) -> dwarf_transform::ValType {
+    match ty {
+        ValType::I32 => dwarf_transform::ValType::I32,
+        ValType::I64 => dwarf_transform::ValType::I64,
+        ValType::F32 => dwarf_transform::ValType::F32,
+        ValType::F64 => dwarf_transform::ValType::F64,
+        ValType::V128 => dwarf_transform::ValType::V128,
+        ValType::Ref(_) => dwarf_transform::ValType::Ref,
+    }
+}
+
+/// All code of a module before it is linked.
+struct CompiledFunctions {
+    guest: Vec<CompiledFunction>,
+    array_to_wasm: Vec<(u32, CompiledFunction)>,
+    wasm_to_array: Vec<(u32, CompiledFunction)>,
+}
+
+fn compile_functions(
+    isa: &dyn TargetIsa,
+    translation: &mut ModuleTranslation<'_>,
+    debug: Option<&GuestDebug<'_>>,
+) -> Result<CompiledFunctions, CompileError> {
+    let mut inputs = std::mem::take(&mut translation.functions);
+    let offsets = VMOffsets::new(&translation.module);
+    let shared = ModuleContext { isa, module: &translation.module, offsets: &offsets, tunables: translation.tunables };
+    let base = translation.code_section.start;
+    let full = debug.filter(|_| translation.tunables.debug_info == DebugInfo::Full);
+    let has_anchors = matches!(isa.triple().architecture, target_lexicon::Architecture::X86_64);
+
+    let guest = inputs
+        .par_iter_mut()
+        .enumerate()
+        .map_init(Scratch::new, |scratch, (number, input)| {
+            let operators = if full.is_some() { operators(input) } else { Vec::new() };
+            let anchors = match full {
+                Some(debug) if has_anchors => {
+                    anchor_offsets(&debug.uses.functions[number].statements, &operators, base)
+                }
+                _ => Vec::new(),
+            };
+            let request = full.map(|debug| {
+                let types = local_types(shared.module, input);
+                let named = debug.uses.functions[number].locals.iter();
+                DebugRequest {
+                    locals: named.filter_map(|&local| Some((local, *types.get(local as usize)?))).collect(),
+                    operators: operators.into_iter().map(|(offset, _)| offset).collect(),
+                    anchors: &anchors,
+                }
+            });
+            // A panic of the code generator is a bug in it, but not one that should take the process down.
+            let (index, offset) = (input.index, input.body.range().start);
+            std::panic::catch_unwind(AssertUnwindSafe(|| function::compile_guest(&shared, input, request, scratch)))
+                .unwrap_or_else(|panic| {
+                    *scratch = Scratch::new();
+                    let reason = format!("internal error of the code generator: {}", panic_message(&*panic));
+                    Err(TranslateError::Function { function: index, offset, reason }.into())
+                })
+        })
+        .collect::<Vec<Result<CompiledFunction, CompileError>>>();
+    // The first function in the module's order that fails is the one that is reported.
+    let guest = guest.into_iter().collect::<Result<Vec<_>, _>>()?;
+    translation.functions = inputs;
+
+    let mut distinct: HashMap<&crate::types::FuncType, u32> = HashMap::new();
+    let mut types = Vec::new();
+    for (index, ty) in translation.module.types.iter().enumerate() {
+        distinct.entry(ty).or_insert_with(|| {
+            types.push(index as u32);
+            index as u32
+        });
+    }
+    let trampolines = |build: fn(
+        &dyn TargetIsa,
+        &crate::types::FuncType,
+        &mut cranelift_frontend::FunctionBuilderContext,
+    ) -> cranelift_codegen::ir::Function| {
+        types
+            .par_iter()
+            .map_init(Scratch::new, |scratch, &index| {
+                let ty = &translation.module.types[index as usize];
+                let function = function::compile_trampoline(&shared, scratch, |isa, context| build(isa, ty, context))?;
+                Ok((index, function))
+            })
+            .collect::<Result<Vec<_>, CompileError>>()
+    };
+    Ok(CompiledFunctions {
+        guest,
+        array_to_wasm: trampolines(trampolines::array_to_wasm)?,
+        wasm_to_array: trampolines(trampolines::wasm_to_array)?,
+    })
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|message| (*message).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// File offset of each operator of a body, and whether control can come to it from elsewhere than the one before.
+fn operators(input: &crate::translate::FunctionInput<'_>) -> Vec<(u32, bool)> {
+    let mut found = Vec::new();
+    let Ok(mut reader) = input.body.get_operators_reader() else { return found };
+    let mut after_control = false;
+    while !reader.eof() {
+        let Ok((op, offset)) = reader.read_with_offset() else { break };
+        let control = matches!(op, Operator::Loop { .. } | Operator::End | Operator::Else);
+        found.push((offset as u32, control || after_control));
+        after_control = control;
+    }
+    found
+}
+
+/// The operators, by file offset, at which a statement anchor is to be put.
+fn anchor_offsets(statements: &[dwarf_transform::Statement], operators: &[(u32, bool)], base: usize) -> Vec<u32> {
+    statements
+        .iter()
+        .filter_map(|statement| {
+            let offset = base as u32 + statement.offset.0;
+            let reached =
+                || operators.binary_search_by_key(&offset, |(offset, _)| *offset).is_ok_and(|index| operators[index].1);
+            (statement.new_line || reached()).then_some(offset)
+        })
+        .collect()
+}
+
+/// A module's code in one piece.
+struct Linked {
+    text: Vec<u8>,
+    /// What each piece is, where it starts, and what is known of it.
+    functions: Vec<(FunctionKind, u32, CompiledFunction)>,
+}
+
+fn link(
+    isa: &dyn TargetIsa,
+    translation: &ModuleTranslation<'_>,
+    compiled: CompiledFunctions,
+) -> Result<Linked, CompileError> {
+    let mut builder = isa.text_section_builder(compiled.guest.len());
+    let mut control = ControlPlane::default();
+    let alignment = isa.function_alignment();
+    let imported = translation.module.num_imported_functions;
+    let mut functions = Vec::new();
+    let guest = compiled.guest.into_iter().enumerate().map(|(n, f)| (FunctionKind::Guest(imported + n as u32), f));
+    let enter = compiled.array_to_wasm.into_iter().map(|(ty, f)| (FunctionKind::ArrayToWasm(ty), f));
+    let leave = compiled.wasm_to_array.into_iter().map(|(ty, f)| (FunctionKind::WasmToArray(ty), f));
+    for (kind, function) in guest.chain(enter).chain(leave) {
+        let is_guest = matches!(kind, FunctionKind::Guest(_));
+        let align = function.alignment.max(alignment.minimum).max(16);
+        let start = builder.append(is_guest, &function.code, align, &mut control);
+        for &(offset, reloc, addend, target) in &function.relocations {
+            let target = translation.module.defined_function(target).expect("imports are called through the context");
+            if !builder.resolve_reloc(start + u64::from(offset), reloc, addend, target as usize) {
+                let FunctionKind::Guest(function) = kind else { unreachable!("trampolines call by pointer") };
+                return Err(CompileError::CallOutOfReach { function });
+            }
+        }
+        functions.push((kind, start as u32, function));
+    }
+    Ok(Linked { text: builder.finish(&mut control), functions })
+}
+
+fn write_artifact(
+    isa: &dyn TargetIsa,
+    translation: &ModuleTranslation<'_>,
+    linked: Linked,
+    debug: Option<&GuestDebug<'_>>,
+    report: &mut CompileReport,
+) -> Result<Vec<u8>, CompileError> {
+    let (machine, arch) = match isa.triple().architecture {
+        target_lexicon::Architecture::X86_64 => (Machine::X86_64, unwind::Arch::X86_64),
+        target_lexicon::Architecture::Aarch64(_) => (Machine::Aarch64, unwind::Arch::Aarch64),
+        target_lexicon::Architecture::Riscv64(_) => (Machine::Riscv64, unwind::Arch::Riscv64),
+        other => {
+            return Err(CompileError::Target {
+                target: isa.triple().to_string(),
+                reason: format!("artifacts for {other} are not written"),
+            });
+        }
+    };
+    let mut builder = ArtifactBuilder::new(machine);
+    let frames = frame_table(arch, &linked)?;
+    let debug_sections = debug.map_or_else(Vec::new, |debug| native_debug_info(translation, &linked, debug, report));
+    builder.functions =
+        linked.functions.iter().map(|(kind, start, f)| artifact_function(translation, *kind, *start, f)).collect();
+    builder.text = linked.text;
+    let at = LinkLayout::eh_frame_address(machine, builder.text.len());
+    let mut addresses = SectionAddresses { text: artifact::TEXT_ADDRESS, eh_frame: at, eh_frame_hdr: 0 };
+    builder.eh_frame = frames.eh_frame(addresses)?;
+    addresses.eh_frame_hdr = LinkLayout::eh_frame_hdr_address(machine, builder.text.len(), builder.eh_frame.len());
+    builder.eh_frame_hdr = frames.eh_frame_hdr(addresses)?;
+    builder.debug_sections = debug_sections
+        .into_iter()
+        .map(|section| artifact::DebugSection {
+            name: section.name.to_owned(),
+            bytes: section.bytes,
+            relocations: section
+                .relocations
+                .into_iter()
+                .map(|relocation| artifact::DebugRelocation {
+                    offset: relocation.offset,
+                    size: relocation.size,
+                    target: match relocation.target {
+                        dwarf_transform::RelocationTarget::Text => artifact::RelocationTarget::Text,
+                        dwarf_transform::RelocationTarget::InstanceCell => artifact::RelocationTarget::InstanceCell,
+                    },
+                    addend: relocation.addend,
+                })
+                .collect(),
+        })
+        .collect();
+    builder.module = without_debug_sections(translation);
+    builder.meta = describe(isa, translation.tunables).into_bytes();
+    Ok(builder.finish()?)
+}
+
+fn frame_table(arch: unwind::Arch, linked: &Linked) -> Result<FrameTable, CompileError> {
+    let frames = linked.functions.iter().map(|(_, start, function)| FunctionFrame {
+        start: TextOffset(*start),
+        code: &linked.text[*start as usize..*start as usize + function.code.len()],
+        prologue: function.prologue.clone(),
+        basic_blocks: Some(&function.basic_blocks),
+    });
+    Ok(FrameTable::build(arch, frames)?)
+}
+
+/// Name of a piece of code in the symbol table.
+fn symbol(translation: &ModuleTranslation<'_>, kind: FunctionKind) -> String {
+    match kind {
+        FunctionKind::Guest(index) => translation.names.symbol(index),
+        FunctionKind::ArrayToWasm(ty) => format!("__wasmscope_enter_guest_{ty}"),
+        FunctionKind::WasmToArray(ty) => format!("__wasmscope_call_host_{ty}"),
+        FunctionKind::Stub(number) => format!("__wasmscope_stub_{number}"),
+    }
+}
+
+fn artifact_function(
+    translation: &ModuleTranslation<'_>,
+    kind: FunctionKind,
+    start: u32,
+    compiled: &CompiledFunction,
+) -> artifact::Function {
+    let base = translation.code_section.start as u32;
+    let mut function = artifact::Function::new(
+        kind,
+        symbol(translation, kind),
+        artifact::TextOffset(start),
+        compiled.code.len() as u32,
+    );
+    if let FunctionKind::Guest(index) = kind {
+        let number = translation.module.defined_function(index).expect("guest functions are defined") as usize;
+        let range = translation.functions[number].body.range();
+        function.body = range.start as u32 - base..range.end as u32 - base;
+    }
+    function.address_map = compiled
+        .rows
+        .iter()
+        .map(|row| artifact::AddressMapEntry {
+            code: artifact::CodeOffset(row.start),
+            wasm: row.wasm.map(|wasm| artifact::WasmOffset(wasm - base)),
+            anchor: row.anchor,
+        })
+        .collect();
+    function.traps = compiled
+        .traps
+        .iter()
+        .map(|&(code, trap)| artifact::Trap { code: artifact::CodeOffset(code), trap_code: trap as u8 })
+        .collect();
+    function.stack_maps = compiled
+        .stack_maps
+        .iter()
+        .map(|(code, slots)| artifact::StackMap { return_address: artifact::CodeOffset(*code), slots: slots.clone() })
+        .collect();
+    function.homes = compiled
+        .homes
+        .iter()
+        .map(|home| artifact::LocalHome {
+            local: home.local,
+            cfa_offset: home.cfa_offset,
+            size: home.ty.byte_size(),
+            writable: function::homes_are_writable(translation.tunables, home.ty),
+        })
+        .collect();
+    function.vmctx_home = compiled.vmctx_home;
+    function
+}
+
+/// Translates the guest's debug info. Whatever goes wrong is reported; the program runs without it.
+fn native_debug_info(
+    translation: &ModuleTranslation<'_>,
+    linked: &Linked,
+    debug: &GuestDebug<'_>,
+    report: &mut CompileReport,
+) -> Vec<dwarf_transform::Section> {
+    let tunables = translation.tunables;
+    let native = native_module(translation, linked);
+    let options = dwarf_transform::TransformOptions {
+        flavour: match tunables.pointer_flavour {
+            PointerFlavour::Gdb => dwarf_transform::PointerFlavour::Gdb,
+            PointerFlavour::Lldb => dwarf_transform::PointerFlavour::Lldb,
+        },
+        dwarf_version: u16::from(tunables.dwarf_version),
+        identity_map: true,
+        lines_only: tunables.debug_info == DebugInfo::Lines,
+    };
+    // The transform reads what strangers have written; whatever it does, the program must run.
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let generated = dwarf_transform::generate(&debug.guest, &debug.uses, &native, &options)?;
+        let losses = generated.losses.clone();
+        Ok::<_, dwarf_transform::Error>((dwarf_transform::serialize(generated)?, losses))
+    }));
+    match result {
+        Ok(Ok((sections, losses))) => {
+            report.losses = losses;
+            sections
+        }
+        Ok(Err(error)) => {
+            report.warnings.push(format!("the debug info cannot be translated: {error}"));
+            Vec::new()
+        }
+        Err(panic) => {
+            report
+                .warnings
+                .push(format!("the debug info cannot be translated (internal error: {})", panic_message(&*panic)));
+            Vec::new()
+        }
+    }
+}
+
+fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_transform::NativeModule {
+    let base = translation.code_section.start as u32;
+    let module = &translation.module;
+    let offsets = VMOffsets::new(module);
+    let text = |offset: u32| dwarf_transform::TextOffset(offset);
+    let wasm = |offset: u32| dwarf_transform::WasmOffset(offset - base);
+    let mut native = dwarf_transform::NativeModule {
+        memories: (0..module.memories.len() as u32)
+            .map(|index| {
+                let place = offsets.memory(module, index);
+                dwarf_transform::MemoryAccess { vmctx_offset: place.offset, indirect: place.indirect }
+            })
+            .collect(),
+        globals: (0..module.globals.len() as u32)
+            .map(|index| {
+                let place = offsets.global(index);
+                dwarf_transform::GlobalAccess {
+                    vmctx_offset: place.offset,
+                    indirect: place.indirect,
+                    ty: dwarf_type(module.globals[index as usize].content),
+                }
+            })
+            .collect(),
+        instance_cell: true,
+        text_size: linked.text.len() as u32,
+        ..dwarf_transform::NativeModule::default()
+    };
+    for (kind, start, function) in &linked.functions {
+        let range = text(*start)..text(*start + function.code.len() as u32);
+        let FunctionKind::Guest(_) = kind else {
+            native.stubs.push(dwarf_transform::NativeStub { name: symbol(translation, *kind), text: range });
+            continue;
+        };
+        native.functions.push(dwarf_transform::NativeFunction {
+            text: range,
+            rows: function
+                .rows
+                .iter()
+                .map(|row| dwarf_transform::AddressRow {
+                    text: text(start + row.start),
+                    wasm: row.wasm.map(wasm),
+                    anchor: row.anchor,
+                })
+                .collect(),
+            prologue_end: text(start + function.prologue_end),
+            homes: function
+                .homes
+                .iter()
+                .map(|home| dwarf_transform::Home {
+                    local: home.local,
+                    cfa_offset: home.cfa_offset,
+                    size: home.ty.byte_size(),
+                    writable: function::homes_are_writable(translation.tunables, home.ty),
+                })
+                .collect(),
+            vmctx_home_cfa_offset: function.vmctx_home,
+            calls: function
+                .calls
+                .iter()
+                .map(|&(address, operator)| dwarf_transform::NativeCall {
+                    return_address: text(start + address),
+                    wasm: wasm(operator),
+                })
+                .collect(),
+        });
+    }
+    native
+}
+
+/// The module as it is kept in the artifact: all but the debug sections, which are there in translated form.
+fn without_debug_sections(translation: &ModuleTranslation<'_>) -> Vec<u8> {
+    let wasm = translation.wasm;
+    let mut kept = wasm[..8.min(wasm.len())].to_vec();
+    let mut start = kept.len();
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        let Ok(payload) = payload else { break };
+        let Some((_, range)) = payload.as_section() else { continue };
+        let is_debug = matches!(&payload, wasmparser::Payload::CustomSection(section)
+            if section.name().starts_with(".debug_"));
+        if !is_debug {
+            kept.extend_from_slice(&wasm[start..range.end]);
+        }
+        start = range.end;
+    }
+    kept
+}
+
+/// What the engine must know to run an artifact: `key=value` lines.
+fn describe(isa: &dyn TargetIsa, tunables: &Tunables) -> String {
+    let mut features: Vec<String> =
+        isa.isa_flags().iter().filter(|flag| flag.as_bool() == Some(true)).map(|flag| flag.name.to_owned()).collect();
+    features.sort();
+    format!(
+        "engine={}\ntarget={}\ncpu={}\ndebug={:?}\nopt={:?}\nflavour={:?}\ninterruptible={}\nreservation={}\nguard={}\n",
+        env!("CARGO_PKG_VERSION"),
+        isa.triple(),
+        features.join(","),
+        tunables.debug_info,
+        tunables.opt_level,
+        tunables.pointer_flavour,
+        tunables.interruptible,
+        tunables.memory_reservation,
+        tunables.memory_guard_size,
+    )
+}

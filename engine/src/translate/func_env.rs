@@ -1,0 +1,953 @@
+//! The environment in which cranelift-wasm translates one function.
+
+use super::reference_roots::ReferenceRoots;
+use super::sink_guard::SinkGuard;
+use crate::environ::builtins::{Builtin, BuiltinType};
+use crate::environ::{DebugInfo, Module, OptLevel, Place, Tunables, VMOffsets, vmoffsets};
+use crate::types::{FuncType, HeapType, ValType};
+use cranelift_codegen::cursor::FuncCursor;
+use cranelift_codegen::entity::{EntityRef, PrimaryMap};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::immediates::Offset32;
+use cranelift_codegen::ir::{self, AbiParam, ArgumentPurpose, InstBuilder, MemFlags, Signature, types};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, Variable};
+use cranelift_wasm::{
+    FuncEnvironment, FuncIndex, FuncTranslationState, GlobalIndex, GlobalVariable, Heap, HeapData, HeapStyle,
+    MemoryIndex, TableIndex, TargetEnvironment, TypeConvert, TypeIndex, WasmHeapType, WasmResult,
+};
+use std::collections::HashMap;
+use wasmparser::{Operator, UnpackedIndex};
+
+/// Source locations with this bit are statement anchors.
+pub(crate) const ANCHOR_BIT: u32 = 1 << 31;
+/// Source locations with this bit are the stores that fill the homes at entry.
+pub(crate) const ENTRY_BIT: u32 = 1 << 30;
+
+/// Index of the first wasm parameter in a guest function's signature; before it come the two contexts.
+const FIRST_WASM_PARAM: usize = 2;
+
+/// The Cranelift type of a wasm value.
+pub(crate) fn ir_type(ty: ValType) -> ir::Type {
+    match ty {
+        ValType::I32 => types::I32,
+        ValType::I64 | ValType::Ref(_) => types::I64,
+        ValType::F32 => types::F32,
+        ValType::F64 => types::F64,
+        ValType::V128 => types::I8X16,
+    }
+}
+
+/// The signature of a guest function: callee's context, caller's context, then the wasm parameters.
+pub(crate) fn guest_signature(ty: &FuncType) -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params.push(AbiParam::special(types::I64, ArgumentPurpose::VMContext));
+    signature.params.push(AbiParam::new(types::I64));
+    signature.params.extend(ty.params.iter().map(|ty| AbiParam::new(ir_type(*ty))));
+    signature.returns.extend(ty.results.iter().map(|ty| AbiParam::new(ir_type(*ty))));
+    signature
+}
+
+/// Which locals of a function have a home in its frame, and where the home lies in the one stack slot of homes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HomeSlots {
+    /// The stack slot; its offset 0 is the home of the function's own context.
+    pub(crate) slot: Option<ir::StackSlot>,
+    /// For each local that has a home: its offset in the slot and its type.
+    pub(crate) locals: Vec<(u32, u32, ValType)>,
+    /// The size of the slot.
+    pub(crate) size: u32,
+    by_local: HashMap<u32, (u32, ValType)>,
+}
+
+impl HomeSlots {
+    /// Lays out homes for `locals`, given with their types.
+    pub(crate) fn new(locals: impl IntoIterator<Item = (u32, ValType)>) -> HomeSlots {
+        let mut homes = HomeSlots { size: 8, ..HomeSlots::default() };
+        let mut locals: Vec<_> = locals.into_iter().collect();
+        // Large values first, so that each is aligned without holes.
+        locals.sort_by_key(|(local, ty)| (std::cmp::Reverse(ty.byte_size()), *local));
+        for (local, ty) in locals {
+            let size = u32::from(ty.byte_size());
+            let offset = homes.size.next_multiple_of(size);
+            homes.size = offset + size;
+            homes.locals.push((local, offset, ty));
+            homes.by_local.insert(local, (offset, ty));
+        }
+        homes
+    }
+}
+
+/// The environment in which one function is translated.
+pub(crate) struct FuncEnv<'a> {
+    module: &'a Module,
+    offsets: &'a VMOffsets,
+    tunables: &'a Tunables,
+    target: TargetFrontendConfig,
+    heaps: PrimaryMap<Heap, HeapData>,
+    vmctx: Option<ir::GlobalValue>,
+    /// Loads of pointers out of the context, by offset, so that equal ones are one global value.
+    loads: HashMap<(u32, bool), ir::GlobalValue>,
+    /// Homes of locals; absent without full debug info.
+    pub(crate) homes: Option<HomeSlots>,
+    /// Offset in the file of each operator of the body, in order.
+    operators: Vec<u32>,
+    next_operator: usize,
+    /// Offsets in the file where a statement begins, sorted.
+    anchors: &'a [u32],
+    next_anchor: usize,
+    pending_anchor: Option<u32>,
+    guard: SinkGuard,
+    roots: ReferenceRoots,
+}
+
+impl<'a> FuncEnv<'a> {
+    pub(crate) fn new(
+        module: &'a Module,
+        offsets: &'a VMOffsets,
+        tunables: &'a Tunables,
+        target: TargetFrontendConfig,
+        ty: &FuncType,
+    ) -> FuncEnv<'a> {
+        FuncEnv {
+            module,
+            offsets,
+            tunables,
+            target,
+            heaps: PrimaryMap::new(),
+            vmctx: None,
+            loads: HashMap::new(),
+            homes: None,
+            operators: Vec::new(),
+            next_operator: 0,
+            anchors: &[],
+            next_anchor: 0,
+            pending_anchor: None,
+            guard: SinkGuard::default(),
+            roots: ReferenceRoots::new(ty),
+        }
+    }
+
+    /// Asks for homes and statement anchors.
+    ///
+    /// `operators` are the file offsets of the body's operators, `anchors` those where statements begin (both sorted).
+    pub(crate) fn with_debug_info(mut self, homes: HomeSlots, operators: Vec<u32>, anchors: &'a [u32]) -> Self {
+        self.homes = Some(homes);
+        self.operators = operators;
+        self.anchors = anchors;
+        self
+    }
+
+    /// Are homes read back, so that an assignment of the debugger takes effect?
+    fn homes_are_writable(&self) -> bool {
+        self.tunables.opt_level == OptLevel::None && self.tunables.debug_info == DebugInfo::Full
+    }
+
+    fn vmctx(&mut self, func: &mut ir::Function) -> ir::GlobalValue {
+        *self.vmctx.get_or_insert_with(|| func.create_global_value(ir::GlobalValueData::VMContext))
+    }
+
+    /// A pointer that lies at `offset` in the context; `fixed` when it never changes while the instance lives.
+    fn load_from_context(&mut self, func: &mut ir::Function, offset: u32, fixed: bool) -> ir::GlobalValue {
+        let base = self.vmctx(func);
+        *self.loads.entry((offset, fixed)).or_insert_with(|| {
+            let flags = MemFlags::trusted();
+            func.create_global_value(ir::GlobalValueData::Load {
+                base,
+                offset: Offset32::new(offset as i32),
+                global_type: types::I64,
+                flags: if fixed { flags.with_readonly() } else { flags },
+            })
+        })
+    }
+
+    /// The global value and offset of a field of a definition.
+    fn field(&mut self, func: &mut ir::Function, place: Place, field: u32) -> (ir::GlobalValue, i32) {
+        if place.indirect {
+            (self.load_from_context(func, place.offset, true), field as i32)
+        } else {
+            (self.vmctx(func), (place.offset + field) as i32)
+        }
+    }
+
+    fn field_value(
+        &mut self,
+        pos: &mut FuncCursor<'_>,
+        place: Place,
+        field: u32,
+        ty: ir::Type,
+        flags: MemFlags,
+    ) -> ir::Value {
+        let (base, offset) = self.field(pos.func, place, field);
+        let base = pos.ins().global_value(types::I64, base);
+        pos.ins().load(ty, flags, base, offset)
+    }
+
+    fn builtin(&mut self, pos: &mut FuncCursor<'_>, builtin: Builtin, args: &[ir::Value]) -> ir::Inst {
+        let (params, result) = builtin.signature();
+        let convert = |ty: &BuiltinType| {
+            AbiParam::new(match ty {
+                BuiltinType::vmctx | BuiltinType::pointer | BuiltinType::i64 => types::I64,
+                BuiltinType::i32 => types::I32,
+            })
+        };
+        let mut signature = Signature::new(self.target.default_call_conv);
+        signature.params.extend(params.iter().map(convert));
+        signature.returns.extend(result.iter().map(convert));
+        let signature = pos.func.import_signature(signature);
+        let vmctx = self.vmctx(pos.func);
+        let vmctx = pos.ins().global_value(types::I64, vmctx);
+        let table = self.load_from_context(pos.func, vmoffsets::VMCTX_BUILTINS, true);
+        let table = pos.ins().global_value(types::I64, table);
+        let callee =
+            pos.ins().load(types::I64, MemFlags::trusted().with_readonly(), table, (builtin as u32 * 8) as i32);
+        let args: Vec<_> = std::iter::once(vmctx).chain(args.iter().copied()).collect();
+        pos.ins().call_indirect(signature, callee, &args)
+    }
+
+    fn builtin_value(&mut self, pos: &mut FuncCursor<'_>, builtin: Builtin, args: &[ir::Value]) -> ir::Value {
+        let call = self.builtin(pos, builtin, args);
+        pos.func.dfg.first_result(call)
+    }
+
+    fn const32(pos: &mut FuncCursor<'_>, value: u32) -> ir::Value {
+        pos.ins().iconst(types::I32, i64::from(value))
+    }
+
+    /// Widens an address or length of a memory to 64 bits.
+    fn widen(pos: &mut FuncCursor<'_>, value: ir::Value) -> ir::Value {
+        if pos.func.dfg.value_type(value) == types::I64 { value } else { pos.ins().uextend(types::I64, value) }
+    }
+
+    /// Narrows a 64-bit size of a memory to the memory's index type.
+    fn narrow(&self, pos: &mut FuncCursor<'_>, memory: MemoryIndex, value: ir::Value) -> ir::Value {
+        if self.module.memories[memory.index()].memory64 { value } else { pos.ins().ireduce(types::I32, value) }
+    }
+
+    /// The address of element `index` of a table, checked.
+    fn table_element(&mut self, builder: &mut FunctionBuilder<'_>, table: TableIndex, index: ir::Value) -> ir::Value {
+        let place = self.offsets.table(table.as_u32());
+        let ty = self.module.tables[table.index()];
+        let mut pos = builder.cursor();
+        // A table that cannot grow has a bound and a base that never change.
+        let fixed = !place.indirect && ty.maximum == Some(ty.minimum);
+        let flags = MemFlags::trusted();
+        let flags = if fixed { flags.with_readonly() } else { flags };
+        let bound = if fixed {
+            Self::const32(&mut pos, ty.minimum)
+        } else {
+            self.field_value(&mut pos, place, 8, types::I32, flags)
+        };
+        let outside = pos.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, bound);
+        pos.ins().trapnz(outside, ir::TrapCode::TableOutOfBounds);
+        let base = self.field_value(&mut pos, place, 0, types::I64, flags);
+        let index = pos.ins().uextend(types::I64, index);
+        let offset = pos.ins().ishl_imm(index, 3);
+        pos.ins().iadd(base, offset)
+    }
+
+    fn table_flags() -> MemFlags {
+        MemFlags::trusted().with_alias_region(Some(ir::AliasRegion::Table))
+    }
+
+    /// Loads the code and the context out of a function reference, and the caller's context.
+    fn call_target(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        func_ref: ir::Value,
+        args: &[ir::Value],
+    ) -> (ir::Value, Vec<ir::Value>) {
+        let mut pos = builder.cursor();
+        let flags = MemFlags::trusted().with_readonly();
+        let code = pos.ins().load(types::I64, flags, func_ref, vmoffsets::func_ref::WASM_CALL as i32);
+        let callee = pos.ins().load(types::I64, flags, func_ref, vmoffsets::func_ref::VMCTX as i32);
+        let vmctx = self.vmctx(pos.func);
+        let caller = pos.ins().global_value(types::I64, vmctx);
+        (code, [callee, caller].into_iter().chain(args.iter().copied()).collect())
+    }
+
+    /// The function reference that an indirect call goes to, checked for null and for its type.
+    fn indirect_callee(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        table: TableIndex,
+        ty: TypeIndex,
+        index: ir::Value,
+    ) -> ir::Value {
+        let element = self.table_element(builder, table, index);
+        let func_ref = builder.ins().load(types::I64, Self::table_flags(), element, 0);
+        let table_type = self.module.tables[table.index()];
+        if table_type.element.nullable {
+            builder.ins().trapz(func_ref, ir::TrapCode::IndirectCallToNull);
+        }
+        if table_type.element.heap == HeapType::Concrete(crate::types::TypeIndex(ty.as_u32())) {
+            return func_ref;
+        }
+        let mut pos = builder.cursor();
+        let flags = MemFlags::trusted().with_readonly();
+        let ids = self.load_from_context(pos.func, vmoffsets::VMCTX_TYPE_IDS, true);
+        let ids = pos.ins().global_value(types::I64, ids);
+        let expected = pos.ins().load(types::I32, flags, ids, (ty.as_u32() * 4) as i32);
+        let actual = pos.ins().load(types::I32, flags, func_ref, vmoffsets::func_ref::TYPE_ID as i32);
+        let differs = pos.ins().icmp(IntCC::NotEqual, expected, actual);
+        pos.ins().trapnz(differs, ir::TrapCode::BadSignature);
+        func_ref
+    }
+
+    /// The code and context of an imported function.
+    fn imported_callee(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        function: FuncIndex,
+        args: &[ir::Value],
+    ) -> (ir::Value, Vec<ir::Value>) {
+        let mut pos = builder.cursor();
+        let vmctx = self.vmctx(pos.func);
+        let caller = pos.ins().global_value(types::I64, vmctx);
+        let import = self.offsets.imported_function(function.as_u32()) as i32;
+        let flags = MemFlags::trusted().with_readonly();
+        let code = pos.ins().load(types::I64, flags, caller, import);
+        let callee = pos.ins().load(types::I64, flags, caller, import + 8);
+        (code, [callee, caller].into_iter().chain(args.iter().copied()).collect())
+    }
+
+    fn direct_args(&mut self, builder: &mut FunctionBuilder<'_>, args: &[ir::Value]) -> Vec<ir::Value> {
+        let mut pos = builder.cursor();
+        let vmctx = self.vmctx(pos.func);
+        let vmctx = pos.ins().global_value(types::I64, vmctx);
+        [vmctx, vmctx].into_iter().chain(args.iter().copied()).collect()
+    }
+
+    fn check_interruption(&mut self, builder: &mut FunctionBuilder<'_>) {
+        if !self.tunables.interruptible {
+            return;
+        }
+        let mut pos = builder.cursor();
+        let limits = self.load_from_context(pos.func, vmoffsets::VMCTX_LIMITS, true);
+        let limits = pos.ins().global_value(types::I64, limits);
+        // Another thread writes this word, so the load must neither be hoisted nor merged: an atomic load never is.
+        let address = pos.ins().iadd_imm(limits, i64::from(vmoffsets::limits::INTERRUPTED));
+        let flag = pos.ins().atomic_load(types::I64, MemFlags::trusted(), address);
+        pos.ins().trapnz(flag, ir::TrapCode::Interrupt);
+    }
+
+    /// Puts a statement anchor here.
+    fn emit_anchor(builder: &mut FunctionBuilder<'_>, anchor: u32, operator: u32) {
+        builder.set_srcloc(ir::SourceLoc::new(anchor | ANCHOR_BIT));
+        builder.ins().debugtrap();
+        builder.set_srcloc(ir::SourceLoc::new(operator));
+    }
+
+    fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, local: u32) {
+        let Some(homes) = &self.homes else { return };
+        let (Some(slot), Some(&(offset, _))) = (homes.slot, homes.by_local.get(&local)) else { return };
+        let value = builder.use_var(Variable::new(local as usize));
+        builder.ins().stack_store(value, slot, offset as i32);
+    }
+
+    /// Takes the anchors up to the operator at `offset`; the last of them is what is due.
+    fn due_anchor(&mut self, offset: u32) -> Option<u32> {
+        let mut due = self.pending_anchor.take();
+        while let Some(&anchor) = self.anchors.get(self.next_anchor) {
+            if anchor > offset {
+                break;
+            }
+            due = Some(anchor);
+            self.next_anchor += 1;
+        }
+        due
+    }
+}
+
+impl TypeConvert for FuncEnv<'_> {
+    fn lookup_heap_type(&self, index: UnpackedIndex) -> WasmHeapType {
+        let index = index.as_module_index().unwrap_or(u32::MAX);
+        WasmHeapType::ConcreteFunc(cranelift_wasm::EngineOrModuleTypeIndex::Module(
+            cranelift_wasm::ModuleInternedTypeIndex::from_u32(index),
+        ))
+    }
+
+    fn lookup_type_index(&self, index: UnpackedIndex) -> cranelift_wasm::EngineOrModuleTypeIndex {
+        let index = index.as_module_index().unwrap_or(u32::MAX);
+        cranelift_wasm::EngineOrModuleTypeIndex::Module(cranelift_wasm::ModuleInternedTypeIndex::from_u32(index))
+    }
+}
+
+impl TargetEnvironment for FuncEnv<'_> {
+    fn target_config(&self) -> TargetFrontendConfig {
+        self.target
+    }
+
+    fn heap_access_spectre_mitigation(&self) -> bool {
+        false
+    }
+
+    fn proof_carrying_code(&self) -> bool {
+        false
+    }
+
+    fn reference_type(&self, ty: WasmHeapType) -> (ir::Type, bool) {
+        (types::I64, matches!(ty, WasmHeapType::Extern))
+    }
+}
+
+impl FuncEnvironment for FuncEnv<'_> {
+    fn is_wasm_parameter(&self, _signature: &Signature, index: usize) -> bool {
+        index >= FIRST_WASM_PARAM
+    }
+
+    fn param_needs_stack_map(&self, _signature: &Signature, index: usize) -> bool {
+        self.roots.param_needs_stack_map(index.wrapping_sub(FIRST_WASM_PARAM))
+    }
+
+    fn sig_ref_result_needs_stack_map(&self, sig_ref: ir::SigRef, index: usize) -> bool {
+        self.roots.result_needs_stack_map(sig_ref, index)
+    }
+
+    fn func_ref_result_needs_stack_map(&self, func: &ir::Function, func_ref: ir::FuncRef, index: usize) -> bool {
+        self.roots.result_needs_stack_map(func.dfg.ext_funcs[func_ref].signature, index)
+    }
+
+    fn make_global(&mut self, func: &mut ir::Function, index: GlobalIndex) -> WasmResult<GlobalVariable> {
+        let ty = self.module.globals[index.index()];
+        let place = self.offsets.global(index.as_u32());
+        let (gv, offset) = self.field(func, place, 0);
+        Ok(GlobalVariable::Memory { gv, offset: Offset32::new(offset), ty: ir_type(ty.content) })
+    }
+
+    fn heaps(&self) -> &PrimaryMap<Heap, HeapData> {
+        &self.heaps
+    }
+
+    fn make_heap(&mut self, func: &mut ir::Function, index: MemoryIndex) -> WasmResult<Heap> {
+        let memory = self.module.memories[index.index()];
+        let place = self.offsets.memory(self.module, index.as_u32());
+        let fixed = memory_never_moves(&memory, self.tunables);
+        let (base, offset) = self.field(func, place, 0);
+        let flags = MemFlags::trusted();
+        let base_gv = func.create_global_value(ir::GlobalValueData::Load {
+            base,
+            offset: Offset32::new(offset),
+            global_type: types::I64,
+            flags: if fixed { flags.with_readonly() } else { flags },
+        });
+        let style = if fixed {
+            HeapStyle::Static { bound: self.tunables.memory_reservation }
+        } else {
+            let (base, offset) = self.field(func, place, 8);
+            let bound_gv = func.create_global_value(ir::GlobalValueData::Load {
+                base,
+                offset: Offset32::new(offset),
+                global_type: types::I64,
+                flags,
+            });
+            HeapStyle::Dynamic { bound_gv }
+        };
+        let page = 1u64 << memory.page_size_log2;
+        Ok(self.heaps.push(HeapData {
+            base: base_gv,
+            min_size: memory.minimum.saturating_mul(page),
+            max_size: memory.maximum.map(|pages| pages.saturating_mul(page)),
+            offset_guard_size: self.tunables.memory_guard_size,
+            style,
+            index_type: if memory.memory64 { types::I64 } else { types::I32 },
+            memory_type: None,
+            page_size_log2: memory.page_size_log2,
+        }))
+    }
+
+    fn make_indirect_sig(&mut self, func: &mut ir::Function, index: TypeIndex) -> WasmResult<ir::SigRef> {
+        let ty = &self.module.types[index.index()];
+        let sig = func.import_signature(guest_signature(ty));
+        self.roots.declare_signature(sig, ty);
+        Ok(sig)
+    }
+
+    fn make_direct_func(&mut self, func: &mut ir::Function, index: FuncIndex) -> WasmResult<ir::FuncRef> {
+        let ty = self.module.func_type(index.as_u32());
+        let signature = func.import_signature(guest_signature(ty));
+        self.roots.declare_signature(signature, ty);
+        let name = func.declare_imported_user_function(ir::UserExternalName { namespace: 0, index: index.as_u32() });
+        Ok(func.import_function(ir::ExtFuncData {
+            name: ir::ExternalName::user(name),
+            signature,
+            colocated: self.module.defined_function(index.as_u32()).is_some(),
+        }))
+    }
+
+    fn translate_call(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        callee_index: FuncIndex,
+        callee: ir::FuncRef,
+        call_args: &[ir::Value],
+    ) -> WasmResult<ir::Inst> {
+        if self.module.defined_function(callee_index.as_u32()).is_some() {
+            let args = self.direct_args(builder, call_args);
+            return Ok(builder.ins().call(callee, &args));
+        }
+        let signature = builder.func.dfg.ext_funcs[callee].signature;
+        let (code, args) = self.imported_callee(builder, callee_index, call_args);
+        Ok(builder.ins().call_indirect(signature, code, &args))
+    }
+
+    fn translate_call_indirect(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        table_index: TableIndex,
+        sig_index: TypeIndex,
+        sig_ref: ir::SigRef,
+        callee: ir::Value,
+        call_args: &[ir::Value],
+    ) -> WasmResult<Option<ir::Inst>> {
+        let func_ref = self.indirect_callee(builder, table_index, sig_index, callee);
+        let (code, args) = self.call_target(builder, func_ref, call_args);
+        Ok(Some(builder.ins().call_indirect(sig_ref, code, &args)))
+    }
+
+    fn translate_return_call(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        callee_index: FuncIndex,
+        callee: ir::FuncRef,
+        call_args: &[ir::Value],
+    ) -> WasmResult<()> {
+        self.check_interruption(builder);
+        if self.module.defined_function(callee_index.as_u32()).is_some() {
+            let args = self.direct_args(builder, call_args);
+            builder.ins().return_call(callee, &args);
+            return Ok(());
+        }
+        let signature = builder.func.dfg.ext_funcs[callee].signature;
+        let (code, args) = self.imported_callee(builder, callee_index, call_args);
+        builder.ins().return_call_indirect(signature, code, &args);
+        Ok(())
+    }
+
+    fn translate_return_call_indirect(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        table_index: TableIndex,
+        sig_index: TypeIndex,
+        sig_ref: ir::SigRef,
+        callee: ir::Value,
+        call_args: &[ir::Value],
+    ) -> WasmResult<()> {
+        self.check_interruption(builder);
+        let func_ref = self.indirect_callee(builder, table_index, sig_index, callee);
+        let (code, args) = self.call_target(builder, func_ref, call_args);
+        builder.ins().return_call_indirect(sig_ref, code, &args);
+        Ok(())
+    }
+
+    fn translate_return_call_ref(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        sig_ref: ir::SigRef,
+        callee: ir::Value,
+        call_args: &[ir::Value],
+    ) -> WasmResult<()> {
+        self.check_interruption(builder);
+        builder.ins().trapz(callee, ir::TrapCode::NullReference);
+        let (code, args) = self.call_target(builder, callee, call_args);
+        builder.ins().return_call_indirect(sig_ref, code, &args);
+        Ok(())
+    }
+
+    fn translate_call_ref(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        sig_ref: ir::SigRef,
+        callee: ir::Value,
+        call_args: &[ir::Value],
+    ) -> WasmResult<ir::Inst> {
+        builder.ins().trapz(callee, ir::TrapCode::NullReference);
+        let (code, args) = self.call_target(builder, callee, call_args);
+        Ok(builder.ins().call_indirect(sig_ref, code, &args))
+    }
+
+    fn translate_memory_grow(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        index: MemoryIndex,
+        _heap: Heap,
+        val: ir::Value,
+    ) -> WasmResult<ir::Value> {
+        let delta = Self::widen(&mut pos, val);
+        let memory = Self::const32(&mut pos, index.as_u32());
+        let old = self.builtin_value(&mut pos, Builtin::memory_grow, &[delta, memory]);
+        Ok(self.narrow(&mut pos, index, old))
+    }
+
+    fn translate_memory_size(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        index: MemoryIndex,
+        _heap: Heap,
+    ) -> WasmResult<ir::Value> {
+        let memory = self.module.memories[index.index()];
+        let place = self.offsets.memory(self.module, index.as_u32());
+        let bytes = if memory.shared {
+            let (base, offset) = self.field(pos.func, place, 8);
+            let base = pos.ins().global_value(types::I64, base);
+            let address = pos.ins().iadd_imm(base, i64::from(offset));
+            pos.ins().atomic_load(types::I64, MemFlags::trusted(), address)
+        } else {
+            self.field_value(&mut pos, place, 8, types::I64, MemFlags::trusted())
+        };
+        let pages = pos.ins().ushr_imm(bytes, i64::from(memory.page_size_log2));
+        Ok(self.narrow(&mut pos, index, pages))
+    }
+
+    fn translate_memory_copy(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        src_index: MemoryIndex,
+        _src_heap: Heap,
+        dst_index: MemoryIndex,
+        _dst_heap: Heap,
+        dst: ir::Value,
+        src: ir::Value,
+        len: ir::Value,
+    ) -> WasmResult<()> {
+        let dst = Self::widen(&mut pos, dst);
+        let src = Self::widen(&mut pos, src);
+        let len = Self::widen(&mut pos, len);
+        let dst_index = Self::const32(&mut pos, dst_index.as_u32());
+        let src_index = Self::const32(&mut pos, src_index.as_u32());
+        self.builtin(&mut pos, Builtin::memory_copy, &[dst_index, dst, src_index, src, len]);
+        Ok(())
+    }
+
+    fn translate_memory_fill(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        index: MemoryIndex,
+        _heap: Heap,
+        dst: ir::Value,
+        val: ir::Value,
+        len: ir::Value,
+    ) -> WasmResult<()> {
+        let dst = Self::widen(&mut pos, dst);
+        let len = Self::widen(&mut pos, len);
+        let index = Self::const32(&mut pos, index.as_u32());
+        self.builtin(&mut pos, Builtin::memory_fill, &[index, dst, val, len]);
+        Ok(())
+    }
+
+    fn translate_memory_init(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        index: MemoryIndex,
+        _heap: Heap,
+        seg_index: u32,
+        dst: ir::Value,
+        src: ir::Value,
+        len: ir::Value,
+    ) -> WasmResult<()> {
+        let dst = Self::widen(&mut pos, dst);
+        let index = Self::const32(&mut pos, index.as_u32());
+        let segment = Self::const32(&mut pos, seg_index);
+        self.builtin(&mut pos, Builtin::memory_init, &[index, segment, dst, src, len]);
+        Ok(())
+    }
+
+    fn translate_data_drop(&mut self, mut pos: FuncCursor<'_>, seg_index: u32) -> WasmResult<()> {
+        let segment = Self::const32(&mut pos, seg_index);
+        self.builtin(&mut pos, Builtin::data_drop, &[segment]);
+        Ok(())
+    }
+
+    fn translate_table_size(&mut self, mut pos: FuncCursor<'_>, index: TableIndex) -> WasmResult<ir::Value> {
+        let place = self.offsets.table(index.as_u32());
+        Ok(self.field_value(&mut pos, place, 8, types::I32, MemFlags::trusted()))
+    }
+
+    fn translate_table_grow(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        table_index: TableIndex,
+        delta: ir::Value,
+        init_value: ir::Value,
+    ) -> WasmResult<ir::Value> {
+        let table = Self::const32(&mut pos, table_index.as_u32());
+        Ok(self.builtin_value(&mut pos, Builtin::table_grow, &[table, delta, init_value]))
+    }
+
+    fn translate_table_get(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        table_index: TableIndex,
+        index: ir::Value,
+    ) -> WasmResult<ir::Value> {
+        let element = self.table_element(builder, table_index, index);
+        Ok(builder.ins().load(types::I64, Self::table_flags(), element, 0))
+    }
+
+    fn translate_table_set(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        table_index: TableIndex,
+        value: ir::Value,
+        index: ir::Value,
+    ) -> WasmResult<()> {
+        let element = self.table_element(builder, table_index, index);
+        builder.ins().store(Self::table_flags(), value, element, 0);
+        Ok(())
+    }
+
+    fn translate_table_copy(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        dst_table_index: TableIndex,
+        src_table_index: TableIndex,
+        dst: ir::Value,
+        src: ir::Value,
+        len: ir::Value,
+    ) -> WasmResult<()> {
+        let dst_table = Self::const32(&mut pos, dst_table_index.as_u32());
+        let src_table = Self::const32(&mut pos, src_table_index.as_u32());
+        self.builtin(&mut pos, Builtin::table_copy, &[dst_table, src_table, dst, src, len]);
+        Ok(())
+    }
+
+    fn translate_table_fill(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        table_index: TableIndex,
+        dst: ir::Value,
+        val: ir::Value,
+        len: ir::Value,
+    ) -> WasmResult<()> {
+        let table = Self::const32(&mut pos, table_index.as_u32());
+        self.builtin(&mut pos, Builtin::table_fill, &[table, dst, val, len]);
+        Ok(())
+    }
+
+    fn translate_table_init(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        seg_index: u32,
+        table_index: TableIndex,
+        dst: ir::Value,
+        src: ir::Value,
+        len: ir::Value,
+    ) -> WasmResult<()> {
+        let table = Self::const32(&mut pos, table_index.as_u32());
+        let segment = Self::const32(&mut pos, seg_index);
+        self.builtin(&mut pos, Builtin::table_init, &[table, segment, dst, src, len]);
+        Ok(())
+    }
+
+    fn translate_elem_drop(&mut self, mut pos: FuncCursor<'_>, seg_index: u32) -> WasmResult<()> {
+        let segment = Self::const32(&mut pos, seg_index);
+        self.builtin(&mut pos, Builtin::elem_drop, &[segment]);
+        Ok(())
+    }
+
+    fn translate_ref_null(&mut self, mut pos: FuncCursor<'_>, _ty: WasmHeapType) -> WasmResult<ir::Value> {
+        Ok(pos.ins().iconst(types::I64, 0))
+    }
+
+    fn translate_ref_is_null(&mut self, mut pos: FuncCursor<'_>, value: ir::Value) -> WasmResult<ir::Value> {
+        let null = pos.ins().icmp_imm(IntCC::Equal, value, 0);
+        Ok(pos.ins().uextend(types::I32, null))
+    }
+
+    fn translate_ref_func(&mut self, mut pos: FuncCursor<'_>, func_index: FuncIndex) -> WasmResult<ir::Value> {
+        let number = self.module.func_refs[func_index.index()].ok_or_else(|| {
+            cranelift_wasm::WasmError::User(format!("function {} is not declared for ref.func", func_index.as_u32()))
+        })?;
+        let vmctx = self.vmctx(pos.func);
+        let vmctx = pos.ins().global_value(types::I64, vmctx);
+        Ok(pos.ins().iadd_imm(vmctx, i64::from(self.offsets.func_ref(number))))
+    }
+
+    fn translate_custom_global_get(
+        &mut self,
+        _builder: &mut FunctionBuilder<'_>,
+        _global_index: GlobalIndex,
+    ) -> WasmResult<ir::Value> {
+        Err(cranelift_wasm::WasmError::User("no global is custom".into()))
+    }
+
+    fn translate_custom_global_set(
+        &mut self,
+        _builder: &mut FunctionBuilder<'_>,
+        _global_index: GlobalIndex,
+        _val: ir::Value,
+    ) -> WasmResult<()> {
+        Err(cranelift_wasm::WasmError::User("no global is custom".into()))
+    }
+
+    fn translate_atomic_wait(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        index: MemoryIndex,
+        _heap: Heap,
+        addr: ir::Value,
+        expected: ir::Value,
+        timeout: ir::Value,
+    ) -> WasmResult<ir::Value> {
+        let width = pos.func.dfg.value_type(expected).bytes();
+        let address = Self::widen(&mut pos, addr);
+        let expected = Self::widen(&mut pos, expected);
+        let memory = Self::const32(&mut pos, index.as_u32());
+        let width = Self::const32(&mut pos, width);
+        Ok(self.builtin_value(&mut pos, Builtin::memory_atomic_wait, &[memory, address, expected, timeout, width]))
+    }
+
+    fn translate_atomic_notify(
+        &mut self,
+        mut pos: FuncCursor<'_>,
+        index: MemoryIndex,
+        _heap: Heap,
+        addr: ir::Value,
+        count: ir::Value,
+    ) -> WasmResult<ir::Value> {
+        let address = Self::widen(&mut pos, addr);
+        let memory = Self::const32(&mut pos, index.as_u32());
+        Ok(self.builtin_value(&mut pos, Builtin::memory_atomic_notify, &[memory, address, count]))
+    }
+
+    fn translate_ref_i31(&mut self, _pos: FuncCursor<'_>, _val: ir::Value) -> WasmResult<ir::Value> {
+        Err(cranelift_wasm::WasmError::Unsupported("i31 references (the garbage collection proposal)".into()))
+    }
+
+    fn translate_i31_get_s(&mut self, _pos: FuncCursor<'_>, _i31ref: ir::Value) -> WasmResult<ir::Value> {
+        Err(cranelift_wasm::WasmError::Unsupported("i31 references (the garbage collection proposal)".into()))
+    }
+
+    fn translate_i31_get_u(&mut self, _pos: FuncCursor<'_>, _i31ref: ir::Value) -> WasmResult<ir::Value> {
+        Err(cranelift_wasm::WasmError::Unsupported("i31 references (the garbage collection proposal)".into()))
+    }
+
+    fn translate_loop_header(&mut self, builder: &mut FunctionBuilder<'_>) -> WasmResult<()> {
+        self.check_interruption(builder);
+        Ok(())
+    }
+
+    fn before_translate_function(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        _state: &FuncTranslationState,
+    ) -> WasmResult<()> {
+        let limits = self.load_from_context(builder.func, vmoffsets::VMCTX_LIMITS, true);
+        let stack_limit = builder.func.create_global_value(ir::GlobalValueData::Load {
+            base: limits,
+            offset: Offset32::new(vmoffsets::limits::STACK_LIMIT as i32),
+            global_type: types::I64,
+            flags: MemFlags::trusted(),
+        });
+        builder.func.stack_limit = Some(stack_limit);
+        if let Some(homes) = &mut self.homes {
+            let slot = builder.create_sized_stack_slot(ir::StackSlotData::new(
+                ir::StackSlotKind::ExplicitSlot,
+                homes.size.next_multiple_of(8),
+                if homes.size > 16 { 4 } else { 3 },
+            ));
+            homes.slot = Some(slot);
+            let first = self.operators.first().copied().unwrap_or(0);
+            builder.set_srcloc(ir::SourceLoc::new(first | ENTRY_BIT));
+            let vmctx = self.vmctx(builder.func);
+            let vmctx = builder.ins().global_value(types::I64, vmctx);
+            builder.ins().stack_store(vmctx, slot, 0);
+            for (local, _, _) in self.homes.as_ref().map(|h| h.locals.clone()).unwrap_or_default() {
+                self.store_home(builder, local);
+            }
+            builder.set_srcloc(ir::SourceLoc::new(first));
+        }
+        self.check_interruption(builder);
+        Ok(())
+    }
+
+    fn before_translate_operator(
+        &mut self,
+        op: &Operator<'_>,
+        builder: &mut FunctionBuilder<'_>,
+        state: &FuncTranslationState,
+    ) -> WasmResult<()> {
+        if self.homes.is_none() {
+            return Ok(());
+        }
+        let offset = self.operators.get(self.next_operator).copied();
+        self.next_operator += 1;
+        if let Some(offset) = offset
+            && let Some(anchor) = self.due_anchor(offset)
+        {
+            let after = matches!(op, Operator::End | Operator::Else | Operator::Loop { .. });
+            if !state.reachable() || after {
+                self.pending_anchor = Some(anchor);
+            } else {
+                Self::emit_anchor(builder, anchor, offset);
+            }
+        }
+        if let Operator::LocalGet { local_index } = op
+            && state.reachable()
+            && self.homes_are_writable()
+            && let Some(homes) = &self.homes
+            && let (Some(slot), Some(&(home, ty))) = (homes.slot, homes.by_local.get(local_index))
+            && !matches!(ty, ValType::Ref(_))
+        {
+            let value = builder.ins().stack_load(ir_type(ty), slot, home as i32);
+            builder.def_var(Variable::new(*local_index as usize), value);
+        }
+        Ok(())
+    }
+
+    fn after_translate_operator(
+        &mut self,
+        op: &Operator<'_>,
+        builder: &mut FunctionBuilder<'_>,
+        state: &FuncTranslationState,
+    ) -> WasmResult<()> {
+        self.guard.note(op);
+        if !state.reachable() {
+            return Ok(());
+        }
+        self.roots.note(op, builder, self.module);
+        if self.homes.is_none() {
+            return Ok(());
+        }
+        match op {
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                self.store_home(builder, *local_index);
+            }
+            Operator::End | Operator::Else | Operator::Loop { .. } => {
+                if let Some(anchor) = self.pending_anchor.take() {
+                    let operator = self.operators.get(self.next_operator.wrapping_sub(1)).copied().unwrap_or(anchor);
+                    Self::emit_anchor(builder, anchor, operator);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn after_translate_function(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        _state: &FuncTranslationState,
+    ) -> WasmResult<()> {
+        self.guard.apply(builder);
+        self.roots.close(builder);
+        Ok(())
+    }
+
+    fn relaxed_simd_deterministic(&self) -> bool {
+        self.tunables.relaxed_simd_deterministic
+    }
+
+    fn has_native_fma(&self) -> bool {
+        false
+    }
+
+    fn is_x86(&self) -> bool {
+        matches!(self.tunables.target.architecture, target_lexicon::Architecture::X86_64)
+    }
+}
+
+/// Does a memory keep its base address whatever it grows to, so that no access needs a bounds check?
+pub(crate) fn memory_never_moves(memory: &crate::types::MemoryType, tunables: &Tunables) -> bool {
+    !memory.memory64 && memory.page_size_log2 == 16 && tunables.memory_reservation >= 1 << 32
+}

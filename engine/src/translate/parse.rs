@@ -1,0 +1,442 @@
+//! Reads and validates a wasm module.
+
+use super::TranslateError;
+use crate::environ::{
+    ConstExpr, ConstOp, DataSegment, ElementItems, ElementSegment, EntityIndex, Export, Import, Module, SegmentMode,
+    Tunables,
+};
+use crate::types::{FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, TypeIndex, ValType};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use wasmparser::{
+    AbstractHeapType, CompositeInnerType, Encoding, FuncToValidate, FunctionBody, Name, Operator, Parser, Payload,
+    TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+};
+
+/// Everything that is known of a module before its functions are compiled: one context, passed whole.
+pub struct ModuleTranslation<'a> {
+    /// The whole file.
+    pub wasm: &'a [u8],
+    /// The settings.
+    pub tunables: &'a Tunables,
+    /// The declarations.
+    pub module: Module,
+    /// The function bodies in order.
+    pub functions: Vec<FunctionInput<'a>>,
+    /// Where the contents of the code section lie in the file. DWARF counts from its start.
+    pub code_section: Range<usize>,
+    /// The custom sections whose names start with `.debug_`, and the others that say where debug info lies.
+    pub debug_sections: Vec<(&'a str, &'a [u8])>,
+    /// Names from the name section.
+    pub names: Names,
+    /// What was odd but harmless, for instance an unreadable name section.
+    pub warnings: Vec<String>,
+}
+
+/// One function body.
+pub struct FunctionInput<'a> {
+    /// Its index in the index space of functions.
+    pub index: u32,
+    /// The body.
+    pub body: FunctionBody<'a>,
+    /// What is needed to validate it; taken by the thread that compiles it.
+    pub validator: Option<FuncToValidate<ValidatorResources>>,
+}
+
+/// Names for people, from the name section.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Names of functions by index.
+    pub functions: BTreeMap<u32, String>,
+    /// Names of locals by function and index.
+    pub locals: BTreeMap<u32, BTreeMap<u32, String>>,
+    /// Names of globals by index.
+    pub globals: BTreeMap<u32, String>,
+}
+
+impl Names {
+    /// The symbol of function `index`.
+    #[must_use]
+    pub fn symbol(&self, index: u32) -> String {
+        match self.functions.get(&index) {
+            Some(name) if !name.is_empty() && !name.contains('\0') => name.clone(),
+            _ => format!("wasm_function_{index}"),
+        }
+    }
+}
+
+/// The wasm features that the translator knows.
+pub(crate) fn features() -> WasmFeatures {
+    WasmFeatures::WASM2
+        | WasmFeatures::MULTI_MEMORY
+        | WasmFeatures::MEMORY64
+        | WasmFeatures::TAIL_CALL
+        | WasmFeatures::THREADS
+        | WasmFeatures::RELAXED_SIMD
+        | WasmFeatures::EXTENDED_CONST
+        | WasmFeatures::FUNCTION_REFERENCES
+        | WasmFeatures::CUSTOM_PAGE_SIZES
+}
+
+/// Reads the declarations of a module, validating all of it but the function bodies.
+///
+/// # Errors
+///
+/// A module that is malformed, invalid, or uses a feature the translator lacks.
+pub fn parse_module(wasm: &[u8]) -> Result<Module, TranslateError> {
+    Ok(ModuleTranslation::parse(wasm, &Tunables::default())?.module)
+}
+
+impl<'a> ModuleTranslation<'a> {
+    /// Reads a module, validating all of it but the function bodies.
+    ///
+    /// # Errors
+    ///
+    /// A module that is malformed, invalid, or uses a feature the translator lacks.
+    pub fn parse(wasm: &'a [u8], tunables: &'a Tunables) -> Result<ModuleTranslation<'a>, TranslateError> {
+        let mut this = ModuleTranslation {
+            wasm,
+            tunables,
+            module: Module::default(),
+            functions: Vec::new(),
+            code_section: 0..0,
+            debug_sections: Vec::new(),
+            names: Names::default(),
+            warnings: Vec::new(),
+        };
+        let mut validator = Validator::new_with_features(features());
+        let mut escaping = Vec::new();
+        for payload in Parser::new(0).parse_all(wasm) {
+            let payload = payload?;
+            if let Payload::Version { encoding: Encoding::Component, range, .. } = &payload {
+                return Err(TranslateError::Component { offset: range.start });
+            }
+            if let ValidPayload::Func(to_validate, body) = validator.payload(&payload)? {
+                let index = this.module.num_imported_functions + this.functions.len() as u32;
+                this.functions.push(FunctionInput { index, body, validator: Some(to_validate) });
+            }
+            this.declare(payload, &mut escaping)?;
+        }
+        this.number_func_refs(&escaping);
+        Ok(this)
+    }
+
+    fn declare(&mut self, payload: Payload<'a>, escaping: &mut Vec<u32>) -> Result<(), TranslateError> {
+        let module = &mut self.module;
+        match payload {
+            Payload::TypeSection(reader) => {
+                for group in reader.into_iter_with_offsets() {
+                    let (offset, group) = group?;
+                    for ty in group.types() {
+                        let CompositeInnerType::Func(func) = &ty.composite_type.inner else {
+                            return Err(TranslateError::Unsupported {
+                                offset,
+                                feature: "struct and array types (the garbage collection proposal)".into(),
+                            });
+                        };
+                        module.types.push(FuncType {
+                            params: convert_types(func.params(), offset)?,
+                            results: convert_types(func.results(), offset)?,
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(reader) => {
+                for import in reader.into_iter_with_offsets() {
+                    let (offset, import) = import?;
+                    let entity = match import.ty {
+                        TypeRef::Func(ty) => {
+                            module.functions.push(ty);
+                            module.num_imported_functions += 1;
+                            EntityIndex::Function(module.num_imported_functions - 1)
+                        }
+                        TypeRef::Table(ty) => {
+                            module.tables.push(convert_table(&ty, offset)?);
+                            module.num_imported_tables += 1;
+                            EntityIndex::Table(module.num_imported_tables - 1)
+                        }
+                        TypeRef::Memory(ty) => {
+                            module.memories.push(convert_memory(&ty));
+                            module.num_imported_memories += 1;
+                            EntityIndex::Memory(module.num_imported_memories - 1)
+                        }
+                        TypeRef::Global(ty) => {
+                            module.globals.push(convert_global(&ty, offset)?);
+                            module.num_imported_globals += 1;
+                            EntityIndex::Global(module.num_imported_globals - 1)
+                        }
+                        TypeRef::Tag(_) => {
+                            return Err(TranslateError::Unsupported {
+                                offset,
+                                feature: "imported tags (the exceptions proposal)".into(),
+                            });
+                        }
+                    };
+                    module.imports.push(Import { module: import.module.into(), name: import.name.into(), entity });
+                }
+            }
+            Payload::FunctionSection(reader) => {
+                for ty in reader {
+                    module.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(reader) => {
+                for table in reader.into_iter_with_offsets() {
+                    let (offset, table) = table?;
+                    module.tables.push(convert_table(&table.ty, offset)?);
+                    module.table_inits.push(match table.init {
+                        wasmparser::TableInit::RefNull => ConstExpr { ops: vec![ConstOp::RefNull] },
+                        wasmparser::TableInit::Expr(expr) => convert_expr(&expr, escaping)?,
+                    });
+                }
+            }
+            Payload::MemorySection(reader) => {
+                for memory in reader {
+                    module.memories.push(convert_memory(&memory?));
+                }
+            }
+            Payload::GlobalSection(reader) => {
+                for global in reader.into_iter_with_offsets() {
+                    let (offset, global) = global?;
+                    module.globals.push(convert_global(&global.ty, offset)?);
+                    module.global_inits.push(convert_expr(&global.init_expr, escaping)?);
+                }
+            }
+            Payload::ExportSection(reader) => {
+                for export in reader.into_iter_with_offsets() {
+                    let (offset, export) = export?;
+                    let entity = match export.kind {
+                        wasmparser::ExternalKind::Func => {
+                            escaping.push(export.index);
+                            EntityIndex::Function(export.index)
+                        }
+                        wasmparser::ExternalKind::Table => EntityIndex::Table(export.index),
+                        wasmparser::ExternalKind::Memory => EntityIndex::Memory(export.index),
+                        wasmparser::ExternalKind::Global => EntityIndex::Global(export.index),
+                        wasmparser::ExternalKind::Tag => {
+                            return Err(TranslateError::Unsupported {
+                                offset,
+                                feature: "exported tags (the exceptions proposal)".into(),
+                            });
+                        }
+                    };
+                    module.exports.push(Export { name: export.name.into(), entity });
+                }
+            }
+            Payload::StartSection { func, .. } => {
+                escaping.push(func);
+                module.start = Some(func);
+            }
+            Payload::ElementSection(reader) => {
+                for segment in reader.into_iter_with_offsets() {
+                    let (offset, segment) = segment?;
+                    let mode = match segment.kind {
+                        wasmparser::ElementKind::Passive => SegmentMode::Passive,
+                        wasmparser::ElementKind::Declared => SegmentMode::Declared,
+                        wasmparser::ElementKind::Active { table_index, offset_expr } => SegmentMode::Active {
+                            index: table_index.unwrap_or(0),
+                            offset: convert_expr(&offset_expr, escaping)?,
+                        },
+                    };
+                    let (ty, items) = match segment.items {
+                        wasmparser::ElementItems::Functions(functions) => {
+                            let functions = functions.into_iter().collect::<Result<Vec<u32>, _>>()?;
+                            escaping.extend_from_slice(&functions);
+                            (RefType::FUNCREF, ElementItems::Functions(functions))
+                        }
+                        wasmparser::ElementItems::Expressions(ty, expressions) => {
+                            let items = expressions
+                                .into_iter()
+                                .map(|expr| convert_expr(&expr?, escaping))
+                                .collect::<Result<Vec<_>, TranslateError>>()?;
+                            (convert_ref(ty, offset)?, ElementItems::Expressions(items))
+                        }
+                    };
+                    module.elements.push(ElementSegment { mode, ty, items });
+                }
+            }
+            Payload::DataSection(reader) => {
+                for segment in reader {
+                    let segment = segment?;
+                    let mode = match segment.kind {
+                        wasmparser::DataKind::Passive => SegmentMode::Passive,
+                        wasmparser::DataKind::Active { memory_index, offset_expr } => {
+                            SegmentMode::Active { index: memory_index, offset: convert_expr(&offset_expr, escaping)? }
+                        }
+                    };
+                    let end = segment.range.end;
+                    module.data.push(DataSegment { mode, bytes: end - segment.data.len()..end });
+                }
+            }
+            Payload::CodeSectionStart { range, .. } => self.code_section = range,
+            Payload::CustomSection(section) => match section.as_known() {
+                wasmparser::KnownCustom::Name(names) => {
+                    if let Err(error) = self.read_names(names) {
+                        self.warnings.push(format!(
+                            "the name section is unreadable at offset {:#x}: {}",
+                            error.offset(),
+                            error.message()
+                        ));
+                    }
+                }
+                _ if is_debug_section(section.name()) => {
+                    self.debug_sections.push((section.name(), section.data()));
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn read_names(&mut self, names: wasmparser::NameSectionReader<'a>) -> Result<(), wasmparser::BinaryReaderError> {
+        for subsection in names {
+            match subsection? {
+                Name::Module { name, .. } => self.module.name = Some(name.into()),
+                Name::Function(map) => {
+                    for naming in map {
+                        let naming = naming?;
+                        self.names.functions.insert(naming.index, naming.name.into());
+                    }
+                }
+                Name::Local(map) => {
+                    for function in map {
+                        let function = function?;
+                        let locals = self.names.locals.entry(function.index).or_default();
+                        for naming in function.names {
+                            let naming = naming?;
+                            locals.insert(naming.index, naming.name.into());
+                        }
+                    }
+                }
+                Name::Global(map) => {
+                    for naming in map {
+                        let naming = naming?;
+                        self.names.globals.insert(naming.index, naming.name.into());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a number to each function that a reference can be taken of.
+    fn number_func_refs(&mut self, escaping: &[u32]) {
+        let module = &mut self.module;
+        module.func_refs = vec![None; module.functions.len()];
+        for &function in escaping {
+            let slot = &mut module.func_refs[function as usize];
+            if slot.is_none() {
+                *slot = Some(module.num_func_refs);
+                module.num_func_refs += 1;
+            }
+        }
+    }
+}
+
+fn is_debug_section(name: &str) -> bool {
+    name.starts_with(".debug_") || matches!(name, "external_debug_info" | "sourceMappingURL" | ".gdb_index")
+}
+
+fn convert_types(types: &[wasmparser::ValType], offset: usize) -> Result<Box<[ValType]>, TranslateError> {
+    types.iter().map(|ty| convert_type(*ty, offset)).collect()
+}
+
+pub(crate) fn convert_type(ty: wasmparser::ValType, offset: usize) -> Result<ValType, TranslateError> {
+    Ok(match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::Ref(ty) => ValType::Ref(convert_ref(ty, offset)?),
+    })
+}
+
+fn convert_ref(ty: wasmparser::RefType, offset: usize) -> Result<RefType, TranslateError> {
+    let heap = match ty.heap_type() {
+        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Func } => HeapType::Func,
+        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::NoFunc } => HeapType::NoFunc,
+        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Extern } => HeapType::Extern,
+        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::NoExtern } => HeapType::NoExtern,
+        wasmparser::HeapType::Concrete(index) => match index.as_module_index() {
+            Some(index) => HeapType::Concrete(TypeIndex(index)),
+            None => {
+                return Err(TranslateError::Unsupported { offset, feature: "recursive type groups".into() });
+            }
+        },
+        other => {
+            return Err(TranslateError::Unsupported { offset, feature: format!("references to {other:?}") });
+        }
+    };
+    Ok(RefType { nullable: ty.is_nullable(), heap })
+}
+
+fn convert_table(ty: &wasmparser::TableType, offset: usize) -> Result<TableType, TranslateError> {
+    if ty.table64 {
+        return Err(TranslateError::Unsupported { offset, feature: "64-bit tables (the memory64 proposal)".into() });
+    }
+    if ty.shared {
+        return Err(TranslateError::Unsupported { offset, feature: "shared tables".into() });
+    }
+    let size = |size: u64| {
+        u32::try_from(size).map_err(|_| TranslateError::Invalid { offset, reason: "table size above 2^32 - 1".into() })
+    };
+    Ok(TableType {
+        element: convert_ref(ty.element_type, offset)?,
+        minimum: size(ty.initial)?,
+        maximum: ty.maximum.map(size).transpose()?,
+    })
+}
+
+fn convert_memory(ty: &wasmparser::MemoryType) -> MemoryType {
+    MemoryType {
+        minimum: ty.initial,
+        maximum: ty.maximum,
+        shared: ty.shared,
+        memory64: ty.memory64,
+        page_size_log2: ty.page_size_log2.unwrap_or(16) as u8,
+    }
+}
+
+fn convert_global(ty: &wasmparser::GlobalType, offset: usize) -> Result<GlobalType, TranslateError> {
+    if ty.shared {
+        return Err(TranslateError::Unsupported { offset, feature: "shared globals".into() });
+    }
+    Ok(GlobalType { content: convert_type(ty.content_type, offset)?, mutable: ty.mutable })
+}
+
+fn convert_expr(expr: &wasmparser::ConstExpr<'_>, escaping: &mut Vec<u32>) -> Result<ConstExpr, TranslateError> {
+    let mut ops = Vec::new();
+    let mut reader = expr.get_operators_reader();
+    loop {
+        let (op, offset) = reader.read_with_offset()?;
+        ops.push(match op {
+            Operator::I32Const { value } => ConstOp::I32Const(value),
+            Operator::I64Const { value } => ConstOp::I64Const(value),
+            Operator::F32Const { value } => ConstOp::F32Const(value.bits()),
+            Operator::F64Const { value } => ConstOp::F64Const(value.bits()),
+            Operator::V128Const { value } => ConstOp::V128Const(u128::from_le_bytes(*value.bytes())),
+            Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
+            Operator::RefNull { .. } => ConstOp::RefNull,
+            Operator::RefFunc { function_index } => {
+                escaping.push(function_index);
+                ConstOp::RefFunc(function_index)
+            }
+            Operator::I32Add => ConstOp::I32Add,
+            Operator::I32Sub => ConstOp::I32Sub,
+            Operator::I32Mul => ConstOp::I32Mul,
+            Operator::I64Add => ConstOp::I64Add,
+            Operator::I64Sub => ConstOp::I64Sub,
+            Operator::I64Mul => ConstOp::I64Mul,
+            Operator::End => return Ok(ConstExpr { ops }),
+            other => {
+                return Err(TranslateError::Unsupported {
+                    offset,
+                    feature: format!("{other:?} in a constant expression"),
+                });
+            }
+        });
+    }
+}
