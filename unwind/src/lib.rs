@@ -1,6 +1,7 @@
 //! Unwind operations of compiled functions, collected into one frame table.
 #![deny(unsafe_code)]
 
+pub mod check;
 mod error;
 mod function;
 mod program;

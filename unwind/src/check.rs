@@ -1,0 +1,140 @@
+//! Holds a frame table against the machine code it describes.
+//!
+//! What a row must say can be computed from the code alone. With E the stack pointer when a function
+//! is entered, before any of its instructions, the caller's frame is fixed by four facts:
+//!
+//! ```text
+//! CFA                           = E + 8
+//! return address                = the value at E on entry
+//! caller's rbx, rbp, r12 .. r15 = their values on entry
+//! ```
+//!
+//! [`check`] follows the code of each function by abstract interpretation. It keeps, at every
+//! instruction, for each register and each eight-byte slot of the stack, one of: the value that
+//! register r had on entry; the return address; E + k; something else. Where paths meet, what differs
+//! becomes "something else". Each row is then evaluated in that state, and must give the four facts
+//! with certainty.
+//!
+//! Assumed of the code, not checked: a store through a pointer that does not come from the stack
+//! pointer does not hit a frame's own bookkeeping; a callee preserves the callee-saved registers and
+//! takes just the arguments it was given; what lies less than 128 bytes below the stack pointer keeps
+//! its value, except across a call (the red zone, System V ABI 3.2.2). All these are held at run time
+//! by the stepper.
+//!
+//! Rows are read with gimli and code with iced-x86. Nothing is shared with the generator.
+#![forbid(unsafe_code)]
+
+mod machine;
+mod rows;
+
+use std::fmt;
+use std::ops::Range;
+
+/// Code and tables to be checked. x86-64 only.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    /// The text section, relocations applied.
+    pub text: &'a [u8],
+    /// Its address.
+    pub text_address: u64,
+    /// Address ranges of the functions in it, ascending: from symbols.
+    pub functions: &'a [Range<u64>],
+    /// The `.eh_frame` section.
+    pub eh_frame: &'a [u8],
+    /// Its address.
+    pub eh_frame_address: u64,
+    /// The `.eh_frame_hdr` section and its address, if there is one.
+    pub eh_frame_hdr: Option<(&'a [u8], u64)>,
+}
+
+/// What was looked at and what was found wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Functions followed.
+    pub functions: usize,
+    /// Instructions whose rows were held against the code.
+    pub instructions: usize,
+    /// Every fact that a row gets wrong.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// One fact at one instruction (or of one table entry) that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disagreement {
+    /// Start of the function.
+    pub function: u64,
+    /// Address of the instruction.
+    pub address: u64,
+    /// What the row is wrong about.
+    pub subject: Subject,
+    /// What the code says.
+    pub expected: String,
+    /// What the table says.
+    pub found: String,
+}
+
+/// What a [`Disagreement`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// There is no row, or more than one, or an entry covers what it should not.
+    Coverage,
+    /// The canonical frame address.
+    Cfa,
+    /// The place of the return address.
+    ReturnAddress,
+    /// The place of the caller's value of this register (DWARF number).
+    Register(u16),
+    /// The code itself cannot be followed, so nothing is known about its rows.
+    Code,
+    /// The header's search table.
+    Header,
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x} (+{:#x}): ", self.address, self.address.wrapping_sub(self.function))?;
+        match self.subject {
+            Subject::Coverage => f.write_str("coverage")?,
+            Subject::Cfa => f.write_str("CFA")?,
+            Subject::ReturnAddress => f.write_str("return address")?,
+            Subject::Register(register) => f.write_str(rows::register_name(register))?,
+            Subject::Code => f.write_str("code")?,
+            Subject::Header => f.write_str("header")?,
+        }
+        write!(f, ": expected {}, found {}", self.expected, self.found)
+    }
+}
+
+/// Checks every row at every instruction that can be reached in the given functions.
+///
+/// A table that cannot be read at all is reported as disagreements too: the functions it should
+/// describe are then not covered.
+pub fn check(checked: &Checked<'_>) -> Report {
+    let mut report = Report::default();
+    let table = rows::Table::read(checked, &mut report.disagreements);
+    let code = machine::Code::new(checked.text, checked.text_address, checked.functions);
+    for function in checked.functions {
+        report.functions += 1;
+        let mut instructions = 0;
+        let mut lost = Vec::new();
+        code.follow(
+            function,
+            |address, state| {
+                instructions += 1;
+                table.judge(function.start, address, state, &mut report.disagreements);
+            },
+            |address, reason| {
+                lost.push(Disagreement {
+                    function: function.start,
+                    address,
+                    subject: Subject::Code,
+                    expected: "code that can be followed".to_owned(),
+                    found: reason,
+                });
+            },
+        );
+        report.instructions += instructions;
+        report.disagreements.append(&mut lost);
+    }
+    report
+}

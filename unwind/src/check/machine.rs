@@ -1,0 +1,630 @@
+//! Abstract interpretation of x86-64 code, as far as frames depend on it.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+};
+
+/// rsp and rbp as the machine numbers them.
+const RSP: usize = 4;
+const RBP: usize = 5;
+/// What a callee keeps: rbx, rbp, r12 to r15.
+pub(super) const CALLEE_SAVED: [usize; 6] = [3, RBP, 12, 13, 14, 15];
+const WORD: i64 = 8;
+
+/// What is known of eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Unknown,
+    /// What this register (by machine number) held on entry.
+    Entry(u8),
+    ReturnAddress,
+    /// The stack pointer on entry, plus this.
+    Stack(i64),
+    Constant(u64),
+    /// Not more than this: an index that has been clamped.
+    AtMost(u64),
+    /// An offset read from the jump table at `base`, which has so many entries (if known).
+    TableEntry {
+        base: u64,
+        entries: Option<u64>,
+    },
+    /// The address that such an offset leads to.
+    TableTarget {
+        base: u64,
+        entries: Option<u64>,
+    },
+}
+
+/// What is known before an instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    registers: [Value; 16],
+    /// Slots by their distance from the stack pointer on entry, ascending; what is not here is
+    /// unknown.
+    stack: Vec<(i64, Value)>,
+    /// The flags come from a comparison with this.
+    compared: Option<u64>,
+}
+
+impl State {
+    fn on_entry() -> State {
+        let mut registers = [Value::Unknown; 16];
+        for (number, value) in registers.iter_mut().enumerate() {
+            *value = Value::Entry(number as u8);
+        }
+        registers[RSP] = Value::Stack(0);
+        State { registers, stack: vec![(0, Value::ReturnAddress)], compared: None }
+    }
+
+    pub(super) fn register(&self, number: usize) -> Value {
+        self.registers[number]
+    }
+
+    /// The slot at the entry's stack pointer plus `at`.
+    pub(super) fn slot(&self, at: i64) -> Value {
+        match self.stack.binary_search_by_key(&at, |slot| slot.0) {
+            Ok(index) => self.stack[index].1,
+            Err(_) => Value::Unknown,
+        }
+    }
+
+    /// The stack pointer, relative to what it was on entry.
+    pub(super) fn stack_pointer(&self) -> Option<i64> {
+        match self.registers[RSP] {
+            Value::Stack(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// All places that hold `value` now, for a message.
+    pub(super) fn places(&self, value: Value) -> String {
+        let registers = (0..16)
+            .filter(|&number| self.registers[number] == value)
+            .map(|number| super::rows::machine_register_name(number).to_owned());
+        let slots = self.stack.iter().filter(|slot| slot.1 == value).map(|slot| format!("[CFA{:+}]", slot.0 - WORD));
+        let places: Vec<_> = registers.chain(slots).collect();
+        match places.is_empty() {
+            true => "nowhere".to_owned(),
+            false => places.join(" or "),
+        }
+    }
+
+    fn forget_bytes(&mut self, at: i64, size: i64) {
+        self.stack.retain(|slot| slot.0 + WORD <= at || at.saturating_add(size) <= slot.0);
+    }
+
+    fn store(&mut self, at: i64, value: Value) {
+        self.forget_bytes(at, WORD);
+        if value != Value::Unknown {
+            let index = self.stack.partition_point(|slot| slot.0 < at);
+            self.stack.insert(index, (at, value));
+        }
+    }
+
+    /// Keeps what both states know. Tells whether that is less than before.
+    fn meet(&mut self, other: &State) -> bool {
+        let mut changed = false;
+        for (mine, theirs) in self.registers.iter_mut().zip(other.registers) {
+            if *mine != theirs && *mine != Value::Unknown {
+                *mine = Value::Unknown;
+                changed = true;
+            }
+        }
+        let before = self.stack.len();
+        self.stack.retain(|&(at, value)| other.slot(at) == value);
+        changed |= self.stack.len() != before;
+        if self.compared.is_some() && self.compared != other.compared {
+            self.compared = None;
+            changed = true;
+        }
+        changed
+    }
+}
+
+/// Where control goes after an instruction.
+enum Next {
+    Fall,
+    Stop,
+    Branch(u64),
+    Jump(u64),
+    Table(Vec<u64>),
+}
+
+/// The text section and what is known about the functions in it.
+pub(super) struct Code<'a> {
+    text: &'a [u8],
+    address: u64,
+    /// How many bytes of arguments each function takes off the stack when it returns.
+    pops: HashMap<u64, i64>,
+}
+
+impl<'a> Code<'a> {
+    pub(super) fn new(text: &'a [u8], address: u64, functions: &[Range<u64>]) -> Code<'a> {
+        let mut code = Code { text, address, pops: HashMap::new() };
+        for function in functions {
+            if let Some(pops) = code.argument_bytes_popped(function) {
+                code.pops.insert(function.start, pops);
+            }
+        }
+        code
+    }
+
+    fn bytes(&self, range: Range<u64>) -> &'a [u8] {
+        let offset = |address: u64| {
+            let offset = address.checked_sub(self.address)?;
+            usize::try_from(offset).ok()
+        };
+        offset(range.start)
+            .zip(offset(range.end))
+            .and_then(|(start, end)| self.text.get(start..end.min(self.text.len())))
+            .unwrap_or_default()
+    }
+
+    fn decoder(&self, range: Range<u64>) -> Decoder<'a> {
+        Decoder::with_ip(64, self.bytes(range.clone()), range.start, DecoderOptions::NONE)
+    }
+
+    /// The operand that all returns of the function agree on.
+    fn argument_bytes_popped(&self, function: &Range<u64>) -> Option<i64> {
+        let mut popped = None;
+        let mut decoder = self.decoder(function.clone());
+        let mut instruction = Instruction::default();
+        while decoder.can_decode() {
+            decoder.decode_out(&mut instruction);
+            if instruction.mnemonic() == Mnemonic::Ret {
+                let bytes = match instruction.op_count() {
+                    0 => 0,
+                    _ => i64::from(instruction.immediate16()),
+                };
+                if popped.is_some_and(|popped| popped != bytes) {
+                    return None;
+                }
+                popped = Some(bytes);
+            }
+        }
+        popped
+    }
+
+    /// Calls `visit` with each reachable instruction of the function and what is known before it,
+    /// and `lost` where the code cannot be followed.
+    pub(super) fn follow(
+        &self,
+        function: &Range<u64>,
+        mut visit: impl FnMut(u64, &State),
+        mut lost: impl FnMut(u64, String),
+    ) {
+        // Where paths can meet. Targets of direct branches are found by decoding straight through
+        // (what that finds in data between does no harm); those of jump tables only on the way.
+        let mut leaders = self.branch_targets(function);
+        let mut follower = Follower { code: self, function: function.clone(), details: InstructionInfoFactory::new() };
+        let states = loop {
+            let known = leaders.len();
+            let states = follower.fixpoint(&mut leaders);
+            if leaders.len() == known {
+                break states;
+            }
+        };
+        for (&start, state) in &states {
+            let mut state = state.clone();
+            follower.walk(start, &mut state, &leaders, &mut |event| match event {
+                Event::Before(address, state) => visit(address, state),
+                Event::Edge(..) => {}
+                Event::Lost(address, reason) => lost(address, reason),
+            });
+        }
+    }
+
+    fn branch_targets(&self, function: &Range<u64>) -> BTreeSet<u64> {
+        let mut targets = BTreeSet::from([function.start]);
+        let mut decoder = self.decoder(function.clone());
+        let mut instruction = Instruction::default();
+        while decoder.can_decode() {
+            decoder.decode_out(&mut instruction);
+            if matches!(instruction.flow_control(), FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch)
+                && function.contains(&instruction.near_branch_target())
+            {
+                targets.insert(instruction.near_branch_target());
+            }
+        }
+        targets
+    }
+}
+
+/// What happens on a walk along a block.
+enum Event<'s> {
+    Before(u64, &'s State),
+    Edge(u64, &'s State),
+    Lost(u64, String),
+}
+
+struct Follower<'c, 'a> {
+    code: &'c Code<'a>,
+    function: Range<u64>,
+    details: InstructionInfoFactory,
+}
+
+impl Follower<'_, '_> {
+    /// The state at the start of each reachable block. Adds to `leaders` what it finds.
+    fn fixpoint(&mut self, leaders: &mut BTreeSet<u64>) -> BTreeMap<u64, State> {
+        let start = self.function.start;
+        let mut states = BTreeMap::from([(start, State::on_entry())]);
+        let mut work = vec![start];
+        while let Some(at) = work.pop() {
+            let mut state = states[&at].clone();
+            let mut found = Vec::new();
+            self.walk(at, &mut state, leaders, &mut |event| {
+                if let Event::Edge(target, state) = event {
+                    found.push(target);
+                    match states.get_mut(&target) {
+                        None => {
+                            states.insert(target, state.clone());
+                            work.push(target);
+                        }
+                        Some(known) => {
+                            if known.meet(state) {
+                                work.push(target);
+                            }
+                        }
+                    }
+                }
+            });
+            leaders.extend(found);
+        }
+        states
+    }
+
+    /// Follows the code from `at` to the end of its block.
+    fn walk(&mut self, at: u64, state: &mut State, leaders: &BTreeSet<u64>, tell: &mut dyn FnMut(Event<'_>)) {
+        let mut decoder = self.code.decoder(at..self.function.end);
+        let mut instruction = Instruction::default();
+        loop {
+            let address = decoder.ip();
+            if !decoder.can_decode() {
+                return tell(Event::Lost(address, "runs past the end".to_owned()));
+            }
+            decoder.decode_out(&mut instruction);
+            if instruction.is_invalid() {
+                return tell(Event::Lost(address, "no instruction".to_owned()));
+            }
+            tell(Event::Before(address, state));
+            match self.step(state, &instruction) {
+                Err(reason) => return tell(Event::Lost(address, reason)),
+                Ok(Next::Fall) => {}
+                Ok(Next::Stop) => return,
+                Ok(Next::Jump(target)) => return tell(Event::Edge(target, state)),
+                Ok(Next::Branch(target)) => tell(Event::Edge(target, state)),
+                Ok(Next::Table(targets)) => {
+                    for target in targets {
+                        tell(Event::Edge(target, state));
+                    }
+                    return;
+                }
+            }
+            let next = instruction.next_ip();
+            // A call that ends the function does not return.
+            if next >= self.function.end && is_call(&instruction) {
+                return;
+            }
+            if leaders.contains(&next) {
+                return tell(Event::Edge(next, state));
+            }
+        }
+    }
+
+    /// The address that the memory operand means, if it is in terms of the stack pointer on entry.
+    fn address(&self, state: &State, instruction: &Instruction) -> Value {
+        let displacement = instruction.memory_displacement64();
+        if instruction.is_ip_rel_memory_operand() {
+            return Value::Constant(displacement);
+        }
+        let base = instruction.memory_base();
+        if instruction.memory_index() != Register::None || !base.is_gpr64() {
+            return Value::Unknown;
+        }
+        match state.register(base.number()) {
+            Value::Stack(at) => Value::Stack(at.wrapping_add(displacement.cast_signed())),
+            _ => Value::Unknown,
+        }
+    }
+
+    fn step(&mut self, state: &mut State, instruction: &Instruction) -> Result<Next, String> {
+        match instruction.flow_control() {
+            FlowControl::Next | FlowControl::Interrupt => {
+                self.compute(state, instruction);
+                Ok(Next::Fall)
+            }
+            FlowControl::Exception => Ok(Next::Stop),
+            FlowControl::Return => {
+                self.leaves(state)?;
+                Ok(Next::Stop)
+            }
+            FlowControl::ConditionalBranch => {
+                let target = instruction.near_branch_target();
+                match self.function.contains(&target) {
+                    true => Ok(Next::Branch(target)),
+                    false => Err("branches out of the function".to_owned()),
+                }
+            }
+            FlowControl::UnconditionalBranch => {
+                let target = instruction.near_branch_target();
+                // A jump to the own start is a tail call too: there is no frame there yet.
+                if self.function.contains(&target) && target != self.function.start {
+                    return Ok(Next::Jump(target));
+                }
+                self.leaves(state)?;
+                Ok(Next::Stop)
+            }
+            FlowControl::IndirectBranch => self.indirect_jump(state, instruction),
+            FlowControl::Call | FlowControl::IndirectCall => {
+                self.call(state, instruction);
+                Ok(Next::Fall)
+            }
+            FlowControl::XbeginXabortXend => Err("transactions are not followed".to_owned()),
+        }
+    }
+
+    /// Before a return or a tail jump the return address is on top of the stack.
+    fn leaves(&self, state: &State) -> Result<(), String> {
+        match state.stack_pointer().map(|at| state.slot(at)) {
+            Some(Value::ReturnAddress) => Ok(()),
+            _ => Err("leaves the function, but not with the return address on top".to_owned()),
+        }
+    }
+
+    fn indirect_jump(&self, state: &State, instruction: &Instruction) -> Result<Next, String> {
+        let target = match instruction.op0_kind() {
+            OpKind::Register => state.register(instruction.op0_register().number()),
+            _ => Value::Unknown,
+        };
+        let Value::TableTarget { base, entries } = target else {
+            self.leaves(state)?;
+            return Ok(Next::Stop);
+        };
+        // Entries are offsets from the table's start. If their number is not known, the table ends
+        // where the first of the blocks it leads to starts.
+        let mut limit = self.function.end;
+        let mut targets = Vec::new();
+        for index in 0..entries.unwrap_or(u64::MAX) {
+            let place = base.saturating_add(4 * index);
+            if place.saturating_add(4) > limit {
+                if entries.is_some() {
+                    return Err("a jump table that overlaps code".to_owned());
+                }
+                break;
+            }
+            let bytes = self.code.bytes(place..place + 4);
+            let Ok(bytes) = bytes.try_into() else {
+                return Err("a jump table outside the text".to_owned());
+            };
+            let target = base.wrapping_add_signed(i32::from_le_bytes(bytes).into());
+            if !self.function.contains(&target) {
+                return Err("a jump table that leads out of the function".to_owned());
+            }
+            if target > base && entries.is_none() {
+                limit = limit.min(target);
+            }
+            targets.push(target);
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        Ok(Next::Table(targets))
+    }
+
+    fn call(&self, state: &mut State, instruction: &Instruction) {
+        let popped = match instruction.flow_control() {
+            FlowControl::Call => self.code.pops.get(&instruction.near_branch_target()),
+            _ => None,
+        };
+        // The caller puts its stack pointer back after a callee that popped its arguments. Where
+        // the callee is not known, that tells how many they were.
+        let popped = popped.copied().or_else(|| {
+            let next = instruction.next_ip();
+            let mut decoder = self.code.decoder(next..self.function.end);
+            let next = decoder.can_decode().then(|| decoder.decode())?;
+            (next.mnemonic() == Mnemonic::Sub
+                && next.op0_kind() == OpKind::Register
+                && next.op0_register() == Register::RSP)
+                .then(|| immediate(&next))
+                .flatten()
+        });
+        if let Some(at) = state.stack_pointer() {
+            state.stack.retain(|slot| slot.0 >= at);
+            state.registers[RSP] = Value::Stack(at.wrapping_add(popped.unwrap_or(0)));
+        }
+        for number in (0..16).filter(|number| *number != RSP && !CALLEE_SAVED.contains(number)) {
+            state.registers[number] = Value::Unknown;
+        }
+        state.compared = None;
+    }
+
+    /// The effect of an instruction that goes on to the next.
+    fn compute(&mut self, state: &mut State, instruction: &Instruction) {
+        let compared = state.compared;
+        if instruction.rflags_modified() != 0 {
+            state.compared = None;
+        }
+        let is_register64 =
+            |operand| instruction.op_kind(operand) == OpKind::Register && instruction.op_register(operand).is_gpr64();
+        let number = |operand| instruction.op_register(operand).number();
+        let is_memory = |operand| instruction.op_kind(operand) == OpKind::Memory;
+
+        match instruction.mnemonic() {
+            Mnemonic::Push if instruction.stack_pointer_increment() == -8 => {
+                let value = match is_register64(0) {
+                    true => state.register(number(0)),
+                    false => Value::Unknown,
+                };
+                match state.stack_pointer() {
+                    Some(at) => {
+                        let at = at.wrapping_sub(WORD);
+                        state.registers[RSP] = Value::Stack(at);
+                        state.store(at, value);
+                    }
+                    None => state.registers[RSP] = Value::Unknown,
+                }
+            }
+            Mnemonic::Pop if is_register64(0) => {
+                let value = match state.stack_pointer() {
+                    Some(at) => {
+                        state.registers[RSP] = Value::Stack(at.wrapping_add(WORD));
+                        state.slot(at)
+                    }
+                    None => Value::Unknown,
+                };
+                state.registers[number(0)] = value;
+            }
+            Mnemonic::Leave => {
+                let (stack_pointer, frame_pointer) = match state.registers[RBP] {
+                    Value::Stack(at) => (Value::Stack(at.wrapping_add(WORD)), state.slot(at)),
+                    _ => (Value::Unknown, Value::Unknown),
+                };
+                state.registers[RSP] = stack_pointer;
+                state.registers[RBP] = frame_pointer;
+            }
+            Mnemonic::Mov if is_register64(0) && is_register64(1) => {
+                state.registers[number(0)] = state.register(number(1));
+            }
+            Mnemonic::Mov if is_register64(0) && is_memory(1) => {
+                state.registers[number(0)] = match self.address(state, instruction) {
+                    Value::Stack(at) => state.slot(at),
+                    _ => Value::Unknown,
+                };
+            }
+            Mnemonic::Mov if is_memory(0) && is_register64(1) => {
+                if let Value::Stack(at) = self.address(state, instruction) {
+                    state.store(at, state.register(number(1)));
+                }
+            }
+            // A write to 32 bits clears the rest.
+            Mnemonic::Mov
+                if instruction.op0_kind() == OpKind::Register
+                    && (instruction.op0_register().is_gpr64() || instruction.op0_register().is_gpr32())
+                    && is_immediate(instruction, 1) =>
+            {
+                let value = match instruction.op0_register().is_gpr64() {
+                    true => instruction.immediate(1),
+                    false => instruction.immediate(1) & 0xffff_ffff,
+                };
+                state.registers[number(0)] = Value::Constant(value);
+            }
+            Mnemonic::Mov
+                if instruction.op0_kind() == OpKind::Register
+                    && instruction.op1_kind() == OpKind::Register
+                    && instruction.op0_register().is_gpr32() =>
+            {
+                state.registers[number(0)] = match state.register(number(1)) {
+                    Value::Constant(value) => Value::Constant(value & 0xffff_ffff),
+                    Value::AtMost(value) if value <= 0xffff_ffff => Value::AtMost(value),
+                    _ => Value::Unknown,
+                };
+            }
+            Mnemonic::Lea if is_register64(0) => {
+                state.registers[number(0)] = self.address(state, instruction);
+            }
+            Mnemonic::Add | Mnemonic::Sub if is_register64(0) && immediate(instruction).is_some() => {
+                let amount = immediate(instruction).unwrap_or_default();
+                let register = number(0);
+                state.registers[register] = match state.register(register) {
+                    Value::Stack(at) if instruction.mnemonic() == Mnemonic::Add => {
+                        Value::Stack(at.wrapping_add(amount))
+                    }
+                    Value::Stack(at) => Value::Stack(at.wrapping_sub(amount)),
+                    _ => Value::Unknown,
+                };
+            }
+            // The four instructions of a jump table: clamp the index, get the table's address, load
+            // an offset, add.
+            Mnemonic::Cmp
+                if instruction.op0_kind() == OpKind::Register
+                    && instruction.op1_kind() == OpKind::Register
+                    && instruction.op1_register().is_gpr() =>
+            {
+                state.compared = match state.register(number(1)) {
+                    Value::Constant(value) => Some(value),
+                    _ => None,
+                };
+            }
+            Mnemonic::Cmovb
+                if compared.is_some() && state.register(number(0)) == Value::Constant(compared.unwrap_or_default()) =>
+            {
+                state.registers[number(0)] = Value::AtMost(compared.unwrap_or_default());
+            }
+            Mnemonic::Movsxd if is_register64(0) && is_memory(1) && instruction.memory_index_scale() == 4 => {
+                let register = |register: Register| match register.is_gpr64() {
+                    true => state.register(register.number()),
+                    false => Value::Unknown,
+                };
+                let base = register(instruction.memory_base());
+                let index = register(instruction.memory_index());
+                state.registers[number(0)] = match base {
+                    Value::Constant(base) if instruction.memory_displacement64() == 0 => Value::TableEntry {
+                        base,
+                        entries: match index {
+                            Value::AtMost(last) => last.checked_add(1),
+                            _ => None,
+                        },
+                    },
+                    _ => Value::Unknown,
+                };
+            }
+            Mnemonic::Add if is_register64(0) && is_register64(1) => {
+                let sum = match (state.register(number(0)), state.register(number(1))) {
+                    (Value::Constant(address), Value::TableEntry { base, entries })
+                    | (Value::TableEntry { base, entries }, Value::Constant(address))
+                        if address == base =>
+                    {
+                        Value::TableTarget { base, entries }
+                    }
+                    _ => Value::Unknown,
+                };
+                state.registers[number(0)] = sum;
+            }
+            _ => self.forget_what_is_written(state, instruction),
+        }
+    }
+
+    /// An instruction of no interest: what it writes is unknown from then on.
+    fn forget_what_is_written(&mut self, state: &mut State, instruction: &Instruction) {
+        let details = self.details.info(instruction);
+        let writes = |access| {
+            matches!(access, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+        };
+        let mut forgotten = [false; 16];
+        for used in details.used_registers() {
+            if writes(used.access()) && used.register().is_gpr() {
+                forgotten[used.register().full_register().number()] = true;
+            }
+        }
+        for used in details.used_memory() {
+            if writes(used.access())
+                && used.index() == Register::None
+                && used.base().is_gpr64()
+                && let Value::Stack(base) = state.registers[used.base().number()]
+            {
+                let at = base.wrapping_add(used.displacement().cast_signed());
+                let size = used.memory_size().size() as i64;
+                state.forget_bytes(at, size.max(1));
+            }
+        }
+        for (value, _) in state.registers.iter_mut().zip(forgotten).filter(|pair| pair.1) {
+            *value = Value::Unknown;
+        }
+    }
+}
+
+fn is_call(instruction: &Instruction) -> bool {
+    matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
+}
+
+fn is_immediate(instruction: &Instruction, operand: u32) -> bool {
+    instruction.try_immediate(operand).is_ok()
+}
+
+/// The second operand, if it is an immediate.
+fn immediate(instruction: &Instruction) -> Option<i64> {
+    (instruction.op_count() == 2).then(|| instruction.try_immediate(1).ok()).flatten().map(u64::cast_signed)
+}
