@@ -2,8 +2,10 @@
 
 pub mod compile;
 pub mod environ;
+pub mod symbolize;
 pub mod translate;
 pub mod types;
+pub mod wasi;
 
 mod api;
 mod runtime;
