@@ -1,0 +1,446 @@
+# Printers for the containers of libc++ and of Rust's standard library.
+#
+# Everything is found by the names of fields and by template arguments, never by offsets: the same printers serve
+# 32-bit guests and 64-bit programs, and both layouts of libc++'s strings.
+
+
+def has_field(type_, name):
+    return any(field.name == name for field in type_.fields())
+
+
+def compressed(pair):
+    """The first element of libc++'s __compressed_pair, or the value itself where libc++ stores it plainly."""
+    if not re.match(r"^std::.*__compressed_pair<", pair.type.strip_typedefs().name or ""):
+        return pair
+    base = pair.type.strip_typedefs().fields()[0]
+    element = pair[base]
+    return element["__value_"] if has_field(element.type.strip_typedefs(), "__value_") else element
+
+
+def node_type(pair):
+    """The type of a container's nodes, from its node allocator, the second element of a __compressed_pair."""
+    allocator = pair.type.strip_typedefs().template_argument(1).strip_typedefs()
+    return allocator.template_argument(0).strip_typedefs()
+
+
+def map_entry(value):
+    """What a node of an associative container holds: a pair for maps, the key itself for sets."""
+    for name in ("__cc_", "__cc"):
+        if value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT and has_field(value.type.strip_typedefs(), name):
+            return value[name]
+    return value
+
+
+def numbered(values):
+    return (("[%d]" % index, value) for index, value in enumerate(values))
+
+
+def keyed(entries):
+    for index, (key, value) in enumerate(entries):
+        yield "[%d]" % (2 * index), key
+        yield "[%d]" % (2 * index + 1), value
+
+
+def pointed(value):
+    """`*value`, but readable: the element's dynamic parts are resolved at its own address."""
+    return value.dereference()
+
+
+class Printer:
+    def __init__(self, value):
+        self.value = value
+
+
+class LibcxxString(Printer):
+    def to_string(self):
+        rep = compressed(self.value["__r_"]) if has_field(self.value.type.strip_typedefs(), "__r_") else self.value["__rep_"]
+        short, long_ = rep["__s"], rep["__l"]
+        if int(short["__is_long_"]):
+            data, size = long_["__data_"], int(long_["__size_"])
+        else:
+            data, size = short["__data_"], int(short["__size_"])
+            data = data[0].address
+        if data.type.target().sizeof == 1:
+            return data.cast(data.type.target().unqualified().pointer()).lazy_string(length=size)
+        return data.lazy_string(length=size)
+
+    def display_hint(self):
+        return "string"
+
+
+class LibcxxStringView(Printer):
+    def to_string(self):
+        size = self.value["__size_" if has_field(self.value.type.strip_typedefs(), "__size_") else "__size"]
+        data = self.value["__data_" if has_field(self.value.type.strip_typedefs(), "__data_") else "__data"]
+        return data.lazy_string(length=int(size))
+
+    def display_hint(self):
+        return "string"
+
+
+class LibcxxVector(Printer):
+    def bounds(self):
+        begin, end = self.value["__begin_"], self.value["__end_"]
+        return begin, int(end - begin)
+
+    def to_string(self):
+        return "std::vector of length %d" % self.bounds()[1]
+
+    def children(self):
+        begin, length = self.bounds()
+        return numbered(pointed(begin + index) for index in range(length))
+
+    def display_hint(self):
+        return "array"
+
+
+class LibcxxVectorBool(Printer):
+    def to_string(self):
+        return "std::vector<bool> of length %d" % int(self.value["__size_"])
+
+    def children(self):
+        words = self.value["__begin_"]
+        bits = words.type.target().sizeof * 8
+        return numbered(
+            bool(int(words[index // bits]) >> (index % bits) & 1) for index in range(int(self.value["__size_"]))
+        )
+
+    def display_hint(self):
+        return "array"
+
+
+class LibcxxTree(Printer):
+    """std::map, std::set and their multi variants: a red-black tree whose end node lies in the container."""
+
+    def size(self):
+        tree = self.value["__tree_"]
+        return int(tree["__size_"]) if has_field(tree.type.strip_typedefs(), "__size_") else int(compressed(tree["__pair3_"]))
+
+    def entries(self):
+        tree = self.value["__tree_"]
+        node = node_type(tree["__pair1_"]).pointer()
+        current = tree["__begin_node_"].cast(node)
+        for index in range(self.size()):
+            yield map_entry(current["__value_"])
+            if index + 1 < self.size():
+                current = self.next(current, node)
+
+    def next(self, current, node):
+        if int(current["__right_"]):
+            current = current["__right_"].cast(node)
+            while int(current["__left_"]):
+                current = current["__left_"].cast(node)
+            return current
+        while True:
+            parent = current["__parent_"].cast(node)
+            if int(parent["__left_"]) == int(current):
+                return parent
+            current = parent
+
+    def kind(self):
+        return re.match(r"^std::(?:__\w+::)?(\w+)<", self.value.type.strip_typedefs().name)[1]
+
+    def to_string(self):
+        return "std::%s with %d element%s" % (self.kind(), self.size(), "" if self.size() == 1 else "s")
+
+    def children(self):
+        if self.kind().endswith("map"):
+            return keyed((entry["first"], entry["second"]) for entry in self.entries())
+        return numbered(self.entries())
+
+    def display_hint(self):
+        return "map" if self.kind().endswith("map") else "array"
+
+
+class LibcxxHash(LibcxxTree):
+    """The unordered containers: one linked list through all buckets."""
+
+    def size(self):
+        table = self.value["__table_"]
+        return int(table["__size_"]) if has_field(table.type.strip_typedefs(), "__size_") else int(compressed(table["__p2_"]))
+
+    def entries(self):
+        first = self.value["__table_"]["__p1_"]
+        node = node_type(first).pointer()
+        current = compressed(first)["__next_"]
+        for _ in range(self.size()):
+            here = current.cast(node)
+            yield map_entry(here["__value_"])
+            current = here["__next_"]
+
+
+class LibcxxList(Printer):
+    def size(self):
+        return int(compressed(self.value["__size_alloc_"]))
+
+    def to_string(self):
+        return "std::list with %d element%s" % (self.size(), "" if self.size() == 1 else "s")
+
+    def children(self):
+        node = node_type(self.value["__size_alloc_"]).pointer()
+        current = self.value["__end_"]["__next_"]
+        values = []
+        for _ in range(self.size()):
+            here = current.cast(node)
+            values.append(here["__value_"])
+            current = here["__next_"]
+        return numbered(values)
+
+    def display_hint(self):
+        return "array"
+
+
+class LibcxxUniquePointer(Printer):
+    def to_string(self):
+        return "std::unique_ptr"
+
+    def children(self):
+        return [("get()", compressed(self.value["__ptr_"]))]
+
+
+class LibcxxSharedPointer(Printer):
+    def to_string(self):
+        control = self.value["__cntrl_"]
+        if not int(control):
+            return "std::shared_ptr (empty)"
+        # The control block's members are unknown to programs built without the library's own debug information.
+        if not has_field(control.type.target().strip_typedefs(), "__shared_weak_owners_"):
+            return "std::shared_ptr"
+        # libc++ counts from 0.
+        return "std::shared_ptr (use count %d, weak count %d)" % (
+            int(control["__shared_owners_"]) + 1,
+            int(control["__shared_weak_owners_"]),
+        )
+
+    def children(self):
+        return [("get()", self.value["__ptr_"])]
+
+
+class LibcxxOptional(Printer):
+    def engaged(self):
+        return bool(self.value["__engaged_"])
+
+    def to_string(self):
+        return "std::optional" if self.engaged() else "std::optional (no value)"
+
+    def children(self):
+        return [("value", self.value["__val_"])] if self.engaged() else []
+
+
+LIBCXX = [
+    (re.compile(r"^std::(?:__\w+::)?" + name), printer)
+    for name, printer in [
+        ("basic_string<", LibcxxString),
+        ("basic_string_view<", LibcxxStringView),
+        ("vector<bool, ", LibcxxVectorBool),
+        ("vector<", LibcxxVector),
+        ("(?:multi)?(?:map|set)<", LibcxxTree),
+        ("unordered_(?:multi)?(?:map|set)<", LibcxxHash),
+        ("list<", LibcxxList),
+        ("unique_ptr<", LibcxxUniquePointer),
+        ("shared_ptr<", LibcxxSharedPointer),
+        ("weak_ptr<", LibcxxSharedPointer),
+        ("optional<", LibcxxOptional),
+    ]
+]
+
+
+def thin_pointer(value):
+    """The pointer within Unique, NonNull and whatever else wraps one."""
+    while value.type.strip_typedefs().code != gdb.TYPE_CODE_PTR:
+        value = value[value.type.strip_typedefs().fields()[0]]
+    return value
+
+
+def rust_elements(pointer, type_, length):
+    pointer = pointer.cast(type_.pointer())
+    return (pointed(pointer + index) for index in range(length))
+
+
+def rust_text(pointer, length):
+    if length == 0:
+        return ""
+    return pointer.lazy_string(encoding="utf-8", length=length)
+
+
+class RustVec(Printer):
+    def pointer(self):
+        return thin_pointer(self.value["buf"])
+
+    def to_string(self):
+        return "Vec(size=%d)" % int(self.value["len"])
+
+    def children(self):
+        element = self.value.type.strip_typedefs().template_argument(0)
+        return numbered(rust_elements(self.pointer(), element, int(self.value["len"])))
+
+    def display_hint(self):
+        return "array"
+
+
+class RustString(Printer):
+    def to_string(self):
+        vec = self.value["vec"]
+        return rust_text(thin_pointer(vec["buf"]), int(vec["len"]))
+
+    def display_hint(self):
+        return "string"
+
+
+class RustStr(Printer):
+    def to_string(self):
+        return rust_text(self.value["data_ptr"], int(self.value["length"]))
+
+    def display_hint(self):
+        return "string"
+
+
+class RustSlice(Printer):
+    def to_string(self):
+        return "%s (size=%d)" % (self.value.type.name, int(self.value["length"]))
+
+    def children(self):
+        pointer = self.value["data_ptr"]
+        return numbered(rust_elements(pointer, pointer.type.target(), int(self.value["length"])))
+
+    def display_hint(self):
+        return "array"
+
+
+class RustHashMap(Printer):
+    """hashbrown's table: the elements lie below the control bytes, the first one next to them."""
+
+    def table(self):
+        table = self.value["base"]
+        for name in ("map", "table"):
+            if has_field(table.type.strip_typedefs(), name):
+                table = table[name]
+        return table if re.match(r"^hashbrown::raw::.*RawTable<", table.type.name) else table["table"]
+
+    def entries(self):
+        table = self.table()
+        entry = table.type.strip_typedefs().template_argument(0)
+        inner = table["table"]
+        control = thin_pointer(inner["ctrl"])
+        elements = control.cast(entry.pointer())
+        for index in range(int(inner["bucket_mask"]) + 1):
+            if int(control[index]) & 0x80 == 0:
+                yield pointed(elements - index - 1)
+
+    def size(self):
+        return int(self.table()["table"]["items"])
+
+    def to_string(self):
+        return "HashMap(size=%d)" % self.size()
+
+    def children(self):
+        if self.size() == 0:
+            return []
+        return keyed((entry["__0"], entry["__1"]) for entry in self.entries())
+
+    def display_hint(self):
+        return "map"
+
+
+class RustHashSet(RustHashMap):
+    def to_string(self):
+        return "HashSet(size=%d)" % self.size()
+
+    def children(self):
+        return numbered(entry["__0"] for entry in self.entries()) if self.size() else []
+
+    def display_hint(self):
+        return "array"
+
+
+class RustBTreeMap(Printer):
+    """A B-tree: `height` levels of inner nodes, whose first part is a leaf node."""
+
+    def size(self):
+        return int(self.value["length"])
+
+    def entries(self, node, height):
+        leaf_type = node.type.target()
+        inner_type = None
+        if height:
+            name = leaf_type.name.replace("::LeafNode<", "::InternalNode<", 1)
+            inner_type = gdb.lookup_type(name).pointer()
+        for index in range(int(node["len"]) + 1):
+            if height:
+                edge = node.cast(inner_type)["edges"][index]["value"]
+                yield from self.entries(thin_pointer(edge).cast(node.type), height - 1)
+            if index < int(node["len"]):
+                yield (
+                    node["keys"][index]["value"]["value"],
+                    node["vals"][index]["value"]["value"],
+                )
+
+    def to_string(self):
+        return "BTreeMap(size=%d)" % self.size()
+
+    def children(self):
+        if self.size() == 0:
+            return []
+        root = active_variant(self.value["root"])["__0"]
+        return keyed(self.entries(thin_pointer(root["node"]), int(root["height"])))
+
+    def display_hint(self):
+        return "map"
+
+
+class RustRc(Printer):
+    def box(self):
+        return thin_pointer(self.value["ptr"])
+
+    def count(self, name):
+        count = self.box()[name]
+        while count.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT:
+            count = count[count.type.strip_typedefs().fields()[0]]
+        return int(count)
+
+    def to_string(self):
+        return "%s(strong=%d, weak=%d)" % (
+            re.match(r"^alloc::(?:rc|sync)::(\w+)", self.value.type.strip_typedefs().name)[1],
+            self.count("strong"),
+            # All strong references together hold one weak one.
+            self.count("weak") - 1,
+        )
+
+    def children(self):
+        box = self.box()
+        return [("value", box["value" if has_field(box.type.target().strip_typedefs(), "value") else "data"])]
+
+
+def active_variant(value):
+    """The struct of the variant that an enum's value has: gdb leaves only its field, after the discriminant."""
+    fields = [field for field in value.type.fields() if not field.artificial]
+    return value[fields[-1]]
+
+
+RUST = [
+    (re.compile(pattern), printer)
+    for pattern, printer in [
+        (r"^alloc::vec::Vec<", RustVec),
+        (r"^alloc::string::String$", RustString),
+        (r"^&(?:mut )?str$", RustStr),
+        (r"^&(?:mut )?\[.*\]$", RustSlice),
+        (r"^std::collections::hash::map::HashMap<", RustHashMap),
+        (r"^std::collections::hash::set::HashSet<", RustHashSet),
+        (r"^alloc::collections::btree::map::BTreeMap<", RustBTreeMap),
+        (r"^alloc::(?:rc::Rc|sync::Arc)<", RustRc),
+    ]
+]
+
+
+def find_container(value):
+    type_ = value.type.strip_typedefs()
+    if type_.code != gdb.TYPE_CODE_STRUCT or type_.name is None:
+        return None
+    for pattern, printer in LIBCXX + RUST:
+        if pattern.match(type_.name):
+            return printer(value)
+    return None
+
+
+find_container.name = "wasmscope"
+gdb.pretty_printers.append(find_container)

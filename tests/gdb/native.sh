@@ -1,0 +1,50 @@
+#!/bin/sh
+# native.sh SOURCE OUT.json: records the native twin of a C, C++ or Rust source file (see step_record.py).
+#
+# C and C++ are built with -m32, so that the types have the sizes that they have in the guest. What the program never
+# wrote reads as anything, natively too: a second and third run with other garbage in fresh memory show which values
+# those are, and the recording leaves them open.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+source=$1
+out=$2
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+helpers="$here/../../debugger-support/python"
+
+record() { # name, program
+    RECORD_OUT="$work/$1.json" RECORD_SOURCES="$source" RECORD_MAIN="$main" timeout 600 \
+        gdb -nx -q -batch -iex 'set auto-load no' -x "$helpers/wasmscope_gdb.py" -x "$helpers/containers_gdb.py" \
+        -x "$here/step_record.py" --args "$2" >"$work/$1.log" 2>&1 </dev/null ||
+        { tail -n 20 "$work/$1.log" >&2; exit 1; }
+}
+
+main=main
+case $source in
+*.rs)
+    name=$(basename "$(dirname "$source")" | tr -c 'a-zA-Z0-9\n' _)
+    clang-19 -O1 -fno-builtin -c "$here/plain_memory.c" -o "$work/memory.o"
+    ${NATIVE_RUSTC:-/usr/bin/rustc} -g --edition 2021 --crate-name "$name" -C link-arg="$work/memory.o" \
+        ${RUST_FLAGS-} "$source" -o "$work/plain" 2>"$work/rustc.log" || { cat "$work/rustc.log" >&2; exit 1; }
+    cp "$work/plain" "$work/zero"
+    cp "$work/plain" "$work/pattern"
+    main="$name::main"
+    ;;
+*)
+    case $source in
+    *.c) compiler="clang-19" ;;
+    *) compiler="clang++-19 -std=c++17 -fno-exceptions -stdlib=libc++" ;;
+    esac
+    clang-19 -m32 -O1 -fno-builtin -c "$here/plain_memory.c" -o "$work/memory.o"
+    for fill in plain zero pattern; do
+        init=
+        [ $fill = plain ] || init="-ftrivial-auto-var-init=$fill"
+        $compiler -m32 -g -O0 $init ${C_FLAGS-} "$source" "$work/memory.o" -o "$work/$fill" -lm
+    done
+    ;;
+esac
+
+record plain "$work/plain"
+MALLOC_PERTURB_=90 record zero "$work/zero"
+MALLOC_PERTURB_=165 record pattern "$work/pattern"
+python3 "$here/compare.py" open "$work/plain.json" "$work/zero.json" "$work/pattern.json" >"$out"

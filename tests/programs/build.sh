@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds the bundled programs. Needs Debian's clang-19, clang-14, lld-19, wasi-libc, libclang-rt-19-dev-wasm32,
+# libc++-19-dev-wasm32, libc++abi-19-dev-wasm32, rustc (1.63) with libstd-rust-dev-wasm32, and `pip install ziglang`.
+#
+# Paths in the debug information are relative to this folder, so that the builds are the same everywhere.
+set -eu
+cd "$(dirname "$0")"
+
+target="--target=wasm32-wasi -g -fdebug-compilation-dir=."
+
+clang-19 $target -O0 records/main.c -o records/records.wasm
+clang-19 $target -O2 records/main.c -o records/records-O2.wasm
+clang-19 $target -O2 trap/main.c -o trap/trap.wasm
+clang++-19 $target -O0 -std=c++17 -fno-exceptions shapes/main.cc -o shapes/shapes.wasm
+
+# Debian has no wasm runtime library for clang 14; the linker of clang 19 brings its own.
+object=$(mktemp -d)
+trap 'rm -r "$object"' EXIT
+clang-14 $target -O0 -c records/main.c -o "$object/main.o"
+clang-19 --target=wasm32-wasi "$object/main.o" -o records/records-clang14.wasm
+
+# zig writes absolute paths, its library's too: give it a place that is the same everywhere.
+zig=$(python3 -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')
+place=/tmp/wasmscope-zig
+mkdir -p $place/records
+ln -sfn "$zig/lib" $place/lib
+cp records/main.c $place/records
+(cd $place && ZIG_LIB_DIR=$place/lib ZIG_GLOBAL_CACHE_DIR=$place/cache "$zig/zig" cc -target wasm32-wasi -g -O0 \
+    records/main.c -o records.wasm)
+cp $place/records.wasm records/records-zig.wasm
+
+/usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name inventory --remap-path-prefix "$PWD=." \
+    inventory/main.rs -o inventory/inventory.wasm
