@@ -1,0 +1,68 @@
+//! What came of a file, and the table of all of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What came of one file.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Assertions that held.
+    pub passed: usize,
+    /// Assertions that newer versions of the specification took back: they call a module invalid that is valid now.
+    pub superseded: usize,
+    /// Directives that need a module which was refused.
+    pub skipped: usize,
+    /// Why the first refused module was refused.
+    pub refused: Option<String>,
+    /// What went wrong, each with its line.
+    pub failures: Vec<String>,
+}
+
+/// Sums by suite.
+#[derive(Debug, Default)]
+pub struct Table(BTreeMap<String, Sums>);
+
+#[derive(Debug, Default)]
+struct Sums {
+    files: usize,
+    refused_files: usize,
+    passed: usize,
+    superseded: usize,
+    skipped: usize,
+    failed: usize,
+}
+
+impl Table {
+    pub fn add(&mut self, suite: &str, outcome: &Outcome) {
+        let sums = self.0.entry(suite.to_owned()).or_default();
+        sums.files += 1;
+        sums.refused_files += usize::from(outcome.refused.is_some());
+        sums.passed += outcome.passed;
+        sums.superseded += outcome.superseded;
+        sums.skipped += outcome.skipped;
+        sums.failed += outcome.failures.len();
+    }
+
+    /// How many assertions held.
+    pub fn assertions(&self) -> usize {
+        self.0.values().map(|sums| sums.passed).sum()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<40} {:>6} {:>8} {:>8} {:>11} {:>8} {:>7}",
+            "suite", "files", "refused", "passed", "superseded", "skipped", "failed"
+        )?;
+        for (suite, sums) in &self.0 {
+            writeln!(
+                f,
+                "{suite:<40} {:>6} {:>8} {:>8} {:>11} {:>8} {:>7}",
+                sums.files, sums.refused_files, sums.passed, sums.superseded, sums.skipped, sums.failed
+            )?;
+        }
+        Ok(())
+    }
+}
