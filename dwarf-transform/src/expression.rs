@@ -13,7 +13,7 @@
 use crate::address::ValType;
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::loss::LossKind;
-use crate::native::{Home, NativeFunction, NativeModule};
+use crate::native::{Home, NativeFunction, NativeModule, OPERAND_STACK_HOME};
 use crate::serialize::CELL_SYMBOL;
 use gimli::write::{Address, DebugInfoRef, Expression, UnitEntryId};
 use gimli::{DieReference, Operation, UnitOffset, constants};
@@ -105,6 +105,9 @@ enum Kind {
     Typed,
 }
 
+/// What the linker writes for a global that the module does without: `__tls_base` of a module with one thread, whose
+/// thread-local objects have ordinary addresses.
+const NO_GLOBAL: u32 = u32::MAX;
 /// Depth to which `DW_OP_call2` and its like are followed.
 const MAX_CALL_DEPTH: u32 = 8;
 /// Operations that one expression may have in the output.
@@ -126,6 +129,14 @@ impl<'c, 'a> Context<'c, 'a> {
         }
         translator.run(expression, role)?;
         Ok(translator.out)
+    }
+
+    /// The home of an entry of the operand stack.
+    fn stack_home(&self, depth: u32) -> Result<Home, Failure> {
+        OPERAND_STACK_HOME
+            .checked_add(depth)
+            .and_then(|local| self.home(local).ok())
+            .ok_or(Failure::Loss(LossKind::OperandStackLocation))
     }
 
     fn home(&self, local: u32) -> Result<Home, Failure> {
@@ -578,6 +589,11 @@ impl<'a> Translator<'_, '_, 'a> {
                 self.push(Self::loaded(home.size));
             }
             Operation::WasmGlobal { index } => {
+                if index == NO_GLOBAL {
+                    self.out.op_constu(0);
+                    self.push(Kind::Guest);
+                    return Ok(());
+                }
                 let size = self.push_global_address(index)?.size();
                 if size > 8 {
                     return lost(LossKind::UntranslatableExpression);
@@ -585,7 +601,12 @@ impl<'a> Translator<'_, '_, 'a> {
                 self.load(size);
                 self.push(Self::loaded(size));
             }
-            Operation::WasmStack { .. } => return lost(LossKind::OperandStackLocation),
+            Operation::WasmStack { index } => {
+                let home = self.context.stack_home(index)?;
+                push_home_address(&mut self.out, home.cfa_offset);
+                self.load(8);
+                self.push(Kind::Wide);
+            }
             Operation::FrameOffset { offset } => {
                 self.push_frame_base_value(depth)?;
                 if offset != 0 {

@@ -36,8 +36,11 @@ pub use address::{TextOffset, ValType, WasmOffset};
 pub use generate::generate;
 pub use guest::{GuestFunction, GuestModule, GuestNames, GuestSection, GuestSections};
 pub use loss::{LossKind, Losses};
-pub use native::{AddressRow, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule, NativeStub};
+pub use native::{
+    AddressRow, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule, NativeStub,
+    OPERAND_STACK_HOME,
+};
 pub use options::{PointerFlavour, TransformOptions};
 pub use output::{Error, Generated, Relocation, RelocationTarget, Section};
-pub use scan::{FunctionUses, Scan, Statement, VariableUses, scan};
+pub use scan::{FunctionUses, Scan, StackValue, Statement, VariableUses, scan};
 pub use serialize::serialize;

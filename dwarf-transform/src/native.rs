@@ -15,10 +15,16 @@ pub struct AddressRow {
     pub anchor: bool,
 }
 
+/// The first of the made-up local indices that stand for entries of the wasm operand stack: `OPERAND_STACK_HOME + depth`.
+///
+/// A home with such an index holds what [`FunctionUses::stack_values`](crate::FunctionUses::stack_values) asks for:
+/// the entry at `depth` of the operand stack, zero-extended to 8 bytes. It is a copy, so not writable.
+pub const OPERAND_STACK_HOME: u32 = 0x8000_0000;
+
 /// Where a wasm local lives in its function's frame, from [`NativeFunction::prologue_end`] to the epilogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Home {
-    /// The wasm local's index, parameters first.
+    /// The wasm local's index, parameters first; or [`OPERAND_STACK_HOME`] plus a depth of the operand stack.
     pub local: u32,
     /// Its address is the canonical frame address plus this.
     pub cfa_offset: i32,

@@ -20,11 +20,26 @@ pub struct Statement {
     pub new_line: bool,
 }
 
+/// A variable is on the wasm operand stack from `offset` on.
+///
+/// To make it readable, the code generator copies the entry at `depth` to the home of
+/// [`OPERAND_STACK_HOME`](crate::OPERAND_STACK_HOME)` + depth`, zero-extended to 8 bytes, before the operator at `offset`
+/// is executed. Without that the variable is reported as lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StackValue {
+    /// The operator before which the entry is to be copied.
+    pub offset: WasmOffset,
+    /// Entries below it on the function's operand stack.
+    pub depth: u32,
+}
+
 /// What the guest's DWARF names in one function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FunctionUses {
     /// The wasm locals that a location or a frame base names: sorted, without duplicates. Each needs a home.
     pub locals: Vec<u32>,
+    /// The entries of the operand stack that a location names: sorted, without duplicates.
+    pub stack_values: Vec<StackValue>,
     /// Where statements begin: sorted by offset, without duplicates. The row at the function's entry is left out; it
     /// belongs to the prologue.
     pub statements: Vec<Statement>,
@@ -58,6 +73,7 @@ pub struct Scan {
 struct UnitScan {
     /// `(function, local)`
     locals: Vec<(usize, u32)>,
+    stack_values: Vec<(usize, StackValue)>,
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
     /// Subprograms that begin at 0.
@@ -83,6 +99,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         for (position, local) in scan.locals {
             functions[position].locals.push(local);
         }
+        for (position, value) in scan.stack_values {
+            functions[position].stack_values.push(value);
+        }
         for position in scan.needs_vmctx {
             functions[position].needs_vmctx = true;
         }
@@ -102,6 +121,8 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     for (position, uses) in functions.iter_mut().enumerate() {
         uses.locals.sort_unstable();
         uses.locals.dedup();
+        uses.stack_values.sort_unstable();
+        uses.stack_values.dedup();
         let count = guest.functions[position].locals.len();
         uses.locals.retain(|local| usize::try_from(*local).is_ok_and(|local| local < count));
     }
@@ -156,16 +177,16 @@ fn scan_entries<'a>(
         };
         for attr in entry.attrs() {
             match attr.value() {
-                AttributeValue::Exprloc(expression) => scan_expression(unit, expression, position, scan),
+                AttributeValue::Exprloc(expression) => scan_expression(unit, expression, position, None, scan),
                 AttributeValue::Block(block) if is_expression(attr.name()) => {
-                    scan_expression(unit, gimli::Expression(block), position, scan);
+                    scan_expression(unit, gimli::Expression(block), position, None, scan);
                 }
                 value @ (AttributeValue::LocationListsRef(_) | AttributeValue::DebugLocListsIndex(_)) => {
                     let Ok(Some(mut list)) = dwarf.sections.attr_locations(unit, value) else {
                         continue;
                     };
                     while let Ok(Some(item)) = list.next() {
-                        scan_expression(unit, item.data, position, scan);
+                        scan_expression(unit, item.data, position, u32::try_from(item.range.begin).ok(), scan);
                     }
                 }
                 _ => {}
@@ -175,15 +196,26 @@ fn scan_entries<'a>(
     Ok(())
 }
 
-/// Collects the locals that an expression names. Errors are counted by the stage that translates it.
-fn scan_expression(unit: &Unit<'_>, expression: GuestExpression<'_>, position: usize, scan: &mut UnitScan) {
+/// Collects what an expression names; it holds from `begin` on. Errors are counted by the stage that translates it.
+fn scan_expression(
+    unit: &Unit<'_>,
+    expression: GuestExpression<'_>,
+    position: usize,
+    begin: Option<u32>,
+    scan: &mut UnitScan,
+) {
     let mut operations = expression.operations(unit.encoding());
     let mut only_constants = true;
     while let Ok(Some(operation)) = operations.next() {
         match operation {
             Operation::WasmLocal { index } => scan.locals.push((position, index)),
+            Operation::WasmStack { index } => {
+                if let Some(begin) = begin {
+                    scan.stack_values.push((position, StackValue { offset: WasmOffset(begin), depth: index }));
+                }
+            }
             Operation::EntryValue { expression } => {
-                scan_expression(unit, gimli::Expression(expression), position, scan);
+                scan_expression(unit, gimli::Expression(expression), position, None, scan);
             }
             Operation::UnsignedConstant { .. }
             | Operation::SignedConstant { .. }

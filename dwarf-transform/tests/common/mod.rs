@@ -7,7 +7,7 @@
 
 use dwarf_transform::{
     AddressRow, GlobalAccess, GuestFunction, GuestModule, GuestSection, Home, MemoryAccess, NativeFunction,
-    NativeModule, RelocationTarget, Scan, Section, TextOffset, ValType, WasmOffset,
+    NativeModule, OPERAND_STACK_HOME, RelocationTarget, Scan, Section, TextOffset, ValType, WasmOffset,
 };
 use object::write::{Object, StandardSegment, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
@@ -136,6 +136,9 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
         }
         rows.push(AddressRow { text: TextOffset(text), wasm: None, anchor: false });
         text += EPILOGUE;
+        let mut depths: Vec<u32> = uses.stack_values.iter().map(|value| value.depth).collect();
+        depths.sort_unstable();
+        depths.dedup();
         let homes = uses
             .locals
             .iter()
@@ -146,6 +149,12 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
                 size: function.locals[local as usize].size(),
                 writable: position % 2 == 0,
             })
+            .chain(depths.into_iter().map(|depth| Home {
+                local: OPERAND_STACK_HOME + depth,
+                cfa_offset: -1024 - 8 * i32::try_from(depth).expect("few entries"),
+                size: 8,
+                writable: false,
+            }))
             .collect();
         native.functions.push(NativeFunction {
             text: TextOffset(start)..TextOffset(text),
@@ -184,7 +193,8 @@ pub fn link(section: &Section) -> Vec<u8> {
 /// An ELF file with the sections, for tools that read DWARF.
 pub fn elf(sections: &[Section], native: &NativeModule) -> Vec<u8> {
     let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
-    let text = object.add_section(object.segment_name(StandardSegment::Text).to_vec(), b".text".to_vec(), SectionKind::Text);
+    let text =
+        object.add_section(object.segment_name(StandardSegment::Text).to_vec(), b".text".to_vec(), SectionKind::Text);
     object.append_section_data(text, &vec![0x90; native.text_size as usize], 16);
     for (position, function) in native.functions.iter().enumerate() {
         object.add_symbol(Symbol {
