@@ -1,0 +1,226 @@
+//! A debugger session: commands in, answers out.
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::{engine, package, programs, tool};
+
+/// How long a whole session may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A gdb session on a bundled program at one optimization level.
+#[derive(Debug, Clone)]
+pub struct Session {
+    program: String,
+    level: u8,
+    arguments: Vec<String>,
+}
+
+/// What the debugger said, one entry a command.
+#[derive(Debug)]
+pub struct Answers {
+    commands: Vec<String>,
+    answers: Vec<String>,
+    everything: String,
+}
+
+impl Session {
+    /// A session on `programs/<program>` (without `.wasm`), compiled at `level`.
+    pub fn new(program: &str, level: u8) -> Self {
+        Self { program: program.to_owned(), level, arguments: Vec::new() }
+    }
+
+    /// Arguments for the guest.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|&it| it.to_owned()));
+        self
+    }
+
+    /// What is debugged: the engine on the program or, where `WASMSCOPE_TEST_NATIVE` names a folder, the native build
+    /// of that name in it. The latter is how the expectations of the tests are checked themselves.
+    fn inferior(&self) -> Vec<String> {
+        let mut inferior = match std::env::var_os("WASMSCOPE_TEST_NATIVE") {
+            Some(folder) => {
+                let name = self.program.rsplit('/').next().expect("rsplit gives at least one part");
+                vec![PathBuf::from(folder).join(name).display().to_string()]
+            }
+            None => vec![
+                engine().display().to_string(),
+                "run".to_owned(),
+                "-g".to_owned(),
+                "--opt-level".to_owned(),
+                self.level.to_string(),
+                format!("{}.wasm", self.program),
+            ],
+        };
+        inferior.extend(self.arguments.iter().cloned());
+        inferior
+    }
+
+    /// Runs gdb on the program and gives the commands to it, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// Panics if gdb is missing, hangs, or ends before the last command was executed.
+    pub fn run(&self, commands: &[&str]) -> Answers {
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let list = scratch.path().join("commands.json");
+        fs::write(&list, json_list(commands)).expect("the commands are written");
+        let helpers = scratch.path().join("helpers.py");
+        fs::write(&helpers, debugger_support::gdb_helpers()).expect("the helpers are written");
+        let mut gdb = tool("gdb", "gdb");
+        gdb.args(["-nx", "-q", "-batch", "-iex", "set auto-load no", "-x"])
+            .arg(&helpers)
+            .arg("-x")
+            .arg(package().join("gdb/session.py"))
+            .arg("--args")
+            .args(self.inferior())
+            .env("SESSION_COMMANDS", &list)
+            .current_dir(programs())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = gdb.spawn().expect("gdb starts");
+        let (sender, outputs) = mpsc::channel();
+        let mut pipes: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+        let [out, err] = pipes.each_mut().map(|pipe| std::mem::replace(pipe, Box::new(std::io::empty())));
+        for (index, mut pipe) in [out, err].into_iter().enumerate() {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = pipe.read_to_end(&mut bytes);
+                let _ = sender.send((index, String::from_utf8_lossy(&bytes).into_owned()));
+            });
+        }
+        let mut texts = [String::new(), String::new()];
+        for _ in 0..2 {
+            match outputs.recv_timeout(PATIENCE) {
+                Ok((index, text)) => texts[index] = text,
+                Err(_) => {
+                    let _ = child.kill();
+                    panic!("gdb did not end within {PATIENCE:?}; commands: {commands:?}");
+                }
+            }
+        }
+        let status = child.wait().expect("gdb ends");
+        let [out, err] = texts;
+        let answers = split(&out);
+        assert!(
+            answers.len() > commands.len(),
+            "gdb ended ({status}) after {} of {} commands\n{out}\n{err}",
+            answers.len(),
+            commands.len()
+        );
+        Answers {
+            commands: commands.iter().map(|&it| it.to_owned()).collect(),
+            answers: answers[..commands.len()].to_vec(),
+            everything: format!("{out}\n{err}"),
+        }
+    }
+}
+
+impl Answers {
+    /// The answer to the command with this index, without surrounding blanks.
+    pub fn answer(&self, index: usize) -> &str {
+        &self.answers[index]
+    }
+
+    /// The answers to each command of that text, in order.
+    pub fn to(&self, command: &str) -> Vec<&str> {
+        let found: Vec<&str> = self
+            .commands
+            .iter()
+            .zip(&self.answers)
+            .filter(|(it, _)| it.as_str() == command)
+            .map(|(_, answer)| answer.as_str())
+            .collect();
+        assert!(!found.is_empty(), "no such command was given: {command}");
+        found
+    }
+
+    /// The whole session as text, for failure messages.
+    pub fn transcript(&self) -> &str {
+        &self.everything
+    }
+}
+
+/// The parts of gdb's output between the marks that `session.py` writes.
+fn split(out: &str) -> Vec<String> {
+    out.split("\n\u{1}")
+        .skip(1)
+        .map(|part| part.split_once('\n').map_or("", |(_, answer)| answer).trim().to_owned())
+        .collect()
+}
+
+/// An answer without what differs from run to run: addresses become `0x?`, value numbers `$?`.
+pub fn normalized(answer: &str) -> String {
+    let mut out = String::new();
+    let mut rest = answer;
+    while let Some(at) = rest.find(['$', '0']) {
+        out.push_str(&rest[..at]);
+        let tail = &rest[at..];
+        let (mark, digits): (&str, fn(&char) -> bool) = if tail.starts_with("0x") {
+            ("0x", char::is_ascii_hexdigit)
+        } else if tail.starts_with('$') {
+            ("$", char::is_ascii_digit)
+        } else {
+            out.push('0');
+            rest = &tail[1..];
+            continue;
+        };
+        let body = &tail[mark.len()..];
+        let length = body.chars().take_while(digits).count();
+        out.push_str(mark);
+        out.push_str(if length > 0 { "?" } else { "" });
+        rest = &body[length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A JSON list of strings.
+fn json_list(items: &[&str]) -> String {
+    let quoted: Vec<String> = items
+        .iter()
+        .map(|item| {
+            let mut out = String::from("\"");
+            for letter in item.chars() {
+                match letter {
+                    '"' | '\\' => out.extend(['\\', letter]),
+                    '\n' => out.push_str("\\n"),
+                    letter if letter < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(letter))),
+                    letter => out.push(letter),
+                }
+            }
+            out + "\""
+        })
+        .collect();
+    format!("[{}]", quoted.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_told_apart_by_their_marks() {
+        let out = "hello\n\n\u{1}0\nBreakpoint 1\n\n\u{1}1\nguest says hi\n$1 = 5\n\n\u{1}2\n";
+        assert_eq!(split(out), ["Breakpoint 1", "guest says hi\n$1 = 5", ""]);
+    }
+
+    #[test]
+    fn addresses_and_value_numbers_are_normalized() {
+        assert_eq!(normalized("$12 = (int *) 0x10ff0 <x> 100"), "$? = (int *) 0x? <x> 100");
+        assert_eq!(normalized("costs 5$, 0 or 0x"), "costs 5$, 0 or 0x");
+    }
+
+    #[test]
+    fn commands_survive_json() {
+        assert_eq!(json_list(&["p \"a\\b\"", "x"]), r#"["p \"a\\b\"","x"]"#);
+    }
+}
