@@ -17,7 +17,7 @@
 //!
 //! Assumed of the code, not checked: a store through a pointer that does not come from the stack
 //! pointer does not hit a frame's own bookkeeping; a callee preserves the callee-saved registers and
-//! takes just the arguments it was given; what lies less than 128 bytes below the stack pointer keeps
+//! pops the argument bytes that its caller then takes again; what lies less than 128 bytes below the stack pointer keeps
 //! its value, except across a call (the red zone, System V ABI 3.2.2). All these are held at run time
 //! by the stepper.
 //!
@@ -112,7 +112,7 @@ impl fmt::Display for Disagreement {
 pub fn check(checked: &Checked<'_>) -> Report {
     let mut report = Report::default();
     let table = rows::Table::read(checked, &mut report.disagreements);
-    let code = machine::Code::new(checked.text, checked.text_address, checked.functions);
+    let code = machine::Code::new(checked.text, checked.text_address);
     for function in checked.functions {
         report.functions += 1;
         let mut instructions = 0;

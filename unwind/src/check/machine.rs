@@ -1,7 +1,7 @@
 //! Abstract interpretation of x86-64 code, as far as frames depend on it.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use iced_x86::{
@@ -48,6 +48,8 @@ pub(super) struct State {
     stack: Vec<(i64, Value)>,
     /// The flags come from a comparison with this.
     compared: Option<u64>,
+    /// The flags come from the comparison of these registers by the instruction before.
+    just_compared: Option<(usize, usize)>,
 }
 
 impl State {
@@ -57,7 +59,7 @@ impl State {
             *value = Value::Entry(number as u8);
         }
         registers[RSP] = Value::Stack(0);
-        State { registers, stack: vec![(0, Value::ReturnAddress)], compared: None }
+        State { registers, stack: vec![(0, Value::ReturnAddress)], compared: None, just_compared: None }
     }
 
     pub(super) fn register(&self, number: usize) -> Value {
@@ -121,7 +123,22 @@ impl State {
             self.compared = None;
             changed = true;
         }
+        if self.just_compared.is_some() && self.just_compared != other.just_compared {
+            self.just_compared = None;
+            changed = true;
+        }
         changed
+    }
+
+    /// Two registers hold the same after all. `false` if they cannot.
+    fn are_equal(&mut self, (left, right): (usize, usize)) -> bool {
+        match (self.registers[left], self.registers[right]) {
+            (Value::Unknown, known) => self.registers[left] = known,
+            (known, Value::Unknown) => self.registers[right] = known,
+            (Value::Stack(left), Value::Stack(right)) => return left == right,
+            _ => {}
+        }
+        true
     }
 }
 
@@ -134,23 +151,15 @@ enum Next {
     Table(Vec<u64>),
 }
 
-/// The text section and what is known about the functions in it.
+/// The text section.
 pub(super) struct Code<'a> {
     text: &'a [u8],
     address: u64,
-    /// How many bytes of arguments each function takes off the stack when it returns.
-    pops: HashMap<u64, i64>,
 }
 
 impl<'a> Code<'a> {
-    pub(super) fn new(text: &'a [u8], address: u64, functions: &[Range<u64>]) -> Code<'a> {
-        let mut code = Code { text, address, pops: HashMap::new() };
-        for function in functions {
-            if let Some(pops) = code.argument_bytes_popped(function) {
-                code.pops.insert(function.start, pops);
-            }
-        }
-        code
+    pub(super) fn new(text: &'a [u8], address: u64) -> Code<'a> {
+        Code { text, address }
     }
 
     fn bytes(&self, range: Range<u64>) -> &'a [u8] {
@@ -166,27 +175,6 @@ impl<'a> Code<'a> {
 
     fn decoder(&self, range: Range<u64>) -> Decoder<'a> {
         Decoder::with_ip(64, self.bytes(range.clone()), range.start, DecoderOptions::NONE)
-    }
-
-    /// The operand that all returns of the function agree on.
-    fn argument_bytes_popped(&self, function: &Range<u64>) -> Option<i64> {
-        let mut popped = None;
-        let mut decoder = self.decoder(function.clone());
-        let mut instruction = Instruction::default();
-        while decoder.can_decode() {
-            decoder.decode_out(&mut instruction);
-            if instruction.mnemonic() == Mnemonic::Ret {
-                let bytes = match instruction.op_count() {
-                    0 => 0,
-                    _ => i64::from(instruction.immediate16()),
-                };
-                if popped.is_some_and(|popped| popped != bytes) {
-                    return None;
-                }
-                popped = Some(bytes);
-            }
-        }
-        popped
     }
 
     /// Calls `visit` with each reachable instruction of the function and what is known before it,
@@ -296,7 +284,16 @@ impl Follower<'_, '_> {
                 Ok(Next::Fall) => {}
                 Ok(Next::Stop) => return,
                 Ok(Next::Jump(target)) => return tell(Event::Edge(target, state)),
-                Ok(Next::Branch(target)) => tell(Event::Edge(target, state)),
+                Ok(Next::Branch(target)) => {
+                    tell(Event::Edge(target, state));
+                    // A probe of a large frame lowers the stack pointer until it equals a limit.
+                    if let Some(equal) = state.just_compared.take()
+                        && instruction.mnemonic() == Mnemonic::Jne
+                        && !state.are_equal(equal)
+                    {
+                        return;
+                    }
+                }
                 Ok(Next::Table(targets)) => {
                     for target in targets {
                         tell(Event::Edge(target, state));
@@ -415,21 +412,15 @@ impl Follower<'_, '_> {
     }
 
     fn call(&self, state: &mut State, instruction: &Instruction) {
-        let popped = match instruction.flow_control() {
-            FlowControl::Call => self.code.pops.get(&instruction.near_branch_target()),
-            _ => None,
-        };
-        // The caller puts its stack pointer back after a callee that popped its arguments. Where
-        // the callee is not known, that tells how many they were.
-        let popped = popped.copied().or_else(|| {
-            let next = instruction.next_ip();
-            let mut decoder = self.code.decoder(next..self.function.end);
-            let next = decoder.can_decode().then(|| decoder.decode())?;
-            (next.mnemonic() == Mnemonic::Sub
+        // A callee pops its stack arguments, and the caller then takes as many bytes again: that
+        // tells how many they were.
+        let next = instruction.next_ip();
+        let mut decoder = self.code.decoder(next..self.function.end);
+        let popped = decoder.can_decode().then(|| decoder.decode()).and_then(|next| {
+            let is_sub_rsp = next.mnemonic() == Mnemonic::Sub
                 && next.op0_kind() == OpKind::Register
-                && next.op0_register() == Register::RSP)
-                .then(|| immediate(&next))
-                .flatten()
+                && next.op0_register() == Register::RSP;
+            immediate(&next).filter(|_| is_sub_rsp)
         });
         if let Some(at) = state.stack_pointer() {
             state.stack.retain(|slot| slot.0 >= at);
@@ -439,11 +430,13 @@ impl Follower<'_, '_> {
             state.registers[number] = Value::Unknown;
         }
         state.compared = None;
+        state.just_compared = None;
     }
 
     /// The effect of an instruction that goes on to the next.
     fn compute(&mut self, state: &mut State, instruction: &Instruction) {
         let compared = state.compared;
+        state.just_compared = None;
         if instruction.rflags_modified() != 0 {
             state.compared = None;
         }
@@ -547,6 +540,9 @@ impl Follower<'_, '_> {
                     Value::Constant(value) => Some(value),
                     _ => None,
                 };
+                if is_register64(0) && is_register64(1) {
+                    state.just_compared = Some((number(0), number(1)));
+                }
             }
             Mnemonic::Cmovb
                 if compared.is_some() && state.register(number(0)) == Value::Constant(compared.unwrap_or_default()) =>
