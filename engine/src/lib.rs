@@ -1,5 +1,6 @@
 //! Compiles and runs WebAssembly so that stock debuggers can debug it.
 
+pub mod cache;
 pub mod compile;
 pub mod environ;
 pub mod symbolize;
