@@ -1,0 +1,17 @@
+#!/bin/sh
+# Builds the inputs of the tests. Needs Debian's clang-19, clang-14 and lld-19.
+set -eu
+cd "$(dirname "$0")"
+common="--target=wasm32-unknown-unknown -g -fdebug-compilation-dir=/src -ffile-prefix-map=$PWD=/src"
+link="-nostdlib -Wl,--no-entry"
+clang-19 $common -O0 -gdwarf-4 $link list.c -o list-O0-v4.wasm
+clang-19 $common -O0 -gdwarf-5 $link list.c -o list-O0-v5.wasm
+clang-19 $common -O2 -gdwarf-5 $link list.c -o list-O2-v5.wasm
+clang++-19 $common -O0 -gdwarf-5 -fdebug-types-section -fno-rtti $link types.cc -o types-O0-v5.wasm
+clang++-19 $common -O0 -gdwarf-4 -fdebug-types-section -fno-rtti $link types.cc -o types-O0-v4.wasm
+object=$(mktemp -d)
+trap 'rm -r "$object"' EXIT
+clang-14 $common -O0 -gdwarf-2 -c list.c -o "$object/list.o"
+clang-19 --target=wasm32-unknown-unknown $link "$object/list.o" -o list-O0-v2.wasm
+clang-14 $common -O1 -gdwarf-3 -c list.c -o "$object/list.o"
+clang-19 --target=wasm32-unknown-unknown $link "$object/list.o" -o list-O1-v3.wasm

@@ -1,0 +1,277 @@
+//! Broken DWARF costs debug information, never the process: no panic, no hang, and what was lost is counted.
+
+mod common;
+
+use common::{native_module, read_module};
+use dwarf_transform::{
+    GuestModule, GuestSection, LossKind, Losses, NativeModule, TransformOptions, generate, scan, serialize,
+};
+
+fn input(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/inputs/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A module whose debug sections can be changed.
+struct Subject {
+    wasm: Vec<u8>,
+    sections: Vec<(String, Vec<u8>)>,
+}
+
+impl Subject {
+    fn new(name: &str) -> Subject {
+        let wasm = input(name);
+        let (guest, _) = read_module(&wasm);
+        let sections =
+            guest.sections.sections.iter().map(|section| (section.name.to_owned(), section.bytes.to_vec())).collect();
+        drop(guest);
+        Subject { wasm, sections }
+    }
+
+    fn section(&mut self, name: &str) -> &mut Vec<u8> {
+        let position = self.sections.iter().position(|section| section.0 == name);
+        let position = position.unwrap_or_else(|| {
+            self.sections.push((name.to_owned(), Vec::new()));
+            self.sections.len() - 1
+        });
+        &mut self.sections[position].1
+    }
+
+    /// Runs all stages.
+    fn run(&self) -> Losses {
+        let (mut guest, operators) = read_module(&self.wasm);
+        guest.sections.sections = self.sections.iter().map(|(name, bytes)| GuestSection { name, bytes }).collect();
+        let scan = scan(&guest);
+        let native = native_module(&guest, &operators, &scan);
+        run(&guest, &native)
+    }
+}
+
+fn run(guest: &GuestModule<'_>, native: &NativeModule) -> Losses {
+    let scan = scan(guest);
+    let mut losses = Losses::default();
+    for dwarf_version in [4, 5] {
+        let options = TransformOptions { dwarf_version, ..TransformOptions::default() };
+        let generated = generate(guest, &scan.uses, native, &options).expect("guest DWARF is never an error");
+        losses = generated.losses.clone();
+        serialize(generated).expect("what was generated can be written");
+    }
+    losses.merge(scan.losses);
+    losses
+}
+
+/// A small generator of pseudo-random numbers, so that failures repeat.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit as u64).expect("small")
+    }
+}
+
+#[test]
+fn every_section_may_end_anywhere() {
+    for name in ["list-O2-v5", "types-O0-v4", "list-O0-v2"] {
+        let whole = Subject::new(name);
+        for section in 0..whole.sections.len() {
+            let length = whole.sections[section].1.len();
+            for cut in (0..length).step_by(7) {
+                let mut subject = Subject { wasm: whole.wasm.clone(), sections: whole.sections.clone() };
+                subject.sections[section].1.truncate(cut);
+                subject.run();
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_may_be_anything() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for name in ["list-O2-v5", "types-O0-v5", "list-O1-v3"] {
+        let whole = Subject::new(name);
+        for _ in 0..400 {
+            let mut subject = Subject { wasm: whole.wasm.clone(), sections: whole.sections.clone() };
+            for _ in 0..=random.below(4) {
+                let section = random.below(subject.sections.len());
+                let bytes = &mut subject.sections[section].1;
+                if bytes.is_empty() {
+                    continue;
+                }
+                let position = random.below(bytes.len());
+                bytes[position] = match random.below(3) {
+                    0 => 0xff,
+                    1 => bytes[position].wrapping_add(1),
+                    _ => random.next() as u8,
+                };
+            }
+            subject.run();
+        }
+    }
+}
+
+#[test]
+fn a_unit_cut_in_the_middle_loses_itself_and_says_so() {
+    let mut subject = Subject::new("list-O0-v5");
+    let info = subject.section(".debug_info");
+    let half = info.len() / 2;
+    info.truncate(half);
+    assert!(subject.run().get(LossKind::MalformedUnit) > 0);
+}
+
+#[test]
+fn a_missing_line_section_loses_lines_only() {
+    let mut subject = Subject::new("list-O0-v5");
+    subject.section(".debug_line").clear();
+    let losses = subject.run();
+    assert!(losses.get(LossKind::MalformedLines) > 0);
+    assert_eq!(losses.get(LossKind::MalformedUnit), 0);
+}
+
+/// Builds `.debug_info` and `.debug_abbrev` of one DWARF 4 unit byte by byte.
+#[derive(Default)]
+struct Builder {
+    abbrev: Vec<u8>,
+    info: Vec<u8>,
+}
+
+impl Builder {
+    /// An abbreviation: tag, children, `(attribute, form)` pairs; all numbers below 128.
+    fn abbreviation(mut self, code: u8, tag: u8, children: bool, attributes: &[(u8, u8)]) -> Builder {
+        self.abbrev.extend([code, tag, u8::from(children)]);
+        for (attribute, form) in attributes {
+            self.abbrev.extend([*attribute, *form]);
+        }
+        self.abbrev.extend([0, 0]);
+        self
+    }
+
+    fn entry(mut self, bytes: &[u8]) -> Builder {
+        self.info.extend(bytes);
+        self
+    }
+
+    fn run(mut self) -> Losses {
+        self.abbrev.push(0);
+        let mut info = u32::try_from(self.info.len() + 7).expect("small").to_le_bytes().to_vec();
+        info.extend([4, 0, 0, 0, 0, 0, 4]);
+        info.extend(self.info);
+        let mut subject = Subject::new("list-O0-v4");
+        subject.sections = vec![(".debug_info".to_owned(), info), (".debug_abbrev".to_owned(), self.abbrev)];
+        subject.run()
+    }
+}
+
+const COMPILE_UNIT: u8 = 0x11;
+const VARIABLE: u8 = 0x34;
+const POINTER: u8 = 0x0f;
+const BASE_TYPE: u8 = 0x24;
+const LEXICAL_BLOCK: u8 = 0x0b;
+const AT_LOCATION: u8 = 0x02;
+const AT_TYPE: u8 = 0x49;
+const FORM_EXPRLOC: u8 = 0x18;
+const FORM_REF4: u8 = 0x13;
+const FORM_SEC_OFFSET: u8 = 0x17;
+const FORM_REF_ADDR: u8 = 0x10;
+
+fn with_variable(expression: &[u8]) -> Losses {
+    let mut variable = vec![2, u8::try_from(expression.len()).expect("short")];
+    variable.extend(expression);
+    Builder::default()
+        .abbreviation(1, COMPILE_UNIT, true, &[])
+        .abbreviation(2, VARIABLE, false, &[(AT_LOCATION, FORM_EXPRLOC)])
+        .entry(&[1])
+        .entry(&variable)
+        .entry(&[0])
+        .run()
+}
+
+#[test]
+fn references_to_nowhere_are_counted() {
+    let losses = Builder::default()
+        .abbreviation(1, COMPILE_UNIT, true, &[])
+        .abbreviation(2, POINTER, false, &[(AT_TYPE, FORM_REF4)])
+        .abbreviation(3, POINTER, false, &[(AT_TYPE, FORM_REF_ADDR)])
+        .entry(&[1])
+        .entry(&[2, 0xff, 0xff, 0, 0])
+        .entry(&[2, 13, 0, 0, 0])
+        .entry(&[3, 0xff, 0xff, 0, 0])
+        .entry(&[0])
+        .run();
+    assert_eq!(losses.get(LossKind::DanglingReference), 3);
+}
+
+#[test]
+fn a_type_may_refer_to_itself() {
+    let losses = Builder::default()
+        .abbreviation(1, COMPILE_UNIT, true, &[])
+        .abbreviation(2, POINTER, false, &[(AT_TYPE, FORM_REF4)])
+        .entry(&[1])
+        .entry(&[2, 12, 0, 0, 0])
+        .entry(&[0])
+        .run();
+    assert!(losses.is_empty(), "{losses}");
+}
+
+#[test]
+fn an_unknown_abbreviation_ends_the_unit() {
+    let losses = Builder::default().abbreviation(1, COMPILE_UNIT, true, &[]).entry(&[1, 99]).run();
+    assert!(losses.get(LossKind::MalformedUnit) > 0);
+}
+
+#[test]
+fn expressions_that_make_no_sense_are_counted() {
+    // DW_OP_plus on an empty stack; an operation that does not exist; a branch out of the expression; one into the
+    // middle of an operation; DW_OP_call2 to itself; a register; a wasm local outside of every function.
+    let cases: [(&[u8], LossKind); 7] = [
+        (&[0x22], LossKind::MalformedExpression),
+        (&[0x01], LossKind::MalformedExpression),
+        (&[0x30, 0x28, 0x40, 0x00], LossKind::MalformedExpression),
+        (&[0x30, 0x28, 0xfe, 0xff], LossKind::MalformedExpression),
+        (&[0x98, 0x0c, 0x00], LossKind::UntranslatableExpression),
+        (&[0x50], LossKind::UntranslatableExpression),
+        (&[0xed, 0x00, 0x03, 0x9f], LossKind::LocalWithoutHome),
+    ];
+    for (expression, kind) in cases {
+        let losses = with_variable(expression);
+        assert_eq!(losses.get(kind), 1, "{expression:02x?}: {losses}");
+    }
+}
+
+#[test]
+fn endless_loops_in_expressions_are_only_copied() {
+    // DW_OP_lit0, DW_OP_skip -4: back to the beginning.
+    with_variable(&[0x30, 0x2f, 0xfc, 0xff]);
+}
+
+#[test]
+fn an_offset_of_a_list_that_does_not_exist_is_counted() {
+    let losses = Builder::default()
+        .abbreviation(1, COMPILE_UNIT, true, &[])
+        .abbreviation(2, VARIABLE, false, &[(AT_LOCATION, FORM_SEC_OFFSET)])
+        .entry(&[1])
+        .entry(&[2, 0xff, 0, 0, 0])
+        .entry(&[0])
+        .run();
+    assert_eq!(losses.get(LossKind::MalformedList), 1);
+}
+
+#[test]
+fn entries_may_be_nested_without_end() {
+    let mut builder = Builder::default()
+        .abbreviation(1, COMPILE_UNIT, true, &[])
+        .abbreviation(2, LEXICAL_BLOCK, true, &[])
+        .abbreviation(3, BASE_TYPE, false, &[])
+        .entry(&[1]);
+    for _ in 0..100_000 {
+        builder = builder.entry(&[2]);
+    }
+    let losses = builder.entry(&[3]).run();
+    assert!(losses.get(LossKind::MalformedUnit) > 0);
+}
