@@ -18,6 +18,7 @@ for setting in (
     "breakpoint pending on",
     "startup-with-shell off",
     "style enabled off",
+    "backtrace past-main on",
 ):
     gdb.execute("set " + setting)
 gdb.execute("set environment LD_BIND_NOW 1")

@@ -5,9 +5,11 @@
 //!
 //! A tool that is missing fails the test that needs it, and says which package has it.
 
+mod place;
 mod recording;
 mod session;
 
+pub use place::{at, line};
 pub use recording::{Comparison, compare, record};
 pub use session::{Answers, Session, normalized};
 

@@ -23,6 +23,7 @@ pub struct Session {
 /// What the debugger said, one entry a command.
 #[derive(Debug)]
 pub struct Answers {
+    title: String,
     commands: Vec<String>,
     answers: Vec<String>,
     everything: String,
@@ -117,6 +118,7 @@ impl Session {
             commands.len()
         );
         Answers {
+            title: format!("{} at level {}", self.program, self.level),
             commands: commands.iter().map(|&it| it.to_owned()).collect(),
             answers: answers[..commands.len()].to_vec(),
             everything: format!("{out}\n{err}"),
@@ -143,6 +145,51 @@ impl Answers {
         found
     }
 
+    /// The values that the answers to each command of that text show: what follows `$n = `, normalized.
+    pub fn values(&self, command: &str) -> Vec<String> {
+        self.to(command)
+            .into_iter()
+            .map(|answer| {
+                let answer = normalized(answer);
+                answer.strip_prefix("$? = ").unwrap_or(&answer).to_owned()
+            })
+            .collect()
+    }
+
+    /// Checks the value in each command's first answer, and lists all that differ.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one differs.
+    #[track_caller]
+    pub fn assert_values(&self, expected: &[(&str, &str)]) {
+        let wrong: Vec<String> = expected
+            .iter()
+            .map(|(command, expected)| (command, self.values(command).swap_remove(0), expected))
+            .filter(|(_, answer, expected)| answer != *expected)
+            .map(|(command, answer, expected)| format!("{command}\n  expected {expected}\n  answered {answer}"))
+            .collect();
+        assert!(wrong.is_empty(), "{}:\n{}\n{}", self.title, wrong.join("\n"), self.everything);
+    }
+
+    /// Checks that the `nth` answer to a command has all these parts.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one is missing.
+    #[track_caller]
+    pub fn assert_contains(&self, command: &str, nth: usize, parts: &[&str]) {
+        let answer = self.to(command)[nth];
+        for part in parts {
+            assert!(
+                answer.contains(part),
+                "{}: {command} (answer {nth}) lacks {part:?}: {answer}\n{}",
+                self.title,
+                self.everything
+            );
+        }
+    }
+
     /// The whole session as text, for failure messages.
     pub fn transcript(&self) -> &str {
         &self.everything
@@ -157,10 +204,12 @@ fn split(out: &str) -> Vec<String> {
         .collect()
 }
 
-/// An answer without what differs from run to run: addresses become `0x?`, value numbers `$?`.
+/// An answer without what differs from run to run: addresses become `0x?`, value numbers `$?`, and
+/// libc++'s inline namespace, which is its version, `__?`.
 pub fn normalized(answer: &str) -> String {
+    let answer = answer.replace("std::__1::", "std::__?::").replace("std::__2::", "std::__?::");
     let mut out = String::new();
-    let mut rest = answer;
+    let mut rest = answer.as_str();
     while let Some(at) = rest.find(['$', '0']) {
         out.push_str(&rest[..at]);
         let tail = &rest[at..];

@@ -1,0 +1,177 @@
+//! gdb on the C++ program: containers, classes, references, templates and lambdas at both optimization levels.
+
+use tests::{Session, at};
+
+const SOURCE: &str = "shapes/main.cc";
+
+fn everywhere(check: impl Fn(&str, u8)) {
+    for level in [0, 2] {
+        check("shapes/shapes", level);
+    }
+}
+
+#[test]
+fn containers_and_objects_are_read() {
+    let stop = format!("break {}", at(SOURCE, "alias += left;"));
+    let commands = [
+        &stop,
+        "run",
+        "p greeting",
+        "p long_text",
+        "p numbers",
+        "p ages",
+        "p names",
+        "p shapes",
+        "p *shared.__ptr_",
+        "p doubled",
+        "p stack",
+        "p first",
+        "p third",
+        "p alias",
+        "p &alias == &offset",
+        "p shift",
+        "p some",
+        "p none",
+        "p pair",
+        "p im",
+        "p geometry::Shape::count",
+        "p total",
+        "p top",
+        "ptype pair",
+        "ptype geometry::Box",
+        "ptype Stack<short, 2>",
+        "ptype doubled",
+        "whatis alias",
+        "p sizeof(long_text)",
+        "p sizeof(void *)",
+    ];
+    everywhere(|program, level| {
+        Session::new(program, level).run(&commands).assert_values(&[
+            ("p greeting", r#""hello, shapes""#),
+            ("p long_text", r#""a string that is too long to be stored inline""#),
+            ("p numbers", "std::vector of length 6 = {3, 1, 4, 1, 5, 9}"),
+            ("p ages", r#"std::map with 2 elements = {["ada"] = 36, ["grace"] = 85}"#),
+            ("p names", r#"std::unordered_map with 1 element = {[7] = "seven"}"#),
+            (
+                "p shapes",
+                "std::vector of length 2 = {std::unique_ptr = {get() = 0x?}, std::unique_ptr = {get() = 0x?}}",
+            ),
+            ("p *shared.__ptr_", "{re = 1.5, im = -2.5}"),
+            ("p doubled", "{re = 3, im = -5}"),
+            ("p stack", "{items = {10, 20}, size = 2}"),
+            ("p first", "true"),
+            ("p third", "false"),
+            ("p alias", "(int &) @0x?: 100"),
+            ("p &alias == &offset", "true"),
+            ("p shift", "{offset = @0x?, top = 9}"),
+            ("p some", "std::optional = {value = 42}"),
+            ("p none", "std::optional (no value)"),
+            ("p pair", "{first = 7, second = 120 'x'}"),
+            ("p im", "-5"),
+            ("p geometry::Shape::count", "2"),
+            ("p total", "24"),
+            ("p top", "9"),
+            ("whatis alias", "type = int &"),
+            ("ptype doubled", "type = struct Complex {\n    double re;\n    double im;\n  public:\n    Complex operator+(const Complex &) const;\n}"),
+            ("p sizeof(long_text)", "12"),
+            ("p sizeof(void *)", "4"),
+        ]);
+    });
+}
+
+#[test]
+fn methods_know_their_object() {
+    let in_circle = format!("break {}", at(SOURCE, "double square ="));
+    let in_lambda = format!("break {}", at(SOURCE, "int shifted = value + offset;"));
+    let commands = [
+        &in_circle,
+        "run",
+        "bt",
+        "p *this",
+        "p this->radius_",
+        "p radius_",
+        "p name",
+        "p kind_",
+        "info args",
+        "next",
+        "p square",
+        "set var radius_ = 3",
+        "p radius_",
+        "up",
+        "p it",
+        "p total",
+        "p shape",
+        "down",
+        "finish",
+        "break geometry::Box::area",
+        "continue",
+        "p width_ * height_",
+        "set var width_ = 30",
+        "p name",
+        "p *this",
+        "p Shape::kind_",
+        "ptype this",
+        "up",
+        "p shape",
+        "delete",
+        "break largest<int>",
+        "tbreak Complex::operator+",
+        "continue",
+        "info args",
+        "p *this",
+        "p other.re",
+        "next",
+        "p sum",
+        "finish",
+        "tbreak swap_by_reference",
+        "continue",
+        "info args",
+        "p left",
+        "set var left = 11",
+        "up",
+        "p left",
+        &in_lambda,
+        "continue",
+        "p value",
+        "p offset",
+        "p top",
+        "info args",
+        "next",
+        "p shifted",
+        "delete",
+        "continue",
+    ];
+    everywhere(|program, level| {
+        let answers = Session::new(program, level).run(&commands);
+        answers.assert_contains("run", 0, &["geometry::Circle::area (this=0x", "shapes/main.cc:"]);
+        answers.assert_contains("bt", 0, &["#0  geometry::Circle::area (this=0x", "#1 ", " main () at ", "_start"]);
+        answers.assert_contains(
+            "ptype this",
+            0,
+            &["const class geometry::Box : public geometry::Shape {", "int width_;"],
+        );
+        answers.assert_contains("continue", 0, &["geometry::Box::area (this=0x"]);
+        answers.assert_contains("continue", 1, &["Complex::operator+ (this=0x", "other=...)"]);
+        answers.assert_contains("continue", 2, &["swap_by_reference (left=@0x", ": 1, right=@0x", ": 2)"]);
+        answers.assert_contains("continue", 3, &["operator() (this=0x", "value=5)"]);
+        assert_eq!(answers.values("p left"), ["(int &) @0x?: 1", "11"], "{}", answers.transcript());
+        assert_eq!(answers.values("p name"), [r#""circle""#, r#""box with a rather long name""#]);
+        assert_eq!(answers.values("p radius_"), ["2", "3"]);
+        answers.assert_values(&[
+            ("p this->radius_", "2"),
+            ("p kind_", "geometry::Shape::Kind::Round"),
+            ("p square", "4"),
+            ("p total", "0"),
+            ("p width_ * height_", "12"),
+            ("p Shape::kind_", "geometry::Shape::Kind::Cornered"),
+            ("p other.re", "1.5"),
+            ("p sum", "{re = 3, im = -5}"),
+            ("p value", "5"),
+            ("p offset", "(int &) @0x?: 100"),
+            ("p top", "9"),
+            ("p shifted", "105"),
+        ]);
+        // 12 of the circle, 120 of the box whose width was changed, and the swapped 11.
+        answers.assert_contains("continue", 4, &[" 132.0 -5.0 10 2 11 114 144 42 x 0 2", "exited normally"]);
+    });
+}
