@@ -21,7 +21,7 @@ use unwind::check::{Checked, Report, check};
 use unwind::{Arch, CodeOffset, FrameTable, FunctionFrame, PrologueOp, SectionAddresses, TextOffset, UnwindOp};
 
 /// Where the tests pretend that text lies.
-pub const TEXT: u64 = 0x7000_0000_0000;
+pub const TEXT: u64 = 0x2000_0000_0000;
 
 /// A small generator of numbers; the same seed gives the same module everywhere.
 pub struct Random(u64);
@@ -343,6 +343,17 @@ impl Body<'_> {
         self.values.push(result);
     }
 
+    /// Calls the host's function whose address the context holds.
+    pub fn call_host(&mut self) {
+        let host = self.builder.ins().load(types::I64, MemFlags::trusted(), self.context, 8);
+        let signature = self.builder.import_signature(Shape::new(CallConv::SystemV, 1).signature());
+        let depth = self.builder.ins().iadd_imm(self.depth, -1);
+        let value = self.values[self.values.len() - 1];
+        let call = self.builder.ins().call_indirect(signature, host, &[self.context, depth, value]);
+        let result = self.builder.inst_results(call)[0];
+        self.values.push(result);
+    }
+
     /// Ends the block with a tail call.
     pub fn tail_call(&mut self, callee: usize, indirect: bool) {
         let arguments = self.arguments(callee);
@@ -508,8 +519,10 @@ pub fn random_functions(seed: u64, count: usize) -> (Vec<Shape>, Vec<Function>) 
                         2 => body.slot_round_trip(&mut random),
                         3 | 4 if !leaf && calls < 2 => {
                             calls += 1;
-                            let callee = 1 + random.below(count - 1);
-                            body.call(callee, random.one_in(4));
+                            match random.one_in(8) {
+                                true => body.call_host(),
+                                false => body.call(1 + random.below(count - 1), random.one_in(4)),
+                            }
                         }
                         5 => {
                             let selector = body.values[random.below(body.values.len())];
