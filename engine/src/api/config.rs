@@ -1,5 +1,6 @@
 //! Settings of an engine.
 
+use crate::api::{Error, Result};
 use crate::environ::{DebugInfo, OptLevel, PointerFlavour, Tunables};
 
 /// Settings of an [`Engine`](crate::Engine).
@@ -104,5 +105,23 @@ impl Config {
     pub fn wasm_backtrace(&mut self, wasm_backtrace: bool) -> &mut Config {
         self.wasm_backtrace = wasm_backtrace;
         self
+    }
+
+    /// Refuses settings that make no sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        const LEAST_STACK: usize = 16 << 10;
+        if self.max_wasm_stack < LEAST_STACK {
+            return Err(Error::msg(format!("max_wasm_stack must be at least {LEAST_STACK} bytes")));
+        }
+        if !matches!(self.tunables.dwarf_version, 4 | 5) {
+            return Err(Error::msg(format!(
+                "DWARF version {} cannot be written, only 4 and 5",
+                self.tunables.dwarf_version
+            )));
+        }
+        if self.tunables.memory_guard_size > 1 << 40 || self.tunables.memory_reservation > 1 << 44 {
+            return Err(Error::msg("memory_reservation or memory_guard_size exceeds the address space"));
+        }
+        Ok(())
     }
 }

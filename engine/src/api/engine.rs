@@ -1,6 +1,9 @@
 //! What modules and stores share.
 
 use crate::api::{Config, Result};
+use crate::environ::DebugInfo;
+use crate::runtime::signals;
+use crate::runtime::type_registry::TypeRegistry;
 use std::sync::Arc;
 
 /// Compiles modules; holds what they share. A cheap handle: clones are the same engine.
@@ -8,17 +11,29 @@ use std::sync::Arc;
 pub struct Engine(pub(crate) Arc<EngineInner>);
 
 pub(crate) struct EngineInner {
-    pub(crate) config: Config,
+    config: Config,
+    types: TypeRegistry,
 }
 
 impl Engine {
-    /// An engine with these settings.
+    /// An engine with these settings. The first engine of a process installs its signal handlers.
     ///
     /// # Errors
     ///
-    /// If the settings contradict each other or the host cannot satisfy them.
-    pub fn new(_config: &Config) -> Result<Engine> {
-        todo!()
+    /// If the settings contradict each other or this machine cannot satisfy them.
+    pub fn new(config: &Config) -> Result<Engine> {
+        config.check()?;
+        signals::install();
+        Ok(Engine(Arc::new(EngineInner { config: config.clone(), types: TypeRegistry::default() })))
+    }
+
+    pub(crate) fn types(&self) -> &TypeRegistry {
+        &self.0.types
+    }
+
+    pub(crate) fn wants_identity_map(&self) -> bool {
+        let config = self.config();
+        config.identity_map.unwrap_or(config.tunables.debug_info == DebugInfo::Full)
     }
 
     /// Its settings.
@@ -37,6 +52,12 @@ impl Engine {
     #[must_use]
     pub fn same(a: &Engine, b: &Engine) -> bool {
         Arc::ptr_eq(&a.0, &b.0)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("config", self.config()).finish_non_exhaustive()
     }
 }
 

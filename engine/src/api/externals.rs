@@ -1,7 +1,13 @@
 //! Things that can be imported and exported.
 
-use crate::api::{AsContext, AsContextMut, Func, Memory, Result, SharedMemory, Val};
-use crate::types::{ExternType, GlobalType, TableType};
+use crate::api::handle::Handle;
+use crate::api::{AsContext, AsContextMut, Error, Func, Memory, Result, SharedMemory, Trap, Val};
+use crate::runtime::instance::ImportValue;
+use crate::runtime::store::{GlobalInstance, StoreOpaque};
+use crate::runtime::table::TableInstance;
+use crate::runtime::vm::ValRaw;
+use crate::types::{ExternType, GlobalType, TableType, ValType};
+use std::sync::Arc;
 
 /// Something that can be imported and exported.
 #[derive(Clone, Debug)]
@@ -53,14 +59,61 @@ extern_kinds! {
 impl Extern {
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> ExternType {
-        let _ = store;
-        todo!()
+        match self {
+            Extern::Func(func) => ExternType::Func(func.ty(store)),
+            Extern::Table(table) => ExternType::Table(table.ty(store)),
+            Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
+            Extern::SharedMemory(memory) => ExternType::Memory(memory.ty()),
+            Extern::Global(global) => ExternType::Global(global.ty(store)),
+        }
+    }
+
+    /// Can an instance of this store import it?
+    pub(crate) fn belongs_to(&self, store: &StoreOpaque) -> bool {
+        match self {
+            Extern::Func(func) => func.raw(store.id()).is_some(),
+            Extern::Table(table) => table.0.belongs_to(store),
+            Extern::Memory(memory) => memory.handle().belongs_to(store),
+            Extern::SharedMemory(_) => true,
+            Extern::Global(global) => global.0.belongs_to(store),
+        }
+    }
+
+    /// What an entity of an instance is to the embedder.
+    pub(crate) fn from_raw(store: &StoreOpaque, value: ImportValue) -> Extern {
+        let id = store.id();
+        match value {
+            ImportValue::Function(func_ref) => Extern::Func(Func::from_raw(id, func_ref)),
+            ImportValue::Table(table) => Extern::Table(Table(Handle::new(id, table))),
+            ImportValue::Memory(memory) => {
+                let handle = Memory::from_raw(id, memory);
+                match handle.handle().item(store).as_shared() {
+                    Some(shared) => Extern::SharedMemory(SharedMemory(Arc::clone(shared))),
+                    None => Extern::Memory(handle),
+                }
+            }
+            ImportValue::Global(global) => Extern::Global(Global(Handle::new(id, global))),
+        }
+    }
+
+    /// What an instance of this store gets; `None` if it is of another store.
+    pub(crate) fn to_raw(&self, store: &mut StoreOpaque) -> Option<ImportValue> {
+        if !self.belongs_to(store) {
+            return None;
+        }
+        Some(match self {
+            Extern::Func(func) => ImportValue::Function(func.raw(store.id())?),
+            Extern::Table(table) => ImportValue::Table(table.0.pointer(store)),
+            Extern::Memory(memory) => ImportValue::Memory(memory.handle().pointer(store)),
+            Extern::SharedMemory(memory) => ImportValue::Memory(store.add_shared_memory(&memory.0)),
+            Extern::Global(global) => ImportValue::Global(global.0.pointer(store)),
+        })
     }
 }
 
 /// A global; a handle that is valid with its store.
 #[derive(Clone, Copy, Debug)]
-pub struct Global(());
+pub struct Global(Handle<GlobalInstance>);
 
 impl Global {
     /// A global of the host's.
@@ -68,34 +121,50 @@ impl Global {
     /// # Errors
     ///
     /// If the value is not of the type.
-    pub fn new(store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global> {
-        let _ = (store, ty, value);
-        todo!()
+    pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global> {
+        let store = &mut store.as_context_mut().0.opaque;
+        value.check(store, ty.content)?;
+        let raw = store.raw_of(&value)?;
+        let global = GlobalInstance::new(ty, None);
+        global.set(raw);
+        let id = store.id();
+        Ok(Global(Handle::new(id, store.add_global(global))))
     }
+
     /// Its type.
     pub fn ty(&self, store: impl AsContext) -> GlobalType {
-        let _ = store;
-        todo!()
+        self.0.item(&store.as_context().0.opaque).ty
     }
+
     /// Its value.
-    pub fn get(&self, store: impl AsContextMut) -> Val {
-        let _ = store;
-        todo!()
+    pub fn get(&self, mut store: impl AsContextMut) -> Val {
+        let store = &store.as_context_mut().0.opaque;
+        let global = self.0.item(store);
+        // SAFETY: a global holds a value of its type.
+        unsafe { store.val_of(global.get(), global.ty.content) }
     }
+
     /// Assigns it.
     ///
     /// # Errors
     ///
     /// If it is not mutable or the value is not of its type.
-    pub fn set(&self, store: impl AsContextMut, value: Val) -> Result<()> {
-        let _ = (store, value);
-        todo!()
+    pub fn set(&self, mut store: impl AsContextMut, value: Val) -> Result<()> {
+        let store = &mut store.as_context_mut().0.opaque;
+        let ty = self.0.item(store).ty;
+        if !ty.mutable {
+            return Err(Error::msg("an immutable global cannot be assigned"));
+        }
+        value.check(store, ty.content)?;
+        let raw = store.raw_of(&value)?;
+        self.0.item(store).set(raw);
+        Ok(())
     }
 }
 
 /// A table; a handle that is valid with its store.
 #[derive(Clone, Copy, Debug)]
-pub struct Table(());
+pub struct Table(Handle<TableInstance>);
 
 impl Table {
     /// A table of the host's, filled with `init`.
@@ -103,41 +172,75 @@ impl Table {
     /// # Errors
     ///
     /// If the type is absurd, a limit forbids it, or the value is not of the type.
-    pub fn new(store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table> {
-        let _ = (store, ty, init);
-        todo!()
+    pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table> {
+        let store = &mut store.as_context_mut().0.opaque;
+        store.check_room(0, 0, 1)?;
+        store.check_table(&ty)?;
+        let word = element_word(store, ty, &init)?;
+        // SAFETY: the table has its own definition.
+        let table = unsafe { TableInstance::new(ty, word, store.table_limit(), None)? };
+        let id = store.id();
+        Ok(Table(Handle::new(id, store.add_table(table))))
     }
-    /// Its type.
+
+    /// Its type, with the current size as minimum.
     pub fn ty(&self, store: impl AsContext) -> TableType {
-        let _ = store;
-        todo!()
+        let table = self.0.item(&store.as_context().0.opaque);
+        TableType { minimum: table.len() as u32, ..table.ty() }
     }
+
     /// An element.
-    pub fn get(&self, store: impl AsContextMut, index: u64) -> Option<Val> {
-        let _ = (store, index);
-        todo!()
+    pub fn get(&self, mut store: impl AsContextMut, index: u64) -> Option<Val> {
+        let store = &store.as_context_mut().0.opaque;
+        let table = self.0.item(store);
+        let raw = ValRaw { v128: u128::from(table.get(index)?) };
+        // SAFETY: an element is of the table's type.
+        Some(unsafe { store.val_of(raw, ValType::Ref(table.ty().element)) })
     }
+
     /// Assigns an element.
     ///
     /// # Errors
     ///
     /// If there is no such element or the value is not of the type.
-    pub fn set(&self, store: impl AsContextMut, index: u64, value: Val) -> Result<()> {
-        let _ = (store, index, value);
-        todo!()
+    pub fn set(&self, mut store: impl AsContextMut, index: u64, value: Val) -> Result<()> {
+        let store = &mut store.as_context_mut().0.opaque;
+        let word = element_word(store, self.0.item(store).ty(), &value)?;
+        self.0.item_mut(store).set(index, word).ok_or_else(|| Error::new(Trap::TableOutOfBounds))
     }
+
     /// Number of elements.
     pub fn size(&self, store: impl AsContext) -> u64 {
-        let _ = store;
-        todo!()
+        self.0.item(&store.as_context().0.opaque).len()
     }
+
     /// Grows by `delta` elements that hold `init`; the old size.
     ///
     /// # Errors
     ///
     /// If the maximum or a limit forbids it, or the value is not of the type.
-    pub fn grow(&self, store: impl AsContextMut, delta: u64, init: Val) -> Result<u64> {
-        let _ = (store, delta, init);
-        todo!()
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64, init: Val) -> Result<u64> {
+        let store = &mut store.as_context_mut().0.opaque;
+        let word = element_word(store, self.0.item(store).ty(), &init)?;
+        let limit = store.table_limit();
+        Ok(self.0.item_mut(store).grow(delta, word, limit)?)
     }
+
+    /// Assigns `len` elements from `start` on.
+    ///
+    /// # Errors
+    ///
+    /// If there are no such elements or the value is not of the type.
+    pub fn fill(&self, mut store: impl AsContextMut, start: u64, value: Val, len: u64) -> Result<()> {
+        let store = &mut store.as_context_mut().0.opaque;
+        let word = element_word(store, self.0.item(store).ty(), &value)?;
+        Ok(self.0.item_mut(store).fill(start, len, word)?)
+    }
+}
+
+/// A value as a table holds it.
+fn element_word(store: &mut StoreOpaque, ty: TableType, value: &Val) -> Result<u64> {
+    value.check(store, ValType::Ref(ty.element))?;
+    // SAFETY: a reference is a pointer in the low half of the slot.
+    Ok(unsafe { store.raw_of(value)?.f64 })
 }

@@ -5,6 +5,7 @@ mod engine;
 mod error;
 mod externals;
 mod func;
+mod handle;
 mod instance;
 mod linker;
 mod memory;
@@ -13,6 +14,9 @@ mod store;
 mod trap;
 mod values;
 
+pub use crate::compile::CompileReport;
+pub use crate::runtime::identity_map::{IdentityMapState, MissingReason};
+pub use crate::symbolize::FrameSymbol;
 pub use config::Config;
 pub use engine::Engine;
 pub use error::{Context, Error, LinkError, Result};
@@ -22,8 +26,9 @@ pub use instance::Instance;
 pub use linker::Linker;
 pub use memory::{Memory, MemoryAccessError, SharedMemory};
 pub use module::{ExportType, ImportType, Module};
+pub(crate) use store::StoreInner;
 pub use store::{
     AsContext, AsContextMut, InterruptHandle, Store, StoreContext, StoreContextMut, StoreLimits, StoreLimitsBuilder,
 };
-pub use trap::{FrameInfo, FrameSymbol, Trap, WasmBacktrace};
+pub use trap::{FrameInfo, Trap, WasmBacktrace};
 pub use values::{ExternRef, V128, Val};

@@ -1,43 +1,85 @@
 //! Values.
 
-use crate::api::Func;
-use crate::types::ValType;
+use crate::api::{Error, Func, Result};
+use crate::runtime::externref::VMExternRef;
+use crate::runtime::store::StoreOpaque;
+use crate::runtime::type_registry::is_subtype;
+use crate::types::{HeapType, RefType, TypeIndex, ValType};
 use std::any::Any;
+use std::hash::{Hash, Hasher};
 
 /// A 128-bit vector.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct V128(pub u128);
 
-/// A reference to a host value.
+impl From<u128> for V128 {
+    fn from(bits: u128) -> V128 {
+        V128(bits)
+    }
+}
+
+impl From<V128> for u128 {
+    fn from(vector: V128) -> u128 {
+        vector.0
+    }
+}
+
+/// A counted reference to a host value.
+///
+/// What is passed into the guest is kept alive by the store, until the guest has been found to refer to it no more
+/// ([`Store::gc`](crate::Store::gc)) or the store is dropped.
+///
+/// ```
+/// use wasmscope::{Engine, ExternRef, Instance, Module, Store};
+///
+/// let engine = Engine::default();
+/// let module = Module::new(&engine, r#"(module
+///     (func (export "same") (param externref) (result externref) (local.get 0)))"#)?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &module, &[])?;
+/// let same = instance.get_typed_func::<Option<ExternRef>, Option<ExternRef>>(&mut store, "same")?;
+/// let value = ExternRef::new("a host value".to_owned());
+/// let back = same.call(&mut store, Some(value.clone()))?.unwrap();
+/// assert!(ExternRef::ptr_eq(&value, &back));
+/// assert_eq!(back.downcast_ref::<String>().unwrap(), "a host value");
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub struct ExternRef(());
+pub struct ExternRef(pub(crate) VMExternRef);
 
 impl ExternRef {
     /// A reference to a new host value.
     pub fn new(value: impl Any + Send + Sync) -> ExternRef {
-        let _ = value;
-        todo!()
+        ExternRef(VMExternRef::new(value))
     }
+
     /// The value.
     #[must_use]
     pub fn data(&self) -> &(dyn Any + Send + Sync) {
-        todo!()
+        self.0.value()
     }
+
     /// The value, if it is of type `T`.
     #[must_use]
     pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
         self.data().downcast_ref()
     }
-    /// How many references there are.
+
+    /// How many references there are, the store's own included.
     #[must_use]
     pub fn strong_count(&self) -> usize {
-        todo!()
+        self.0.strong_count()
     }
+
     /// Do both refer to the same value?
     #[must_use]
     pub fn ptr_eq(a: &ExternRef, b: &ExternRef) -> bool {
-        let _ = (a, b);
-        todo!()
+        a.0.as_raw() == b.0.as_raw()
+    }
+
+    /// A hash of the reference, not of the value: equal for references that are [`ptr_eq`](ExternRef::ptr_eq).
+    pub fn ptr_hash(&self, hasher: &mut impl Hasher) {
+        self.0.as_raw().hash(hasher);
     }
 }
 
@@ -121,6 +163,27 @@ impl Val {
             Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
+        }
+    }
+
+    /// Refuses a value that is not of a type (in terms of the engine's numbers) or belongs to another store.
+    pub(crate) fn check(&self, store: &StoreOpaque, ty: ValType) -> Result<()> {
+        let actual = match self {
+            Val::FuncRef(Some(func)) => {
+                let func_ref = func.raw(store.id()).ok_or_else(|| Error::msg("function of another store"))?;
+                // SAFETY: function references live as long as their store, which is borrowed.
+                let number = unsafe { func_ref.as_ref().type_id };
+                ValType::Ref(RefType { nullable: false, heap: HeapType::Concrete(TypeIndex(number)) })
+            }
+            Val::FuncRef(None) => ValType::Ref(RefType { nullable: true, heap: HeapType::NoFunc }),
+            Val::ExternRef(None) => ValType::Ref(RefType { nullable: true, heap: HeapType::NoExtern }),
+            Val::ExternRef(Some(_)) => ValType::Ref(RefType { nullable: false, heap: HeapType::Extern }),
+            other => other.ty(),
+        };
+        if is_subtype(actual, ty) {
+            Ok(())
+        } else {
+            Err(Error::msg(format!("type mismatch: expected a value of type {ty}, found {self:?}")))
         }
     }
 

@@ -1,0 +1,297 @@
+//! Linear memory a second time, at the host addresses that equal the wasm addresses.
+//!
+//! A pointer that the guest keeps in 4 bytes is then a valid host address, and a debugger follows it by itself. The memory
+//! lies in a file without a name (`memfd_create`), which both places map shared.
+
+use super::mmap::page_size;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where the identity map is and is not.
+#[derive(Clone, Debug, Default)]
+pub struct IdentityMapState {
+    /// The memory's addresses.
+    pub wanted: Range<u64>,
+    /// The parts that are mapped.
+    pub mapped: Vec<Range<u64>>,
+    /// The parts that are not, and why.
+    pub missing: Vec<(Range<u64>, MissingReason)>,
+}
+
+/// Why a part of the identity map is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MissingReason {
+    /// Below the lowest address that the kernel lets a process map.
+    PageZero {
+        /// That address, `vm.mmap_min_addr`.
+        lowest: u64,
+    },
+    /// Something else of the host process is mapped there.
+    Taken,
+    /// Another instance has the map.
+    OwnedByAnother,
+    /// The kernel refused.
+    Refused(String),
+}
+
+impl fmt::Display for IdentityMapState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "identity map of {:#x}..{:#x}: ", self.wanted.start, self.wanted.end)?;
+        if self.mapped.is_empty() {
+            f.write_str("nothing mapped")?;
+        }
+        for (i, range) in self.mapped.iter().enumerate() {
+            write!(f, "{}{:#x}..{:#x}", if i == 0 { "mapped " } else { ", " }, range.start, range.end)?;
+        }
+        for (range, reason) in &self.missing {
+            write!(f, "; missing {:#x}..{:#x}: ", range.start, range.end)?;
+            match reason {
+                MissingReason::PageZero { lowest } => write!(
+                    f,
+                    "the kernel maps nothing below vm.mmap_min_addr ({lowest:#x}); link with \
+                     --global-base={lowest} or -z stack-size={lowest} and --stack-first, or lower the sysctl"
+                )?,
+                MissingReason::Taken => f.write_str("taken by another mapping of this process")?,
+                MissingReason::OwnedByAnother => f.write_str("another instance of this process has the map")?,
+                MissingReason::Refused(why) => f.write_str(why)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an [`IdentityMap`] exists.
+static OWNED: AtomicBool = AtomicBool::new(false);
+
+/// The file behind a memory, and its mappings at the low addresses.
+#[derive(Debug)]
+pub struct IdentityMap {
+    file: OwnedFd,
+    len: usize,
+    state: IdentityMapState,
+}
+
+impl IdentityMap {
+    /// The map of a memory that is empty so far; an error if another memory has one.
+    pub fn new() -> Result<IdentityMap, MissingReason> {
+        if OWNED.swap(true, Ordering::AcqRel) {
+            return Err(MissingReason::OwnedByAnother);
+        }
+        // SAFETY: the name is a C string, and the call has no other requirement.
+        let fd = unsafe { libc::memfd_create(c"wasm-memory".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            OWNED.store(false, Ordering::Release);
+            return Err(MissingReason::Refused(format!("memfd_create: {}", io::Error::last_os_error())));
+        }
+        // SAFETY: a fresh descriptor that nothing else owns.
+        let file = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(IdentityMap { file, len: 0, state: IdentityMapState::default() })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &OwnedFd {
+        &self.file
+    }
+
+    /// Where the map is.
+    pub fn state(&self) -> &IdentityMapState {
+        &self.state
+    }
+
+    /// Makes the file `len` bytes long (whole pages) and maps what is new. Only the file's growth can fail: a missing
+    /// part of the map is not an error but noted.
+    pub fn grow(&mut self, len: usize) -> io::Result<()> {
+        // SAFETY: the descriptor is ours.
+        if unsafe { libc::ftruncate(self.file.as_raw_fd(), len as libc::off_t) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let old = std::mem::replace(&mut self.len, len);
+        self.state.wanted = 0..len as u64;
+        self.map(old..len);
+        Ok(())
+    }
+
+    fn map(&mut self, range: Range<usize>) {
+        let page = page_size();
+        let lowest = lowest_mappable();
+        let mut start = range.start;
+        if start < lowest {
+            // With the right to (CAP_SYS_RAWIO) all but the first page; that one stays free in any case, so that null
+            // pointers of the host still fault.
+            let end = lowest.min(range.end);
+            let first = start.max(page);
+            let whole = first < end && self.map_exactly(first..end).is_ok();
+            let missing = if whole { start..first } else { start..end };
+            if !missing.is_empty() {
+                self.note_missing(missing, MissingReason::PageZero { lowest: lowest as u64 });
+            }
+            start = end;
+        }
+        if start >= range.end {
+            return;
+        }
+        match self.map_exactly(start..range.end) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => self.map_gaps(start..range.end),
+            Err(error) => self.note_missing(start..range.end, MissingReason::Refused(error.to_string())),
+        }
+    }
+
+    /// Maps the free parts of a range.
+    fn map_gaps(&mut self, range: Range<usize>) {
+        let mut at = range.start;
+        for taken in taken_ranges() {
+            if taken.end <= at {
+                continue;
+            }
+            if taken.start >= range.end {
+                break;
+            }
+            self.map_gap(at..taken.start);
+            self.note_missing(taken.start.max(at)..taken.end.min(range.end), MissingReason::Taken);
+            at = taken.end.min(range.end);
+        }
+        self.map_gap(at..range.end);
+    }
+
+    fn map_gap(&mut self, gap: Range<usize>) {
+        if gap.start < gap.end
+            && let Err(error) = self.map_exactly(gap.clone())
+        {
+            let taken = error.raw_os_error() == Some(libc::EEXIST);
+            let reason = if taken { MissingReason::Taken } else { MissingReason::Refused(error.to_string()) };
+            self.note_missing(gap, reason);
+        }
+    }
+
+    fn map_exactly(&mut self, range: Range<usize>) -> io::Result<()> {
+        // SAFETY: MAP_FIXED_NOREPLACE leaves existing mappings alone. Kernels before 4.17 don't know it and take the
+        // address as a hint; then the mapping is elsewhere and is undone.
+        let result = unsafe {
+            libc::mmap(
+                range.start as *mut libc::c_void,
+                range.len(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE | libc::MAP_NORESERVE,
+                self.file.as_raw_fd(),
+                range.start as libc::off_t,
+            )
+        };
+        if result == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        if result as usize != range.start {
+            // SAFETY: a mapping that we have just made and nobody knows.
+            unsafe { libc::munmap(result, range.len()) };
+            return Err(io::Error::from_raw_os_error(libc::EEXIST));
+        }
+        let (start, end) = (range.start as u64, range.end as u64);
+        match self.state.mapped.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => self.state.mapped.push(start..end),
+        }
+        Ok(())
+    }
+
+    fn note_missing(&mut self, range: Range<usize>, reason: MissingReason) {
+        let (start, end) = (range.start as u64, range.end as u64);
+        match self.state.missing.last_mut() {
+            Some((last, why)) if last.end == start && *why == reason => last.end = end,
+            _ => self.state.missing.push((start..end, reason)),
+        }
+    }
+}
+
+impl Drop for IdentityMap {
+    fn drop(&mut self) {
+        for range in &self.state.mapped {
+            // SAFETY: our own mappings; compiled code does not know of them, and debuggers must bear memory that goes.
+            unsafe { libc::munmap(range.start as *mut libc::c_void, (range.end - range.start) as usize) };
+        }
+        OWNED.store(false, Ordering::Release);
+    }
+}
+
+/// `vm.mmap_min_addr`, at least a page.
+fn lowest_mappable() -> usize {
+    let text = std::fs::read_to_string("/proc/sys/vm/mmap_min_addr").unwrap_or_default();
+    text.trim().parse().unwrap_or(64 << 10).max(page_size())
+}
+
+/// What is mapped in this process, by address.
+fn taken_ranges() -> Vec<Range<usize>> {
+    let text = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let range = |line: &str| {
+        let (start, rest) = line.split_once('-')?;
+        let (end, _) = rest.split_once(' ')?;
+        Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+    };
+    text.lines().filter_map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// The map is one for the process.
+    static ONE: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn low_addresses_show_the_file_and_grow_with_it() {
+        let _one = ONE.lock().unwrap();
+        let mut map = IdentityMap::new().unwrap();
+        assert_eq!(IdentityMap::new().unwrap_err(), MissingReason::OwnedByAnother);
+        map.grow(4 << 20).unwrap();
+        let address = 1 << 20;
+        assert!(map.state().mapped.iter().any(|range| range.contains(&address)), "{}", map.state());
+        let written = b"visible";
+        // SAFETY: the file is ours.
+        let n = unsafe {
+            libc::pwrite(map.file().as_raw_fd(), written.as_ptr().cast(), written.len(), address as libc::off_t)
+        };
+        assert_eq!(n, 7);
+        // SAFETY: mapped, as the state says.
+        assert_eq!(unsafe { *(address as *const [u8; 7]) }, *written);
+        map.grow(8 << 20).unwrap();
+        assert_eq!(map.state().wanted, 0..8 << 20);
+        // SAFETY: mapped, as the state says.
+        assert_eq!(unsafe { *((7 << 20) as *const u8) }, 0);
+        drop(map);
+        drop(IdentityMap::new().unwrap());
+    }
+
+    #[test]
+    fn what_is_taken_stays_and_is_reported() {
+        let _one = ONE.lock().unwrap();
+        let (at, len) = (0x30_0000_usize, 0x2000);
+        // SAFETY: does not replace anything.
+        let taken = unsafe {
+            libc::mmap(
+                at as *mut libc::c_void,
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
+                -1,
+                0,
+            )
+        };
+        assert_eq!(taken as usize, at);
+        // SAFETY: just mapped.
+        unsafe { *(at as *mut u8) = 7 };
+        let mut map = IdentityMap::new().unwrap();
+        map.grow(8 << 20).unwrap();
+        // SAFETY: mapped above, and the map may not have replaced it.
+        assert_eq!(unsafe { *(at as *const u8) }, 7);
+        let (at, len) = (at as u64, len as u64);
+        assert!(map.state().missing.contains(&(at..at + len, MissingReason::Taken)), "{}", map.state());
+        assert!(map.state().mapped.iter().any(|range| range.end == at));
+        assert!(map.state().mapped.iter().any(|range| range.start == at + len));
+        drop(map);
+        // SAFETY: our own mapping.
+        unsafe { libc::munmap(taken, len as usize) };
+    }
+}

@@ -1,0 +1,77 @@
+//! How far the guest may use the native stack.
+
+use std::cell::Cell;
+
+/// Stack that is left to the host when the guest has used up its share: host functions, signal landing, backtraces.
+const HOST_RESERVE: usize = 256 << 10;
+
+thread_local! {
+    /// Lowest address of this thread's stack; 0 when not yet known.
+    static STACK_LOW: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The limit for guest frames that begin here, or `None` if there is no room for any.
+///
+/// `outer` is the limit of the store's enclosing activation (`usize::MAX`: none). It stays in force, so that recursion
+/// through the host gets no new share each time.
+pub fn guest_limit(max_wasm_stack: usize, outer: usize) -> Option<usize> {
+    /// What a trampoline and a small guest function take at least.
+    const LEAST: usize = 4 << 10;
+    let here = std::ptr::from_ref(&outer) as usize;
+    if outer != usize::MAX {
+        return (here > outer + LEAST).then_some(outer);
+    }
+    let floor = stack_low().saturating_add(HOST_RESERVE);
+    let limit = here.saturating_sub(max_wasm_stack).max(floor);
+    (here > limit.saturating_add(LEAST)).then_some(limit)
+}
+
+fn stack_low() -> usize {
+    let known = STACK_LOW.get();
+    if known != 0 {
+        return known;
+    }
+    let low = query_stack_low();
+    STACK_LOW.set(low);
+    low
+}
+
+/// Asks the C library. If it does not know, assumes 1 MiB below here.
+fn query_stack_low() -> usize {
+    let here = std::ptr::from_ref(&0u8) as usize;
+    let mut low = here.saturating_sub(1 << 20);
+    // SAFETY: `attributes` is initialized by `pthread_getattr_np` before it is read, and destroyed once.
+    unsafe {
+        let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0 {
+            let (mut address, mut size) = (std::ptr::null_mut(), 0);
+            if libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut address, &raw mut size) == 0 {
+                low = address as usize;
+            }
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guest_gets_what_was_asked_for_but_not_the_hosts_reserve() {
+        let here = std::ptr::from_ref(&0u8) as usize;
+        let limit = guest_limit(64 << 10, usize::MAX).unwrap();
+        assert!(here - limit <= (64 << 10) + 4096 && here > limit);
+        let all = guest_limit(usize::MAX, usize::MAX).unwrap();
+        assert_eq!(all, stack_low() + HOST_RESERVE);
+    }
+
+    #[test]
+    fn an_enclosing_limit_stays_in_force() {
+        let outer = guest_limit(64 << 10, usize::MAX).unwrap();
+        assert_eq!(guest_limit(1 << 20, outer), Some(outer));
+        let here = std::ptr::from_ref(&0u8) as usize;
+        assert_eq!(guest_limit(1 << 20, here), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! Tables.
+
+use super::vm::VMTableDefinition;
+use crate::environ::TrapCode;
+use crate::types::TableType;
+use std::ptr::NonNull;
+
+/// A table cannot be made or grown.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Larger than any table can be, or than a limit.
+    #[error("table size of {elements} elements exceeds the limit of {limit}")]
+    TooLarge {
+        /// The elements.
+        elements: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// The minimum is above the maximum.
+    #[error("table minimum of {minimum} elements exceeds its maximum of {maximum}")]
+    MinimumAboveMaximum {
+        /// The minimum.
+        minimum: u32,
+        /// The maximum.
+        maximum: u32,
+    },
+    /// The system has not enough memory.
+    #[error("no memory for {elements} table elements")]
+    OutOfMemory {
+        /// The elements.
+        elements: u64,
+    },
+    /// Growth beyond the maximum or a limit.
+    #[error("table cannot grow by {delta} elements")]
+    Grow {
+        /// The elements.
+        delta: u64,
+    },
+}
+
+/// No table has more elements, whatever its type and the store's limits say: half a GiB of them.
+pub const ABSOLUTE_LIMIT: u64 = 1 << 26;
+
+/// A table. Its elements are the raw pointers that compiled code holds.
+#[derive(Debug)]
+pub struct TableInstance {
+    ty: TableType,
+    elements: Vec<u64>,
+    /// In a `VMContext`, or `own`.
+    definition: NonNull<VMTableDefinition>,
+    _own: Option<Box<VMTableDefinition>>,
+}
+
+impl TableInstance {
+    /// A table of the minimal size, all elements `init`. Compiled code reads its definition at `definition`; without it
+    /// the table has its own.
+    ///
+    /// # Safety
+    ///
+    /// `definition` must be valid for writes as long as the table lives.
+    pub unsafe fn new(
+        ty: TableType,
+        init: u64,
+        limit: u64,
+        definition: Option<NonNull<VMTableDefinition>>,
+    ) -> Result<TableInstance, TableError> {
+        let limit = limit.min(ABSOLUTE_LIMIT);
+        let minimum = u64::from(ty.minimum);
+        if minimum > limit {
+            return Err(TableError::TooLarge { elements: minimum, limit });
+        }
+        if let Some(maximum) = ty.maximum.filter(|&maximum| maximum < ty.minimum) {
+            return Err(TableError::MinimumAboveMaximum { minimum: ty.minimum, maximum });
+        }
+        let mut elements = Vec::new();
+        if init == 0 {
+            elements = vec![0; minimum as usize]; // Zeroed pages of the system's, untouched.
+        } else {
+            let out_of_memory = |_| TableError::OutOfMemory { elements: minimum };
+            elements.try_reserve_exact(minimum as usize).map_err(out_of_memory)?;
+            elements.resize(minimum as usize, init);
+        }
+        let mut own = None;
+        let definition = definition.unwrap_or_else(|| {
+            let new = VMTableDefinition { base: std::ptr::null_mut(), elements: 0 };
+            NonNull::from(&mut **own.insert(Box::new(new)))
+        });
+        let mut this = TableInstance { ty, elements, definition, _own: own };
+        this.update_definition();
+        Ok(this)
+    }
+
+    fn update_definition(&mut self) {
+        let definition = VMTableDefinition { base: self.elements.as_mut_ptr(), elements: self.elements.len() as u64 };
+        // SAFETY: the constructor's caller promised it; no reference to a definition is ever kept.
+        unsafe { self.definition.write(definition) };
+    }
+
+    /// The definition that compiled code reads.
+    pub fn definition(&self) -> NonNull<VMTableDefinition> {
+        self.definition
+    }
+
+    /// Its declared type; `minimum` is the declared one.
+    pub fn ty(&self) -> TableType {
+        self.ty
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> u64 {
+        self.elements.len() as u64
+    }
+
+    /// An element.
+    pub fn get(&self, index: u64) -> Option<u64> {
+        // Compiled code writes elements through the base pointer, never while this borrow lasts.
+        self.elements.get(usize::try_from(index).ok()?).copied()
+    }
+
+    /// Assigns an element; `None` if there is no such.
+    pub fn set(&mut self, index: u64, value: u64) -> Option<()> {
+        *self.elements.get_mut(usize::try_from(index).ok()?)? = value;
+        Some(())
+    }
+
+    /// Grows by `delta` elements; the old size.
+    pub fn grow(&mut self, delta: u64, init: u64, limit: u64) -> Result<u64, TableError> {
+        let old = self.len();
+        let maximum = self.ty.maximum.map_or(u64::from(u32::MAX), u64::from).min(limit).min(ABSOLUTE_LIMIT);
+        let refused = || TableError::Grow { delta };
+        let new = old.checked_add(delta).filter(|&new| new <= maximum || delta == 0).ok_or_else(refused)?;
+        self.elements.try_reserve(delta as usize).map_err(|_| TableError::OutOfMemory { elements: new })?;
+        self.elements.resize(new as usize, init);
+        self.update_definition();
+        Ok(old)
+    }
+
+    /// `table.fill`.
+    pub fn fill(&mut self, start: u64, len: u64, value: u64) -> Result<(), TrapCode> {
+        range(start, len, self.len()).map(|range| self.elements[range].fill(value))
+    }
+
+    /// `table.init`: copies `items[from..from + len]` to `start`.
+    pub fn init(&mut self, start: u64, items: &[u64], from: u64, len: u64) -> Result<(), TrapCode> {
+        let from = range(from, len, items.len() as u64)?;
+        let to = range(start, len, self.len())?;
+        self.elements[to].copy_from_slice(&items[from]);
+        Ok(())
+    }
+
+    /// `table.copy` within one table.
+    pub fn copy_within(&mut self, to: u64, from: u64, len: u64) -> Result<(), TrapCode> {
+        let from = range(from, len, self.len())?;
+        range(to, len, self.len())?;
+        self.elements.copy_within(from, to as usize);
+        Ok(())
+    }
+
+    /// `table.copy` from another table.
+    pub fn copy_from(&mut self, to: u64, source: &TableInstance, from: u64, len: u64) -> Result<(), TrapCode> {
+        self.init(to, &source.elements, from, len)
+    }
+
+    /// All elements.
+    pub fn elements(&self) -> &[u64] {
+        &self.elements
+    }
+}
+
+fn range(start: u64, len: u64, size: u64) -> Result<std::ops::Range<usize>, TrapCode> {
+    match start.checked_add(len) {
+        Some(end) if end <= size => Ok(start as usize..end as usize),
+        _ => Err(TrapCode::TableOutOfBounds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::RefType;
+
+    fn table(minimum: u32, maximum: Option<u32>) -> TableInstance {
+        let ty = TableType { element: RefType::FUNCREF, minimum, maximum };
+        // SAFETY: the table has its own definition.
+        unsafe { TableInstance::new(ty, 0, u64::MAX, None) }.unwrap()
+    }
+
+    #[test]
+    fn growth_stops_at_the_maximum_and_at_the_limit() {
+        let mut table = table(2, Some(10));
+        assert_eq!(table.grow(3, 7, u64::MAX).unwrap(), 2);
+        assert_eq!(table.elements(), [0, 0, 7, 7, 7]);
+        assert!(table.grow(6, 0, u64::MAX).is_err());
+        assert!(table.grow(2, 0, 6).is_err());
+        assert_eq!(table.grow(0, 0, 1).unwrap(), 5);
+        assert!(table.grow(u64::MAX, 0, u64::MAX).is_err());
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_anything_is_allocated() {
+        let ty = TableType { element: RefType::FUNCREF, minimum: 4_000_000_000, maximum: None };
+        // SAFETY: the table has its own definition.
+        assert!(matches!(unsafe { TableInstance::new(ty, 0, u64::MAX, None) }, Err(TableError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn bulk_operators_check_before_they_write() {
+        let mut table = table(4, None);
+        assert_eq!(table.fill(2, 3, 1), Err(TrapCode::TableOutOfBounds));
+        assert_eq!(table.elements(), [0; 4]);
+        table.init(1, &[5, 6, 7], 1, 2).unwrap();
+        assert_eq!(table.elements(), [0, 6, 7, 0]);
+        assert_eq!(table.init(0, &[5], 0, 2), Err(TrapCode::TableOutOfBounds));
+        table.copy_within(0, 1, 3).unwrap();
+        assert_eq!(table.elements(), [6, 7, 0, 0]);
+        assert_eq!(table.copy_within(4, 4, 0), Ok(()));
+        assert_eq!(table.copy_within(5, 0, 0), Err(TrapCode::TableOutOfBounds));
+    }
+}
