@@ -200,6 +200,8 @@ fn compile_functions(
         .par_iter_mut()
         .enumerate()
         .map_init(Scratch::new, |scratch, (number, input)| {
+            // A function that no debug info describes has nothing to show and pays for nothing.
+            let full = full.filter(|debug| debug.uses.functions[number].described);
             let operators = if full.is_some() { operators(input) } else { Vec::new() };
             let anchors = match full {
                 Some(debug) if has_anchors => {
