@@ -503,10 +503,16 @@ pub fn random_functions(seed: u64, count: usize) -> (Vec<Shape>, Vec<Function>) 
     let functions = (0..count)
         .map(|index| {
             function(&shapes, index, |body| {
-                let leaf = random.one_in(6);
+                let leaf = index != 0 && random.one_in(6);
                 let mut calls = 0;
                 if !leaf {
                     body.return_at_the_bottom();
+                }
+                if index == 0 {
+                    for _ in 0..4 {
+                        body.call(1 + random.below(count - 1), false);
+                    }
+                    return body.finish();
                 }
                 for _ in 0..1 + random.below(10) {
                     match random.below(10) {
