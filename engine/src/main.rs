@@ -2,16 +2,59 @@
 
 #![cfg_attr(own_entry, no_main)]
 
+mod commands;
 #[cfg(own_entry)]
 mod entry;
 
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+
+/// Runs WebAssembly programs so that stock gdb and lldb can debug them.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmscope run hello.wasm                     run a program
+  wasmscope debug --break main hello.wasm      debug it in gdb
+  gdb --args wasmscope run -g hello.wasm       the same by hand
+  wasmscope compile -g hello.wasm -o hello.elf write the native code and its debug info to a file";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(commands::run::Args),
+    Compile(commands::compile::Args),
+    Debug(commands::debug::Args),
+}
+
+/// Parses the arguments, does what they ask for, and says how the process is to end.
 fn run_process() -> i32 {
-    println!("{:?}", std::env::args().collect::<Vec<_>>());
-    print!("unterminated {}", debugger_support::registered_images());
-    if std::env::args().len() > 2 {
-        panic!("ouch")
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            // Help and version are answers too. A reader that went away is no reason to say so.
+            let _ = answer.print();
+            return answer.exit_code();
+        }
+    };
+    let output = &mut io::stdout().lock();
+    let result = match arguments.command {
+        Command::Run(arguments) => commands::run::run(&arguments, output),
+        Command::Compile(arguments) => commands::compile::run(&arguments, output),
+        Command::Debug(arguments) => commands::debug::run(&arguments),
+    };
+    match result.and_then(|status| Ok(output.flush().map(|()| status)?)) {
+        Ok(status) => status,
+        Err(error) if commands::is_broken_pipe(&error) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            1
+        }
     }
-    5
 }
 
 #[cfg(not(own_entry))]

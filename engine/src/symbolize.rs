@@ -141,12 +141,11 @@ fn without_broken_tail(mut dwarf: gimli::Dwarf<Slice>) -> gimli::Dwarf<Slice> {
 /// text that fills the memory.
 const LONGEST_NAME: usize = 1 << 16;
 
-/// The name of a function as its source language writes it: Rust and C++ names demangled, and `main` for the names that
-/// C compilers for wasm give it.
+/// The name of a function as its source language writes it: Rust and C++ names demangled, and C's `main`, which has a name
+/// of its own if it takes arguments (tool conventions, "Basic C ABI").
 #[must_use]
 pub fn demangle(name: &str) -> String {
-    // Tool conventions, "Basic C ABI": the linkage name of `main` depends on its parameters.
-    if matches!(name, "__main_argc_argv" | "__main_void" | "__original_main") {
+    if name == "__main_argc_argv" {
         return "main".to_owned();
     }
     if name.len() <= LONGEST_NAME {
@@ -338,7 +337,7 @@ mod tests {
             ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"),
             ("_RNvC6_123foo3bar", "123foo::bar"),
             ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int> >::push_back(int const&)"),
-            ("__original_main", "main"),
+            ("__main_argc_argv", "main"),
             ("list_push", "list_push"),
             ("_Zbroken", "_Zbroken"),
         ] {

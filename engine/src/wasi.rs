@@ -3,7 +3,8 @@
 //! [`SystemInterface`] is what the engine knows: a list of functions and one way to call them. [`Wasi`] is the
 //! implementation, and this module is the only one that names the crates it is made with.
 
-use crate::types::ValType;
+use crate::types::{FuncType, ValType};
+use crate::{Caller, Error, Extern, Linker, Result as EngineResult, Val};
 use std::cell::UnsafeCell;
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
@@ -215,6 +216,72 @@ fn ready(call: impl Future<Output = wiggle::error::Result<i32>>) -> Result<i32, 
         Poll::Ready(result) => result.map_err(|error| SystemStop::Failure(format!("{error:#}"))),
         Poll::Pending => Err(SystemStop::Failure("the system call waits for something that nobody drives".to_owned())),
     }
+}
+
+/// Defines the functions of a system interface under their names, so that guests can import them.
+///
+/// `functions` are those of the interface that `system` finds in the embedder's data. A guest's pointers are addresses in
+/// the memory that it exports as `memory`. Where the guest must not go on, the error's cause is a [`SystemStop`].
+///
+/// ```
+/// use wasmscope::wasi::{SystemInterface, SystemStop, Wasi, add_to_linker};
+/// use wasmscope::{Engine, Linker, Module, Store};
+///
+/// let engine = Engine::default();
+/// let wasi = Wasi::builder().build();
+/// let mut linker = Linker::<Wasi>::new(&engine);
+/// add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
+/// let module = Module::new(&engine, r#"(module
+///     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+///     (func (export "_start") (call $exit (i32.const 3))))"#)?;
+/// let mut store = Store::new(&engine, wasi);
+/// let start = linker.instantiate(&mut store, &module)?.get_typed_func::<(), ()>(&mut store, "_start")?;
+/// let error = start.call(&mut store, ()).unwrap_err();
+/// assert_eq!(error.downcast_ref::<SystemStop>(), Some(&SystemStop::Exit(3)));
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// If one of the names is defined already.
+pub fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    functions: &[SystemFunction],
+    system: fn(&mut T) -> &mut dyn SystemInterface,
+) -> EngineResult<()> {
+    for (number, function) in functions.iter().enumerate() {
+        let ty = FuncType::new(function.params.iter().copied(), function.results.iter().copied());
+        linker.func_new(function.module, function.name, ty, move |mut caller: Caller<'_, T>, params, results| {
+            let arguments: Vec<u64> = params
+                .iter()
+                .map(|param| match *param {
+                    Val::I32(value) => u64::from(value as u32),
+                    Val::I64(value) => value as u64,
+                    ref other => unreachable!("the function's type has no {other:?}"),
+                })
+                .collect();
+            let error_number = match caller.get_export("memory") {
+                Some(Extern::Memory(memory)) => {
+                    let (bytes, data) = memory.data_and_store_mut(&mut caller);
+                    system(data).call(number, LinearMemory::Exclusive(bytes), &arguments)
+                }
+                Some(Extern::SharedMemory(memory)) => {
+                    let bytes = memory.data();
+                    // SAFETY: an atomic byte has the layout of the byte and can be written through a shared reference,
+                    // as a cell can.
+                    let cells = unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) };
+                    system(caller.data_mut()).call(number, LinearMemory::Shared(cells), &arguments)
+                }
+                _ => system(caller.data_mut()).call(number, LinearMemory::Exclusive(&mut []), &arguments),
+            };
+            let error_number = error_number.map_err(Error::new)?;
+            if let Some(result) = results.first_mut() {
+                *result = Val::I32(error_number);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// What a program is started with cannot be given to it.

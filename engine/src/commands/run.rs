@@ -1,0 +1,301 @@
+//! `wasmscope run`: runs a program, so that a debugger can be at it.
+
+use super::source::Source;
+use super::values::{format_value, parse_arguments};
+use super::{CodeArgs, TRAPPED, debug_info_warnings, trap_report};
+use anyhow::{Context, Result, anyhow, bail};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+use wasmscope::cache::Cache;
+use wasmscope::compile::compile_with_report;
+use wasmscope::wasi::{SystemInterface, SystemStop, Wasi, add_to_linker};
+use wasmscope::{
+    Config, DebugInfo, Engine, Error, ExternType, Instance, Linker, Module, Store, Trap, Tunables, Val, WasmBacktrace,
+};
+
+/// Run a program or one of its exported functions
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, override_usage = "wasmscope run [OPTIONS] PROGRAM [ARGS]...")]
+pub struct Args {
+    #[command(flatten)]
+    code: CodeArgs,
+    /// Give the program access to a directory, under another name if GUEST is given
+    #[arg(long = "dir", value_name = "HOST[::GUEST]")]
+    dirs: Vec<String>,
+    /// Set a variable in the program's environment, which is empty otherwise
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// Call this exported function instead of starting the program; ARGS are its arguments
+    #[arg(long, value_name = "EXPORT")]
+    invoke: Option<String>,
+    /// Stop the program after a time such as `500ms`, `5s` or `2m`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Keep compiled code in a directory (default: `wasmscope` in the user's cache) and take it from there
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, require_equals = true)]
+    cache: Option<Option<PathBuf>>,
+    /// The program (a wasm module in binary or text form, or what `wasmscope compile` made of one) and its arguments
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
+    program: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmscope run --dir . --env LANG=C sort.wasm input.txt
+  wasmscope run --invoke add math.wat 1 2
+  gdb --args wasmscope run -g --opt-level 0 list.wasm
+
+The process ends with the program's exit status, with 134 if the program trapped, and with 1 (2 for wrong options) if it \
+could not be run.";
+
+/// What the compiled code of all cached programs may take.
+const CACHE_LIMIT: u64 = 1 << 30;
+
+/// Runs the command.
+pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
+    let path = Path::new(&args.program[0]);
+    let mut tunables = args.code.tunables();
+    tunables.interruptible = args.timeout.is_some();
+    let (engine, module) = load(args, path, tunables)?;
+
+    let wasi = system(args)?;
+    let mut linker = Linker::<Wasi>::new(&engine);
+    add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
+    let mut store = Store::new(&engine, wasi);
+    if let Some(timeout) = args.timeout {
+        let handle = store.interrupt_handle().map_err(|error| anyhow!("{error:#}, so `--timeout` does not work"))?;
+        thread::spawn(move || {
+            thread::sleep(timeout);
+            handle.interrupt();
+        });
+    }
+
+    let result = run_module(args, path, &linker, &mut store, &module, output)?;
+    match result {
+        Ok(()) => Ok(0),
+        Err(error) => stopped(args, path, error),
+    }
+}
+
+/// Compiles the program, or takes it as it is compiled already.
+fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Module)> {
+    let shown = path.display();
+    match Source::read(path)? {
+        Source::Wasm(wasm) => {
+            let engine = Engine::new(Config::new().tunables(tunables))?;
+            let artifact = compile(args, path, &wasm, engine.tunables())?;
+            // SAFETY: the code comes from the compiler, or from a cache that verified that it does.
+            let module = unsafe { Module::deserialize_with_source(&engine, artifact, &wasm) };
+            let module = module.map_err(|error| anyhow!("`{shown}` cannot be loaded: {error:#}"))?;
+            Ok((engine, module))
+        }
+        Source::Artifact(artifact) => {
+            let settings = super::source::ArtifactSettings::read(path, &artifact)?;
+            tunables.debug_info = settings.debug_info;
+            tunables.interruptible = settings.interruptible;
+            let engine = Engine::new(Config::new().tunables(tunables))?;
+            // SAFETY: whoever asks to run a file of machine code vouches for it, as for any other program.
+            let module = unsafe { Module::deserialize(&engine, artifact) };
+            let module = module.map_err(|error| anyhow!("`{shown}` cannot be loaded: {error:#}"))?;
+            Ok((engine, module))
+        }
+    }
+}
+
+fn compile(args: &Args, path: &Path, wasm: &[u8], tunables: &Tunables) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let warn = |warning: &str| eprintln!("warning: `{shown}`: {warning}");
+    let compile = || {
+        let (artifact, report) = compile_with_report(wasm, tunables)?;
+        Ok::<_, wasmscope::compile::CompileError>((artifact, debug_info_warnings(&report)))
+    };
+    let Some(cache) = cache(args)? else {
+        let (artifact, warnings) = compile().with_context(|| format!("`{shown}` cannot be compiled"))?;
+        warnings.iter().for_each(|warning| warn(warning));
+        return Ok(artifact);
+    };
+    // The warnings are kept with the code: first their length, then a line for each, then the code.
+    let loaded = cache
+        .load((wasm, tunables), || {
+            let (artifact, warnings) = compile()?;
+            let warnings: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
+            let length = u32::try_from(warnings.len()).unwrap_or(0);
+            let kept = &warnings.as_bytes()[..length as usize];
+            Ok::<_, wasmscope::compile::CompileError>([&length.to_le_bytes(), kept, &artifact].concat())
+        })
+        .with_context(|| format!("`{shown}` cannot be compiled"))?;
+    loaded.problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    let mut bytes = loaded.bytes;
+    let length = bytes.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+    let Some(warnings) = bytes.get(4..4 + length) else { bail!("`{shown}`: the cached code has no header") };
+    String::from_utf8_lossy(warnings).lines().for_each(warn);
+    bytes.drain(..4 + length);
+    Ok(bytes)
+}
+
+/// The cache, if one is asked for. One that cannot be used is no reason not to run.
+fn cache(args: &Args) -> Result<Option<Cache>> {
+    let Some(directory) = &args.cache else { return Ok(None) };
+    let directory = match directory {
+        Some(directory) => directory.clone(),
+        None => Cache::default_directory().context("neither HOME nor XDG_CACHE_HOME says where the cache is")?,
+    };
+    match Cache::open(directory, CACHE_LIMIT) {
+        Ok(cache) => Ok(Some(cache)),
+        Err(problem) => {
+            eprintln!("warning: {problem}");
+            Ok(None)
+        }
+    }
+}
+
+/// What the program is started with.
+fn system(args: &Args) -> Result<Wasi> {
+    let mut builder = Wasi::builder();
+    builder.inherit_stdio();
+    let arguments = if args.invoke.is_some() { &args.program[..1] } else { &args.program[..] };
+    for argument in arguments {
+        builder.arg(argument)?;
+    }
+    for (name, value) in &args.env {
+        builder.env(name, value)?;
+    }
+    for dir in &args.dirs {
+        let (host, guest) = dir.split_once("::").unwrap_or((dir, dir));
+        builder.dir(host, guest)?;
+    }
+    Ok(builder.build())
+}
+
+/// Instantiates the module and calls what is to be called. The outer error is the command's, the inner one the guest's.
+fn run_module(
+    args: &Args,
+    path: &Path,
+    linker: &Linker<Wasi>,
+    store: &mut Store<Wasi>,
+    module: &Module,
+    output: &mut dyn Write,
+) -> Result<Result<(), Error>> {
+    let shown = path.display();
+    let name = args.invoke.as_deref().unwrap_or("_start");
+    // Before anything of the guest runs.
+    let ty = match module.get_export(name) {
+        Some(ExternType::Func(ty)) => ty,
+        Some(_) => bail!("`{shown}`: the export `{name}` is not a function"),
+        None => bail!("`{shown}` exports no function `{name}`; {}", function_exports(module)),
+    };
+    let params = match &args.invoke {
+        Some(_) => parse_arguments(name, &ty, &args.program[1..])?,
+        None if !ty.params.is_empty() || !ty.results.is_empty() => {
+            bail!("`{shown}`: `_start` has the type {ty}, not that of a program's entry, () -> ()")
+        }
+        None => Vec::new(),
+    };
+
+    let instance = match linker.instantiate(&mut *store, module) {
+        Ok(instance) => instance,
+        Err(error) => return Ok(Err(error)),
+    };
+    warn_of_missing_pages(store, path);
+    // A library (a "reactor") wants to be initialized before its functions are called.
+    if args.invoke.as_deref().is_some_and(|name| name != "_initialize")
+        && matches!(module.get_export("_initialize"), Some(ExternType::Func(ty)) if ty.params.is_empty())
+        && let Err(error) = call(&instance, store, "_initialize", &[], &mut [])
+    {
+        return Ok(Err(error));
+    }
+    let mut results: Vec<Val> = ty.results.iter().map(|&ty| Val::default_for(ty)).collect();
+    if let Err(error) = call(&instance, store, name, &params, &mut results) {
+        return Ok(Err(error));
+    }
+    for result in &results {
+        writeln!(output, "{}", format_value(result))?;
+    }
+    Ok(Ok(()))
+}
+
+fn call(
+    instance: &Instance,
+    store: &mut Store<Wasi>,
+    name: &str,
+    params: &[Val],
+    results: &mut [Val],
+) -> Result<(), Error> {
+    let function = instance.get_func(&mut *store, name).ok_or_else(|| Error::msg(format!("no function `{name}`")))?;
+    function.call(store, params, results)
+}
+
+fn function_exports(module: &Module) -> String {
+    let names: Vec<String> = module
+        .exports()
+        .filter(|export| matches!(export.ty, ExternType::Func(_)))
+        .map(|export| format!("`{}`", export.name))
+        .collect();
+    match names.len() {
+        0 => "it exports no function at all".to_owned(),
+        count if count <= 10 => format!("`--invoke` can call {}", names.join(", ")),
+        count => format!("`--invoke` can call {} and {} more", names[..10].join(", "), count - 10),
+    }
+}
+
+/// Pointers into the parts that are missing cannot be followed by the debugger itself. Said only if there is one.
+fn warn_of_missing_pages(store: &Store<Wasi>, path: &Path) {
+    if store.engine().tunables().debug_info == DebugInfo::Full
+        && debugger_support::tracer() != debugger_support::Tracer::None
+        && let Some(map) = store.identity_map()
+        && !map.missing.is_empty()
+    {
+        eprintln!("note: `{}`: the debugger cannot follow all pointers by itself: {map}", path.display());
+    }
+}
+
+/// What is said and returned when the guest did not return.
+fn stopped(args: &Args, path: &Path, error: Error) -> Result<i32> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(trap_report::render).unwrap_or_default();
+    let mut stderr = io::stderr().lock();
+    match (error.downcast_ref::<SystemStop>(), error.downcast_ref::<Trap>()) {
+        (Some(SystemStop::Exit(status)), _) => return Ok(*status),
+        (_, Some(trap)) => {
+            // A reader that went away does not change the status.
+            let _ = match (trap, args.timeout) {
+                (Trap::Interrupt, Some(timeout)) => writeln!(stderr, "wasm trap: {trap} after {timeout:?}"),
+                _ => writeln!(stderr, "wasm trap: {trap}"),
+            };
+            let _ = write!(stderr, "{backtrace}");
+            return Ok(TRAPPED);
+        }
+        _ => {}
+    }
+    let chain: Vec<String> = error.chain().collect();
+    let _ = writeln!(stderr, "error: `{}`: {}", path.display(), chain.join(": "));
+    if error.downcast_ref::<WasmBacktrace>().is_some_and(|backtrace| !backtrace.frames().is_empty()) {
+        let _ = write!(stderr, "{backtrace}");
+    }
+    Ok(1)
+}
+
+/// `NAME=VALUE`.
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// A number with a unit: `ms`, `s`, `m` or `h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("expected a number with one of the units ms, s, m, h".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}

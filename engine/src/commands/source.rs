@@ -1,0 +1,87 @@
+//! What a PROGRAM argument names: a wasm module in binary or text form, or a compiled artifact.
+
+use anyhow::{Context, Result, anyhow, bail};
+use artifact::Artifact;
+use std::fs;
+use std::path::Path;
+use wasmscope::DebugInfo;
+
+/// The contents of a program's file.
+#[derive(Debug)]
+pub enum Source {
+    /// A wasm module; text has been assembled.
+    Wasm(Vec<u8>),
+    /// What `wasmscope compile` writes.
+    Artifact(Vec<u8>),
+}
+
+impl Source {
+    /// Reads the file and finds out what it is by its contents.
+    pub fn read(path: &Path) -> Result<Source> {
+        let shown = path.display();
+        let bytes = fs::read(path).with_context(|| format!("`{shown}` cannot be read"))?;
+        if bytes.starts_with(b"\0asm") {
+            return Ok(Source::Wasm(bytes));
+        }
+        if Artifact::is_artifact(&bytes) {
+            return Ok(Source::Artifact(bytes));
+        }
+        if bytes.is_empty() {
+            bail!("`{shown}` is not WebAssembly: the file is empty");
+        }
+        if let Some(text) = as_wat(&bytes) {
+            return wat::parse_str(text).map(Source::Wasm).map_err(|error| one_paragraph(path, &error.to_string()));
+        }
+        let start: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        bail!(
+            "`{shown}` is not WebAssembly: at offset 0x0 a module starts with 00 61 73 6d (or with `(` in the text \
+             format), this file starts with {}",
+            start.join(" ")
+        );
+    }
+}
+
+/// The file as text, if its first character besides blanks is one that the text format can start with.
+fn as_wat(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.trim_start().starts_with(['(', ';']).then_some(text)
+}
+
+/// An assembler's message, which is drawn over several lines, in one: `expected ...: at line 3, column 5: SOURCE LINE`.
+fn one_paragraph(path: &Path, message: &str) -> anyhow::Error {
+    let mut lines = message.lines().map(str::trim);
+    let reason = lines.next().unwrap_or_default().to_owned();
+    let place = lines.next().and_then(|line| line.strip_prefix("-->")).map(str::trim).and_then(|place| {
+        let mut parts = place.rsplitn(3, ':');
+        let (column, line) = (parts.next()?, parts.next()?);
+        Some(format!(" at line {line}, column {column}"))
+    });
+    anyhow!("`{}` is not valid WebAssembly text{}: {reason}", path.display(), place.unwrap_or_default())
+}
+
+/// The settings of an artifact's code that the engine which loads it must share.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ArtifactSettings {
+    pub debug_info: DebugInfo,
+    pub interruptible: bool,
+}
+
+impl ArtifactSettings {
+    /// Reads what the compiler noted in the artifact, lines of the form `name=value`.
+    pub fn read(path: &Path, bytes: &[u8]) -> Result<ArtifactSettings> {
+        let artifact = Artifact::parse(bytes).with_context(|| format!("`{}` cannot be loaded", path.display()))?;
+        let notes = String::from_utf8_lossy(artifact.meta());
+        let note = |name: &str| {
+            notes
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+                .with_context(|| format!("`{}` cannot be loaded: it does not say its `{name}` setting", path.display()))
+        };
+        let debug_info = match note("debug")? {
+            "Full" => DebugInfo::Full,
+            "Lines" => DebugInfo::Lines,
+            _ => DebugInfo::None,
+        };
+        Ok(ArtifactSettings { debug_info, interruptible: note("interruptible")? == "true" })
+    }
+}
