@@ -8,8 +8,11 @@ use crate::guest_dwarf::{Slice, Unit, section_offset};
 use crate::guest_lines::UnitLines;
 use crate::loss::{LossKind, Losses};
 use crate::native_lines::function_rows;
-use crate::options::TransformOptions;
+use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, NONE, Plan};
+use crate::pointers::{
+    POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, holds_value, is_transparent, pointer_kind,
+};
 use crate::scan::is_expression;
 use crate::scope::Entry;
 use crate::serialize::text_address;
@@ -72,6 +75,10 @@ struct UnitFiller<'u, 'f, 'a> {
     output: &'u mut write::Unit,
     files: Files,
     losses: Losses,
+    /// Pointer types of the debugger's own width, by the position of the guest's pointer type.
+    wide_pointers: HashMap<usize, UnitEntryId>,
+    /// The 4-byte type of the members of structures that stand for pointers.
+    address_type: Option<UnitEntryId>,
     /// An offset pair needs the unit's base address.
     needs_base: bool,
     /// List items left before lists are given up: lists that share their bytes could blow up otherwise.
@@ -106,6 +113,18 @@ impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
     }
 }
 
+/// Where the walk over the entries is.
+#[derive(Clone, Copy)]
+struct Here<'h, 'a> {
+    id: UnitEntryId,
+    tag: gimli::DwTag,
+    function: u32,
+    base: Option<&'h FrameBase<'a>>,
+    codeless: bool,
+    /// The entry is a variable of pointer or reference type that becomes a value of the debugger's width.
+    pointer: Option<PointerKind>,
+}
+
 /// Fills one unit and says what was lost.
 pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut write::Unit) -> Losses {
     let unit = &fill.input.dwarf.units[position];
@@ -122,6 +141,8 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
         output,
         files,
         losses: Losses::default(),
+        wide_pointers: HashMap::new(),
+        address_type: None,
         needs_base: false,
         list_budget: list_bytes * 4 + 100_000,
     };
@@ -244,7 +265,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let Some(parent) = plan.entries.get(planned.parent as usize).and_then(|parent| parent.id) else {
                     continue;
                 };
-                self.output.add_reserved(id, parent, planned.tag);
+                let tag = if self.is_pointer_structure(planned.tag) { c::DW_TAG_structure_type } else { planned.tag };
+                self.output.add_reserved(id, parent, tag);
+                if tag != planned.tag {
+                    self.pointer_structure(here, id);
+                    continue;
+                }
             }
             self.output.get_mut(id).reserve(entry.attrs().len());
             if planned.tag == c::DW_TAG_subprogram {
@@ -256,8 +282,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             let base = frame_bases.last().map(|base| base.1.clone());
             let codeless = plan.codeless(here);
+            let pointer = self.pointer_variable(&entry, planned.tag);
             for attr in entry.attrs() {
-                self.attribute(&entry, id, planned.tag, planned.function, base.as_ref(), codeless, attr);
+                let here =
+                    Here { id, tag: planned.tag, function: planned.function, base: base.as_ref(), codeless, pointer };
+                self.attribute(&entry, here, attr);
             }
             self.pointer_size(id, planned.tag);
         }
@@ -274,7 +303,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.output.get_mut(id).set(c::DW_AT_low_pc, Value::Address(text_address(code.text.start)));
         self.output.get_mut(id).set(c::DW_AT_high_pc, Value::Data4(size));
         let mut base = FrameBase::default();
-        let Some(value) = entry.attr_value(c::DW_AT_frame_base) else {
+        let Some(value) = entry.attr_value(c::DW_AT_frame_base).filter(|_| !self.fill.options.lines_only) else {
             return base;
         };
         let expression = match value {
@@ -319,22 +348,20 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the state of the walk, passed on by the one caller")]
-    fn attribute(
-        &mut self,
-        entry: &Entry<'a>,
-        id: UnitEntryId,
-        tag: gimli::DwTag,
-        function: u32,
-        base: Option<&FrameBase<'a>>,
-        codeless: bool,
-        attr: &gimli::Attribute<Slice<'a>>,
-    ) {
+    fn attribute(&mut self, entry: &Entry<'a>, here: Here<'_, 'a>, attr: &gimli::Attribute<Slice<'a>>) {
+        let Here { id, tag, function, base, codeless, pointer } = here;
         let name = attr.name();
         if is_dropped(name) {
             return;
         }
         let function = if codeless { NONE } else { function };
+        // Where a thing was in code that is gone.
+        if codeless && role_of(name) == Role::Location {
+            return;
+        }
+        if self.fill.options.lines_only && is_detail(name) {
+            return;
+        }
         if is_code_address(name) {
             if let Some(value) = self.code_address(tag, function, name, attr.value()) {
                 self.output.get_mut(id).set(name, value);
@@ -349,7 +376,19 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         {
             return;
         }
-        if let Some(value) = self.value(entry, name, attr.value(), function, base) {
+        if name == c::DW_AT_type
+            && holds_value(tag)
+            && let Some(value) = self.wide_type(tag, attr.value())
+        {
+            self.output.get_mut(id).set(name, value);
+            return;
+        }
+        let role = match pointer {
+            Some(PointerKind::Pointer) if name == c::DW_AT_location => Role::Pointer,
+            Some(PointerKind::Reference) if name == c::DW_AT_location => Role::Referent,
+            _ => role_of(name),
+        };
+        if let Some(value) = self.value(entry, name, attr.value(), function, base, role) {
             self.output.get_mut(id).set(name, value);
         }
     }
@@ -442,15 +481,18 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         value: AttributeValue<Slice<'a>>,
         function: u32,
         base: Option<&FrameBase<'a>>,
+        role: Role,
     ) -> Option<Value> {
         let plan = self.fill.plan;
         let dwarf = self.fill.input.dwarf;
         Some(match value {
             AttributeValue::Block(block) if is_expression(name) => {
-                return self.expression(entry, name, gimli::Expression(block), function, base);
+                return self.expression(entry, name, gimli::Expression(block), function, base, role);
             }
             AttributeValue::Block(block) => Value::Block(block.slice().to_vec()),
-            AttributeValue::Exprloc(expression) => return self.expression(entry, name, expression, function, base),
+            AttributeValue::Exprloc(expression) => {
+                return self.expression(entry, name, expression, function, base, role);
+            }
             AttributeValue::Data1(value) => Value::Data1(value),
             AttributeValue::Data2(value) => Value::Data2(value),
             AttributeValue::Data4(value) => Value::Data4(value),
@@ -473,7 +515,6 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 return self.reference(target, entry, name);
             }
             value @ (AttributeValue::LocationListsRef(_) | AttributeValue::DebugLocListsIndex(_)) => {
-                let role = role_of(name);
                 return self.location_list(entry, name, value, function, base, role);
             }
             value @ (AttributeValue::String(_)
@@ -539,11 +580,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         expression: GuestExpression<'a>,
         function: u32,
         base: Option<&FrameBase<'a>>,
+        role: Role,
     ) -> Option<Value> {
         if expression.0.is_empty() {
             return Some(Value::Exprloc(write::Expression::new()));
         }
-        match self.context(function, base).translate(expression, role_of(name)) {
+        match self.context(function, base).translate(expression, role) {
             Ok(expression) => Some(Value::Exprloc(expression)),
             Err(failure) => {
                 self.failed(failure, entry, name);
@@ -638,6 +680,224 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         Some(Value::LocationListRef(self.output.locations.add(LocationList(locations))))
     }
 
+    /// lldb's flavour, with pointers that are narrower than lldb's.
+    fn narrow_pointers(&self) -> bool {
+        self.fill.options.flavour == PointerFlavour::Lldb && !self.fill.input.guest.memory64
+    }
+
+    fn is_pointer_structure(&self, tag: gimli::DwTag) -> bool {
+        self.narrow_pointers() && pointer_kind(tag).is_some()
+    }
+
+    fn attribute_of(&self, unit: usize, entry: usize, name: gimli::DwAt) -> Option<AttributeValue<Slice<'a>>> {
+        let offset = self.fill.plan.units[unit].entries[entry].offset as usize;
+        self.fill.input.dwarf.units[unit].entry(UnitOffset(offset)).ok()?.attr_value(name)
+    }
+
+    /// The entry that an attribute of the unit at `unit` refers to.
+    fn target(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Option<(usize, usize)> {
+        let (plan, dwarf) = (self.fill.plan, self.fill.input.dwarf);
+        match value {
+            AttributeValue::UnitRef(offset) => plan.find(dwarf, unit, DieReference::UnitRef(offset)),
+            AttributeValue::DebugInfoRef(offset) => plan.find_global(dwarf, offset.0),
+            AttributeValue::DebugTypesRef(signature) => plan.find_signature(signature.0),
+            _ => None,
+        }
+    }
+
+    /// The pointer type that a type is, after type definitions and qualifiers.
+    fn pointer_type(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Option<((usize, usize), PointerKind)> {
+        let (mut unit, mut entry) = self.target(unit, value)?;
+        for _ in 0..MAX_TYPE_CHAIN {
+            let tag = self.fill.plan.units[unit].entries[entry].tag;
+            if let Some(kind) = pointer_kind(tag) {
+                return Some(((unit, entry), kind));
+            }
+            if !is_transparent(tag) {
+                return None;
+            }
+            (unit, entry) = self.target(unit, self.attribute_of(unit, entry, c::DW_AT_type)?)?;
+        }
+        None
+    }
+
+    /// Whether a variable is a pointer or reference, by its own type or that of its origin.
+    fn pointer_variable(&self, entry: &Entry<'a>, tag: gimli::DwTag) -> Option<PointerKind> {
+        if !self.narrow_pointers() || !matches!(tag, c::DW_TAG_variable | c::DW_TAG_formal_parameter) {
+            return None;
+        }
+        if let Some(ty) = entry.attr_value(c::DW_AT_type) {
+            return Some(self.pointer_type(self.position, ty)?.1);
+        }
+        let origin = entry.attr_value(c::DW_AT_abstract_origin).or_else(|| entry.attr_value(c::DW_AT_specification))?;
+        let (mut unit, mut at) = self.target(self.position, origin)?;
+        for _ in 0..MAX_TYPE_CHAIN {
+            if let Some(ty) = self.attribute_of(unit, at, c::DW_AT_type) {
+                return Some(self.pointer_type(unit, ty)?.1);
+            }
+            let origin = self
+                .attribute_of(unit, at, c::DW_AT_abstract_origin)
+                .or_else(|| self.attribute_of(unit, at, c::DW_AT_specification))?;
+            (unit, at) = self.target(unit, origin)?;
+        }
+        None
+    }
+
+    /// The type of a value outside of objects: a wide pointer in place of a pointer, the referent of a reference.
+    fn wide_type(&mut self, tag: gimli::DwTag, value: AttributeValue<Slice<'a>>) -> Option<Value> {
+        if !self.narrow_pointers() {
+            return None;
+        }
+        let (found, kind) = self.pointer_type(self.position, value)?;
+        let variable = matches!(tag, c::DW_TAG_variable | c::DW_TAG_formal_parameter);
+        if kind == PointerKind::Reference && variable {
+            return self.pointee(found);
+        }
+        if found.0 != self.position {
+            return None;
+        }
+        Some(Value::UnitRef(self.wide_pointer(found.1)))
+    }
+
+    /// What a pointer type points to; `None` for `void`.
+    fn pointee(&self, (unit, entry): (usize, usize)) -> Option<Value> {
+        let target = self.target(unit, self.attribute_of(unit, entry, c::DW_AT_type)?)?;
+        let id = self.fill.plan.units[target.0].entries[target.1].id?;
+        if target.0 == self.position {
+            Some(Value::UnitRef(id))
+        } else {
+            Some(Value::DebugInfoRef(self.entry_reference(target)?))
+        }
+    }
+
+    /// A pointer (or reference) type of lldb's width to what the guest's one at `position` points to.
+    fn wide_pointer(&mut self, position: usize) -> UnitEntryId {
+        if let Some(id) = self.wide_pointers.get(&position) {
+            return *id;
+        }
+        let root = self.output.root();
+        let id = self.output.add(root, self.fill.plan.units[self.position].entries[position].tag);
+        self.wide_pointers.insert(position, id);
+        self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(8));
+        if let Some(pointee) = self.pointee((self.position, position)) {
+            self.output.get_mut(id).set(c::DW_AT_type, pointee);
+        }
+        id
+    }
+
+    /// Makes the entry `id` the structure that stands for the pointer type at `position` in memory.
+    fn pointer_structure(&mut self, position: usize, id: UnitEntryId) {
+        let plan = &self.fill.plan.units[self.position];
+        let kind = pointer_kind(plan.entries[position].tag);
+        let name = self.type_name(self.position, position, 0);
+        let root = self.output.root();
+        let address_type = match self.address_type {
+            Some(id) => id,
+            None => {
+                let id = self.output.add(root, c::DW_TAG_base_type);
+                let base = self.output.get_mut(id);
+                base.set(c::DW_AT_name, Value::String(b"__wasm_address".to_vec()));
+                base.set(c::DW_AT_encoding, Value::Encoding(c::DW_ATE_unsigned));
+                base.set(c::DW_AT_byte_size, Value::Udata(4));
+                self.address_type = Some(id);
+                id
+            }
+        };
+        let entry = self.output.get_mut(id);
+        entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
+        entry.set(c::DW_AT_byte_size, Value::Udata(4));
+        let member = self.output.add(id, c::DW_TAG_member);
+        let entry = self.output.get_mut(member);
+        entry.set(c::DW_AT_name, Value::String(POINTER_MEMBER.as_bytes().to_vec()));
+        entry.set(c::DW_AT_type, Value::UnitRef(address_type));
+        entry.set(c::DW_AT_data_member_location, Value::Udata(0));
+        let constant = self.output.add(root, c::DW_TAG_const_type);
+        self.output.get_mut(constant).set(c::DW_AT_type, Value::UnitRef(id));
+        let this = self.output.add(root, c::DW_TAG_pointer_type);
+        self.output.get_mut(this).set(c::DW_AT_type, Value::UnitRef(constant));
+        self.output.get_mut(this).set(c::DW_AT_byte_size, Value::Udata(8));
+
+        let pointee = self.pointee((self.position, position));
+        let wide = if kind == Some(PointerKind::Pointer) {
+            self.wide_pointer(position)
+        } else {
+            self.pointer_to(c::DW_TAG_pointer_type, pointee.clone())
+        };
+        let mut operators = vec![("operator ".to_owned() + &self.pointer_name(position), wide)];
+        if pointee.is_some() {
+            operators.push(("operator->".to_owned(), wide));
+            let reference = if kind == Some(PointerKind::Reference) {
+                self.wide_pointer(position)
+            } else {
+                self.pointer_to(c::DW_TAG_reference_type, pointee)
+            };
+            operators.push(("operator*".to_owned(), reference));
+        }
+        for (name, result) in operators {
+            let operator = self.output.add(id, c::DW_TAG_subprogram);
+            let object = self.output.add(operator, c::DW_TAG_formal_parameter);
+            let entry = self.output.get_mut(object);
+            entry.set(c::DW_AT_type, Value::UnitRef(this));
+            entry.set(c::DW_AT_artificial, Value::FlagPresent);
+            let entry = self.output.get_mut(operator);
+            entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
+            entry.set(c::DW_AT_linkage_name, Value::String(POINTER_OPERATOR_SYMBOL.as_bytes().to_vec()));
+            entry.set(c::DW_AT_type, Value::UnitRef(result));
+            entry.set(c::DW_AT_declaration, Value::FlagPresent);
+            entry.set(c::DW_AT_external, Value::FlagPresent);
+            entry.set(c::DW_AT_object_pointer, Value::UnitRef(object));
+        }
+    }
+
+    fn pointer_to(&mut self, tag: gimli::DwTag, pointee: Option<Value>) -> UnitEntryId {
+        let root = self.output.root();
+        let id = self.output.add(root, tag);
+        self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(8));
+        if let Some(pointee) = pointee {
+            self.output.get_mut(id).set(c::DW_AT_type, pointee);
+        }
+        id
+    }
+
+    /// `T *` for the pointer or reference type at `position`.
+    fn pointer_name(&self, position: usize) -> String {
+        match self.attribute_of(self.position, position, c::DW_AT_type).and_then(|ty| self.target(self.position, ty)) {
+            Some((unit, entry)) => self.type_name(unit, entry, 1) + " *",
+            None => "void *".to_owned(),
+        }
+    }
+
+    /// A type's name as C++ would write it, roughly.
+    fn type_name(&self, unit: usize, entry: usize, depth: usize) -> String {
+        if depth > MAX_TYPE_CHAIN {
+            return "...".to_owned();
+        }
+        let tag = self.fill.plan.units[unit].entries[entry].tag;
+        let inner = || {
+            self.attribute_of(unit, entry, c::DW_AT_type)
+                .and_then(|ty| self.target(unit, ty))
+                .map_or_else(|| "void".to_owned(), |(unit, entry)| self.type_name(unit, entry, depth + 1))
+        };
+        match tag {
+            c::DW_TAG_pointer_type => inner() + " *",
+            c::DW_TAG_reference_type => inner() + " &",
+            c::DW_TAG_rvalue_reference_type => inner() + " &&",
+            c::DW_TAG_const_type => match inner() {
+                name if name.ends_with('*') => name + "const",
+                name => "const ".to_owned() + &name,
+            },
+            c::DW_TAG_volatile_type => "volatile ".to_owned() + &inner(),
+            c::DW_TAG_array_type => inner() + " []",
+            c::DW_TAG_subroutine_type => inner() + " ()",
+            _ => self
+                .attribute_of(unit, entry, c::DW_AT_name)
+                .and_then(|name| {
+                    self.fill.input.dwarf.sections.attr_string(&self.fill.input.dwarf.units[unit], name).ok()
+                })
+                .map_or_else(|| "(anonymous)".to_owned(), |name| name.to_string_lossy().into_owned()),
+        }
+    }
+
     /// Pointers without a size would have that of the host's.
     fn pointer_size(&mut self, id: UnitEntryId, tag: gimli::DwTag) {
         let pointer = matches!(
@@ -653,6 +913,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 }
+
+/// Type definitions, qualifiers and origins that are followed in a row.
+const MAX_TYPE_CHAIN: usize = 32;
 
 /// What an expression in this attribute is for.
 fn role_of(name: gimli::DwAt) -> Role {
@@ -695,6 +958,24 @@ fn is_dropped(name: gimli::DwAt) -> bool {
 
 fn is_code_address(name: gimli::DwAt) -> bool {
     matches!(name, c::DW_AT_low_pc | c::DW_AT_call_return_pc | c::DW_AT_call_pc)
+}
+
+/// Attributes that say more than what code is called and where it comes from.
+fn is_detail(name: gimli::DwAt) -> bool {
+    matches!(
+        name,
+        c::DW_AT_type
+            | c::DW_AT_location
+            | c::DW_AT_const_value
+            | c::DW_AT_containing_type
+            | c::DW_AT_object_pointer
+            | c::DW_AT_vtable_elem_location
+            | c::DW_AT_import
+            | c::DW_AT_default_value
+            | c::DW_AT_macros
+            | c::DW_AT_macro_info
+            | c::DW_AT_GNU_macros
+    )
 }
 
 /// "All calls are described", which holds only with call sites.

@@ -27,6 +27,10 @@ type GuestOperation<'a> = Operation<Slice<'a>>;
 pub(crate) enum Role {
     /// Where an object is: an address, a value, or pieces of these.
     Location,
+    /// Where a pointer is. The result is its value, zero-extended to 8 bytes.
+    Pointer,
+    /// Where a reference is. The result is the address of what it refers to.
+    Referent,
     /// `DW_AT_frame_base`: its value is a guest address, and the result the host address.
     FrameBase,
     /// A value (`DW_AT_call_value`, a bound).
@@ -123,11 +127,51 @@ fn push_home_address(out: &mut Expression, cfa_offset: i32) {
 impl<'c, 'a> Context<'c, 'a> {
     /// Translates `expression`.
     pub(crate) fn translate(&self, expression: GuestExpression<'a>, role: Role) -> Result<Expression, Failure> {
+        if matches!(role, Role::Pointer | Role::Referent) && !self.memory64 {
+            return self.translate_pointer(expression, role);
+        }
         let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
         if role == Role::Member {
             translator.stack.push(Kind::Host);
         }
         translator.run(expression, role)?;
+        Ok(translator.out)
+    }
+
+    /// Translates the location of a pointer or reference to its value.
+    fn translate_pointer(&self, expression: GuestExpression<'a>, role: Role) -> Result<Expression, Failure> {
+        let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
+        let (operations, _) = translator.decode(expression)?;
+        let mut is_value = false;
+        for operation in operations {
+            match operation {
+                Operation::StackValue => is_value = true,
+                Operation::ImplicitPointer { .. } | Operation::ImplicitValue { .. } if role == Role::Pointer => {
+                    return self.translate(expression, Role::Location);
+                }
+                Operation::Piece { size_in_bits: 32, bit_offset: None | Some(0) } => {}
+                _ if is_value => return Err(LossKind::UntranslatableExpression.into()),
+                operation => translator.operation(operation, 0)?,
+            }
+        }
+        if !is_value {
+            translator.to_host()?;
+            translator.pop()?;
+            translator.load(4);
+            translator.push(Kind::Guest);
+        }
+        translator.guest_value()?;
+        match role {
+            Role::Referent => translator.to_host()?,
+            _ => {
+                // Whatever a 64-bit home has above the pointer does not belong to it.
+                if translator.top()? == Kind::Wide {
+                    *translator.stack.last_mut().ok_or(LossKind::MalformedExpression)? = Kind::GuestDirty;
+                }
+                translator.clean(0)?;
+                translator.out.op(constants::DW_OP_stack_value);
+            }
+        }
         Ok(translator.out)
     }
 
@@ -263,7 +307,7 @@ impl<'a> Translator<'_, '_, 'a> {
         }
         if !complete && !self.stack.is_empty() {
             match role {
-                Role::Location | Role::FrameBase | Role::Member => self.to_host()?,
+                Role::Location | Role::FrameBase | Role::Member | Role::Pointer | Role::Referent => self.to_host()?,
                 Role::Value => self.guest_value()?,
             }
         }

@@ -34,7 +34,7 @@ pub fn generate(
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
     let maps = AddressMaps::new(native, &index);
-    let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps };
+    let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps, lines_only: options.lines_only };
     let mut losses = dwarf.losses.clone();
 
     let (plans, lines): (Vec<_>, Vec<_>) = dwarf

@@ -174,9 +174,4 @@ impl FunctionIndex {
     pub(crate) fn start(&self, position: usize) -> u32 {
         self.bodies[position].1
     }
-
-    /// The address where the body of the function at `position` ends.
-    pub(crate) fn end(&self, position: usize) -> u32 {
-        self.bodies[position].2
-    }
 }

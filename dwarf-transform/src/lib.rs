@@ -28,6 +28,7 @@ mod native_lines;
 mod options;
 mod output;
 mod plan;
+mod pointers;
 mod scan;
 mod scope;
 mod serialize;
@@ -42,5 +43,6 @@ pub use native::{
 };
 pub use options::{PointerFlavour, TransformOptions};
 pub use output::{Error, Generated, Relocation, RelocationTarget, Section};
+pub use pointers::{POINTER_MEMBER, POINTER_OPERATOR_CODE, POINTER_OPERATOR_SYMBOL};
 pub use scan::{FunctionUses, Scan, StackValue, Statement, VariableUses, scan};
 pub use serialize::serialize;

@@ -114,6 +114,23 @@ pub(crate) struct Input<'i, 'a> {
     pub(crate) dwarf: &'i GuestDwarf<'a>,
     pub(crate) index: &'i FunctionIndex,
     pub(crate) maps: &'i AddressMaps<'i>,
+    /// No types and no variables are wanted.
+    pub(crate) lines_only: bool,
+}
+
+/// Entries that say where code is or what it is called.
+fn names_code(tag: gimli::DwTag) -> bool {
+    matches!(
+        tag,
+        constants::DW_TAG_compile_unit
+            | constants::DW_TAG_partial_unit
+            | constants::DW_TAG_skeleton_unit
+            | constants::DW_TAG_subprogram
+            | constants::DW_TAG_inlined_subroutine
+            | constants::DW_TAG_lexical_block
+            | constants::DW_TAG_namespace
+            | constants::DW_TAG_module
+    )
 }
 
 /// Reads the tree of a unit and finds what would go.
@@ -214,6 +231,7 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
             }
             _ => {}
         }
+        drop_it |= input.lines_only && !names_code(entry.tag());
         if drop_it && planned.dead == NONE {
             planned.dead = plan.dead.len() as u32;
             plan.dead.push(Dead::default());
@@ -223,6 +241,11 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
             None => &mut plan.live,
         };
         for attr in entry.attrs() {
+            if input.lines_only
+                && !matches!(attr.name(), constants::DW_AT_specification | constants::DW_AT_abstract_origin)
+            {
+                continue;
+            }
             match attr.value() {
                 AttributeValue::UnitRef(offset) => references.local.push(u32::try_from(offset.0).unwrap_or(NONE)),
                 AttributeValue::DebugInfoRef(offset) => references.global.push(offset.0),
