@@ -1,13 +1,13 @@
 //! `wasmscope compile`: writes the native code and everything that goes with it to a file.
 
 use super::source::Source;
-use super::{CodeArgs, debug_info_warnings};
+use super::{CodeArgs, compile_on_own_threads, debug_info_warnings};
 use anyhow::{Context, Result, bail};
 use artifact::Artifact;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use wasmscope::compile::{CompileReport, compile_with_report};
+use wasmscope::compile::CompileReport;
 
 /// Compile a program to an ELF file with code, symbols, frame table, native debug info, address map and traps
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         };
     }
     let (elf, report) =
-        compile_with_report(&wasm, &tunables).with_context(|| format!("`{shown}` cannot be compiled"))?;
+        compile_on_own_threads(&wasm, &tunables).with_context(|| format!("`{shown}` cannot be compiled"))?;
     for warning in debug_info_warnings(&report) {
         eprintln!("warning: `{shown}`: {warning}");
     }

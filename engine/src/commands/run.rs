@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::values::{format_value, parse_arguments};
-use super::{CodeArgs, TRAPPED, debug_info_warnings, trap_report};
+use super::{CodeArgs, TRAPPED, compile_on_own_threads, debug_info_warnings, trap_report};
 use anyhow::{Context, Result, anyhow, bail};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 use wasmscope::cache::Cache;
-use wasmscope::compile::compile_with_report;
+use wasmscope::compile::CompileError;
 use wasmscope::wasi::{SystemInterface, SystemStop, Wasi, add_to_linker};
 use wasmscope::{
     Config, DebugInfo, Engine, Error, ExternType, Instance, Linker, Module, Store, Trap, Tunables, Val, WasmBacktrace,
@@ -109,8 +109,8 @@ fn compile(args: &Args, path: &Path, wasm: &[u8], tunables: &Tunables) -> Result
     let shown = path.display();
     let warn = |warning: &str| eprintln!("warning: `{shown}`: {warning}");
     let compile = || {
-        let (artifact, report) = compile_with_report(wasm, tunables)?;
-        Ok::<_, wasmscope::compile::CompileError>((artifact, debug_info_warnings(&report)))
+        let (artifact, report) = compile_on_own_threads(wasm, tunables)?;
+        Ok::<_, CompileError>((artifact, debug_info_warnings(&report)))
     };
     let Some(cache) = cache(args)? else {
         let (artifact, warnings) = compile().with_context(|| format!("`{shown}` cannot be compiled"))?;
@@ -124,7 +124,7 @@ fn compile(args: &Args, path: &Path, wasm: &[u8], tunables: &Tunables) -> Result
             let warnings: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
             let length = u32::try_from(warnings.len()).unwrap_or(0);
             let kept = &warnings.as_bytes()[..length as usize];
-            Ok::<_, wasmscope::compile::CompileError>([&length.to_le_bytes(), kept, &artifact].concat())
+            Ok::<_, CompileError>([&length.to_le_bytes(), kept, &artifact].concat())
         })
         .with_context(|| format!("`{shown}` cannot be compiled"))?;
     loaded.problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
