@@ -2,6 +2,7 @@
 set confirm off
 set pagination off
 set width 0
+set print thread-events off
 set trace-commands on
 break list.c:29
 run
