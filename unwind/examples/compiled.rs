@@ -1,7 +1,7 @@
 //! A process with compiled code in it, for the stepper: compiles random functions that call each
 //! other, tail-call, call the host and are called back, registers them with debuggers, and runs them.
 //!
-//! `compiled SEED FUNCTIONS DEPTH CALLS`
+//! `compiled SEED FUNCTIONS DEPTH CALLS [CORRUPTION]`; the last spoils one field of the table.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -54,9 +54,14 @@ extern "C" fn host(context: &Context, depth: i64, value: i64) -> i64 {
 }
 
 /// An ELF file that tells where the module's functions are, with its frame table.
-fn image(module: &Module) -> Vec<u8> {
+fn image(module: &Module, corruption: u64) -> Vec<u8> {
     let at = module.addresses();
-    let eh_frame = module.table().eh_frame(at).unwrap();
+    let mut eh_frame = module.table().eh_frame(at).unwrap();
+    if corruption > 0 {
+        // Of the first function: advance_loc 1, def_cfa_offset 16, offset rbp 2.
+        let found = eh_frame.windows(5).position(|bytes| bytes == [0x41, 0x0e, 0x10, 0x86, 0x02]);
+        eh_frame[found.expect("a frame") + if corruption == 1 { 2 } else { 4 }] += 1;
+    }
     let mut strings = vec![0];
     let mut symbols = vec![0; 24];
     for (number, function) in module.functions.iter().enumerate() {
@@ -114,10 +119,16 @@ fn image(module: &Module) -> Vec<u8> {
     file
 }
 
+#[allow(dead_code, reason = "the test that includes this file has its own way in")]
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().expect("a number"));
+    run(std::env::args().skip(1).map(|argument| argument.parse().expect("a number")));
+}
+
+/// Does as the arguments say.
+pub fn run(mut arguments: impl Iterator<Item = u64>) {
     let mut next = |default| arguments.next().unwrap_or(default);
     let (seed, functions, depth, calls) = (next(1), next(40), next(6), next(10));
+    let corruption = next(0);
     let module = random_module(seed, functions as usize, "speed");
 
     let size = module.text.len();
@@ -130,7 +141,7 @@ fn main() {
         std::ptr::copy_nonoverlapping(module.text.as_ptr(), text.cast(), size);
         assert_eq!(libc::mprotect(text, size, libc::PROT_READ | libc::PROT_EXEC), 0);
     }
-    let file: &'static [u8] = image(&module).leak();
+    let file: &'static [u8] = image(&module, corruption).leak();
     let entry: &'static Entry = Box::leak(Box::new(Entry {
         next: std::ptr::null(),
         previous: std::ptr::null(),

@@ -5,6 +5,10 @@
 //! function lets out (from a function of the `C-unwind` kind) passes through them to whatever host
 //! frame catches it; registers and stack pointer are right there. One that nobody catches ends the
 //! process as usual.
+//!
+//! Registering is one call a module and takes the same time for each. libgcc before version 13 keeps
+//! modules in a list, the latest first, and looks through it to drop one: dropping a module takes
+//! time by the number of those registered after it (25 ns each). Later versions keep a tree.
 #![allow(unsafe_code, reason = "the interface is the C runtime's")]
 
 use std::fmt;
