@@ -1,0 +1,63 @@
+//! `--homes`: wasm locals that live in the frame.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::Arguments;
+use crate::input::Input;
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Row<'a> {
+    function: &'a str,
+    /// The wasm local; absent for the vmctx.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    cfa_offset: i32,
+    size: u8,
+    writable: bool,
+}
+
+pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Result<()> {
+    let (native, artifact) = super::artifact(input, "--homes")?;
+    out.begin_view("homes", "Homes")?;
+    for function in native.functions.iter().filter(|function| function.is_wanted(arguments)) {
+        let Some(row) = function.row else { continue };
+        let homes = artifact.homes_of(&row);
+        if homes.is_empty() && row.vmctx_home.is_none() {
+            continue;
+        }
+        let name = function.display_name(arguments);
+        out.note(&format!("{:#x} <{name}> {}:", function.address, function.kind()))?;
+        if let Some(cfa_offset) = row.vmctx_home {
+            let shown = Row { function: &name, local: None, name: Some("vmctx"), cfa_offset, size: 8, writable: false };
+            out.row(&shown, |w, palette| {
+                writeln!(w, "  {}vmctx{}       [cfa{cfa_offset:+}] 8 bytes", palette.variable, palette.reset)
+            })?;
+        }
+        let index = function.wasm_index();
+        for home in homes.iter() {
+            let names = native.module.as_ref().map(|module| &module.names.locals);
+            let local_name = index.zip(names).and_then(|(index, names)| names.get(&(index, home.local)).copied());
+            let shown = Row {
+                function: &name,
+                local: Some(home.local),
+                name: local_name,
+                cfa_offset: home.cfa_offset,
+                size: home.size,
+                writable: home.writable,
+            };
+            out.row(&shown, |w, palette| {
+                let kind = if home.writable { "read back" } else { "a copy" };
+                let label = format!("local[{}]", home.local);
+                write!(w, "  {}{label:<11}{} ", palette.variable, palette.reset)?;
+                write!(w, "[cfa{:+}] {} bytes, {kind}", home.cfa_offset, home.size)?;
+                writeln!(w, "{}", local_name.map_or_else(String::new, |name| format!(" <{name}>")))
+            })?;
+        }
+    }
+    out.end_view()?;
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Wasm modules.
+
+mod instructions;
+mod module;
+mod operator;
+
+pub use instructions::{Operator, disassemble_function, operators_of};
+pub use module::{Function, Module, broken};
+pub use operator::{OperatorPrinter, push_printable};
