@@ -244,21 +244,25 @@ def inside_program():
     return False
 
 
-def at_stop():
+def at_stop(line):
     """Steps out of functions of other files and on to the next line of the program's own; False at the end.
 
-    The place in the middle of a line to which `finish` returns is no stop of its own.
+    The place in the middle of a line to which `finish` returns is no stop of its own; the start of another line than
+    `line`, where the last stop was, is.
     """
     for _ in range(500):
         if not alive() or not inside_program():
             return False
         frame = gdb.newest_frame()
-        if not own(frame) or frame.find_sal().line == 0:
-            gdb.execute("finish", to_string=True)
-            if alive() and own(gdb.newest_frame()):
-                gdb.execute("step", to_string=True)
-        else:
+        sal = frame.find_sal()
+        if own(frame) and sal.line != 0:
             return True
+        gdb.execute("finish", to_string=True)
+        if alive() and own(gdb.newest_frame()):
+            frame = gdb.newest_frame()
+            sal = frame.find_sal()
+            if sal.pc != frame.pc() or sal.line == line:
+                gdb.execute("step", to_string=True)
     raise gdb.error("no way back to the program's own files")
 
 
@@ -274,7 +278,7 @@ def run():
     gdb.execute("run", to_string=True)
     try:
         while alive():
-            if not at_stop():
+            if not at_stop(stops[-1]["line"] if stops else 0):
                 break
             stops.append(stop_record(gdb.newest_frame()))
             if len(stops) >= LIMIT:

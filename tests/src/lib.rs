@@ -5,10 +5,12 @@
 //!
 //! A tool that is missing fails the test that needs it, and says which package has it.
 
+mod module;
 mod place;
 mod recording;
 mod session;
 
+pub use module::{Section, module, sections};
 pub use place::{at, line};
 pub use recording::{Comparison, compare, record};
 pub use session::{Answers, Session, normalized};
