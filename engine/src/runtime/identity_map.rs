@@ -115,18 +115,15 @@ impl IdentityMap {
     }
 
     fn map(&mut self, range: Range<usize>) {
-        let page = page_size();
         let lowest = lowest_mappable();
         let mut start = range.start;
         if start < lowest {
-            // With the right to (CAP_SYS_RAWIO) all but the first page; that one stays free in any case, so that null
-            // pointers of the host still fault.
+            // It takes CAP_SYS_RAWIO. The very first page is worth it: linkers put data and string literals at 1024.
+            // Null pointers of the host then no longer fault, which is why the map is for debugging only and compiled
+            // code checks for null instead of relying on a fault.
             let end = lowest.min(range.end);
-            let first = start.max(page);
-            let whole = first < end && self.map_exactly(first..end).is_ok();
-            let missing = if whole { start..first } else { start..end };
-            if !missing.is_empty() {
-                self.note_missing(missing, MissingReason::PageZero { lowest: lowest as u64 });
+            if self.map_exactly(start..end).is_err() {
+                self.note_missing(start..end, MissingReason::PageZero { lowest: lowest as u64 });
             }
             start = end;
         }

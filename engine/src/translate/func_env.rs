@@ -360,15 +360,17 @@ impl<'a> FuncEnv<'a> {
 }
 
 impl TypeConvert for FuncEnv<'_> {
+    /// Only function types exist, and which one it is makes no difference to the code; the validator may have replaced
+    /// the module's index by a number of its own.
     fn lookup_heap_type(&self, index: UnpackedIndex) -> WasmHeapType {
-        let index = index.as_module_index().unwrap_or(u32::MAX);
+        let index = index.as_module_index().unwrap_or(0);
         WasmHeapType::ConcreteFunc(cranelift_wasm::EngineOrModuleTypeIndex::Module(
             cranelift_wasm::ModuleInternedTypeIndex::from_u32(index),
         ))
     }
 
     fn lookup_type_index(&self, index: UnpackedIndex) -> cranelift_wasm::EngineOrModuleTypeIndex {
-        let index = index.as_module_index().unwrap_or(u32::MAX);
+        let index = index.as_module_index().unwrap_or(0);
         cranelift_wasm::EngineOrModuleTypeIndex::Module(cranelift_wasm::ModuleInternedTypeIndex::from_u32(index))
     }
 }

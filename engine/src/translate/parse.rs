@@ -76,6 +76,9 @@ pub(crate) fn features() -> WasmFeatures {
         | WasmFeatures::EXTENDED_CONST
         | WasmFeatures::FUNCTION_REFERENCES
         | WasmFeatures::CUSTOM_PAGE_SIZES
+        // For constant expressions that name the module's own globals; of the rest of the proposal, types are refused
+        // in `declare` and operators by the translator.
+        | WasmFeatures::GC
 }
 
 /// Reads the declarations of a module, validating all of it but the function bodies.
@@ -127,7 +130,19 @@ impl<'a> ModuleTranslation<'a> {
             Payload::TypeSection(reader) => {
                 for group in reader.into_iter_with_offsets() {
                     let (offset, group) = group?;
+                    if group.types().len() > 1 {
+                        return Err(TranslateError::Unsupported {
+                            offset,
+                            feature: "recursive type groups (the garbage collection proposal)".into(),
+                        });
+                    }
                     for ty in group.types() {
+                        if !ty.is_final || ty.supertype_idx.is_some() {
+                            return Err(TranslateError::Unsupported {
+                                offset,
+                                feature: "subtypes (the garbage collection proposal)".into(),
+                            });
+                        }
                         let CompositeInnerType::Func(func) = &ty.composite_type.inner else {
                             return Err(TranslateError::Unsupported {
                                 offset,
@@ -363,11 +378,11 @@ fn convert_ref(ty: wasmparser::RefType, offset: usize) -> Result<RefType, Transl
         wasmparser::HeapType::Concrete(index) => match index.as_module_index() {
             Some(index) => HeapType::Concrete(TypeIndex(index)),
             None => {
-                return Err(TranslateError::Unsupported { offset, feature: "recursive type groups".into() });
+                return Err(TranslateError::Unsupported { offset, feature: "recursive types (the garbage collection proposal)".into() });
             }
         },
         other => {
-            return Err(TranslateError::Unsupported { offset, feature: format!("references to {other:?}") });
+            return Err(TranslateError::Unsupported { offset, feature: format!("references to {other:?} (the garbage collection or exceptions proposal)") });
         }
     };
     Ok(RefType { nullable: ty.is_nullable(), heap })

@@ -27,6 +27,10 @@ type StepResult = Result<Step, String>;
 /// Runs one file with a store of its own.
 pub struct FileRunner<'e> {
     engine: &'e Engine,
+    /// The reason for which the file is listed as refused.
+    listed: Option<&'e str>,
+    /// Lines whose assertion a later version of the specification took back.
+    superseded: Vec<usize>,
     store: Store<()>,
     linker: Linker<()>,
     instances: HashMap<String, Option<Instance>>,
@@ -37,13 +41,15 @@ pub struct FileRunner<'e> {
 }
 
 impl<'e> FileRunner<'e> {
-    pub fn new(engine: &'e Engine, suite: &str) -> Self {
+    pub fn new(engine: &'e Engine, suite: &str, listed: Option<&'e str>, superseded: Vec<usize>) -> Self {
         let mut store = Store::new(engine, ());
         store.set_limits(StoreLimitsBuilder::new().table_elements(20_000_000).build());
         let mut linker = Linker::new(engine);
         linker.allow_shadowing(true);
         let mut this = FileRunner {
             engine,
+            listed,
+            superseded,
             store,
             linker,
             instances: HashMap::new(),
@@ -51,9 +57,9 @@ impl<'e> FileRunner<'e> {
             last_definition: None,
             current: None,
             features: match suite {
-                "v1" => WasmFeatures::MVP | WasmFeatures::MUTABLE_GLOBAL,
+                "v1" => WasmFeatures::WASM1 | WasmFeatures::MUTABLE_GLOBAL,
                 "v3" => WasmFeatures::all(),
-                "threads" => WasmFeatures::MVP | WasmFeatures::MUTABLE_GLOBAL | WasmFeatures::THREADS,
+                "threads" => WasmFeatures::WASM1 | WasmFeatures::MUTABLE_GLOBAL | WasmFeatures::THREADS,
                 _ => WasmFeatures::WASM2,
             },
         };
@@ -113,6 +119,7 @@ impl<'e> FileRunner<'e> {
                 Ok(Step::Refused(reason)) => {
                     outcome.refused.get_or_insert(reason);
                 }
+                Err(_) if self.superseded.contains(&line) => outcome.superseded += 1,
                 Err(failure) => outcome.failures.push(format!("{line}: {failure}")),
             }
         }
@@ -139,7 +146,7 @@ impl<'e> FileRunner<'e> {
                 self.last_definition = Some(bytes);
                 match checked {
                     Ok(_) => Ok(Step::Nothing),
-                    Err(error) => refusal(&error),
+                    Err(error) => self.refusal(&error),
                 }
             }
             WastDirective::ModuleInstance { instance, module, .. } => {
@@ -188,7 +195,7 @@ impl<'e> FileRunner<'e> {
             WastDirective::AssertUnlinkable { mut module, message, .. } => {
                 let bytes = module.encode().map_err(|error| error.to_string())?;
                 match Module::new(self.engine, &bytes) {
-                    Err(error) => refusal(&error),
+                    Err(error) => self.refusal(&error),
                     Ok(module) => match self.linker.instantiate(&mut self.store, &module) {
                         Ok(_) => Err(format!("linked, expected {message:?}")),
                         Err(error) if error.is::<Trap>() => Err(format!("trapped instead: {error:#}")),
@@ -206,7 +213,7 @@ impl<'e> FileRunner<'e> {
     fn instantiate_as(&mut self, name: Option<Id<'_>>, bytes: &[u8]) -> StepResult {
         self.current = None;
         let result = match Module::new(self.engine, bytes) {
-            Err(error) => refusal(&error),
+            Err(error) => self.refusal(&error),
             Ok(module) => match self.linker.instantiate(&mut self.store, &module) {
                 Ok(instance) => {
                     self.current = Some(instance);
@@ -264,6 +271,14 @@ impl<'e> FileRunner<'e> {
         Ok(Some(func.call(&mut self.store, &args, &mut results).map(|()| results)))
     }
 
+    /// A module that was refused for a feature is no failure, and neither is one that is listed; for anything else it is.
+    fn refusal(&self, error: &wasmscope::Error) -> StepResult {
+        let text = format!("{error:#}");
+        let feature = ["unsupported wasm feature", "not enabled"].iter().any(|phrase| text.contains(phrase));
+        let listed = self.listed.is_some_and(|reasons| reasons.split(" | ").any(|reason| text.contains(reason)));
+        if feature || listed { Ok(Step::Refused(text)) } else { Err(format!("the module is refused: {text}")) }
+    }
+
     fn expect_refused(&mut self, mut module: QuoteWat<'_>, message: &str) -> StepResult {
         let Ok(bytes) = encode(&mut module) else { return Ok(Step::Passed) };
         if Module::new(self.engine, &bytes).is_err() {
@@ -279,15 +294,6 @@ impl<'e> FileRunner<'e> {
 
 fn encode(module: &mut QuoteWat<'_>) -> Result<Vec<u8>, String> {
     module.encode().map_err(|error| error.to_string())
-}
-
-/// A module that was refused for a feature is no failure; for anything else it is.
-fn refusal(error: &wasmscope::Error) -> StepResult {
-    let text = format!("{error:#}");
-    let feature = ["unsupported wasm feature", "not enabled", "support is not enabled", "not supported"]
-        .iter()
-        .any(|phrase| text.contains(phrase));
-    if feature { Ok(Step::Refused(text)) } else { Err(format!("the module is refused: {text}")) }
 }
 
 fn expect_trap(result: wasmscope::Result<Vec<Val>>, message: &str) -> StepResult {
