@@ -84,6 +84,13 @@ pub(crate) fn derive(function: &FunctionFrame<'_>, out: &mut Program<'_>) -> Res
     let closes = stubs.is_empty()
         && frame.slide == 0
         && epilogues.last().is_some_and(|epilogue| epilogue.end == length && epilogue.shrunk.is_none());
+    // Where nothing follows the last epilogue but the traps of the stack check, their row, that of the
+    // frame before anything is saved, can be taken from the prologue.
+    let checks_last = !stubs.is_empty()
+        && epilogues.last().is_some_and(|epilogue| {
+            let traps = (epilogue.end..length).step_by(UD2.len());
+            epilogue.shrunk.is_none() && traps.eq(stubs.iter().copied())
+        });
     if closes {
         out.remember_state();
     }
@@ -92,6 +99,9 @@ pub(crate) fn derive(function: &FunctionFrame<'_>, out: &mut Program<'_>) -> Res
     out.offset(RBP, -16);
     out.advance_to(frame.frame_pointer_set);
     out.def_cfa_register(RBP);
+    if checks_last {
+        out.remember_state();
+    }
     if frame.slide > 0 {
         out.advance_to(frame.slid);
         out.def_cfa_offset(16 + frame.slide);
@@ -115,6 +125,12 @@ pub(crate) fn derive(function: &FunctionFrame<'_>, out: &mut Program<'_>) -> Res
         if closes && epilogue.end == length {
             out.advance_to(epilogue.popped);
             out.restore_state();
+        } else if checks_last && stubs.peek() == Some(&epilogue.end) {
+            out.advance_to(epilogue.popped);
+            out.def_cfa(RSP, 8 + frame.slide);
+            out.advance_to(epilogue.end);
+            out.restore_state();
+            return Ok(());
         } else {
             epilogue_rows(out, &frame, epilogue, length);
         }
