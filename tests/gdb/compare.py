@@ -6,8 +6,10 @@
     compare.py open NATIVE.json OTHER.json ...                           NATIVE with the values left open (null) that
                                                                          the other native recordings do not confirm
 
-Stops are matched by the longest common subsequence of (function, line): a native stop is met if it takes part. At each
-stop that is met, a native variable reads the same if all its scalars do; open ones are not asked for.
+Stops are matched by the longest common subsequence of (function, line): a native stop is met if it takes part. Stops that
+repeat the one before, the same line of the same call, are folded into it on both sides: a compiler that jumps into the
+tail of another line makes gdb stop twice at one line, and another compiler need not. The share without folding is shown
+too. At each stop that is met, a native variable reads the same if all its scalars do; open ones are not asked for.
 """
 
 import json
@@ -51,9 +53,21 @@ def load(path):
         return json.load(file)
 
 
+def folded(stops):
+    """The stops without those that repeat the one before them."""
+    kept = []
+    for stop in stops:
+        if not kept or key(stop) + (stop["depth"],) != key(kept[-1]) + (kept[-1]["depth"],):
+            kept.append(stop)
+    return kept
+
+
 def compare(native, other):
     """The figures and the differences of one recording against the native one."""
     left, right = native["stops"], other["stops"]
+    unfolded = len(longest_common([key(stop) for stop in left], [key(stop) for stop in right]))
+    unfolded_native = len(left)
+    left, right = folded(left), folded(right)
     pairs = longest_common([key(stop) for stop in left], [key(stop) for stop in right])
     met, common = {i for i, _ in pairs}, {j for _, j in pairs}
     differences = []
@@ -84,6 +98,8 @@ def compare(native, other):
         if j not in common:
             differences.append(("stop %d %s:%d" % (j, stop["function"], stop["line"]), "no stop", "extra stop"))
     return {
+        "unfolded_native_stops": unfolded_native,
+        "unfolded_stops_met": unfolded,
         "native_stops": len(left),
         "stops_met": len(pairs),
         "extra_stops": len(right) - len(common),
@@ -101,16 +117,17 @@ def share(part, whole):
 
 def table(native_path, others, limit):
     native = load(native_path)
-    print("%-24s %9s %12s %9s %8s %12s %9s" % ("", "stops", "met", "share", "extra", "values", "equal"))
+    print("%-24s %9s %9s %10s %9s %8s %9s %9s" % ("", "stops", "met", "unfolded", "share", "extra", "values", "equal"))
     for other in others:
         label, _, path = other.partition("=")
         result = compare(native, load(path))
         print(
-            "%-24s %9d %12d %9s %8d %12d %9s"
+            "%-24s %9d %9d %10s %9s %8d %9d %9s"
             % (
                 label,
                 result["native_stops"],
                 result["stops_met"],
+                share(result["unfolded_stops_met"], result["unfolded_native_stops"]),
                 share(result["stops_met"], result["native_stops"]),
                 result["extra_stops"],
                 result["native_values"],

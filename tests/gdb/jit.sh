@@ -11,7 +11,7 @@ esac
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 RECORD_OUT="$out" RECORD_SOURCES="$source" RECORD_MAIN="$main" timeout 600 \
-    gdb -nx -q -batch -iex 'set auto-load no' -x "$helpers/wasmscope_gdb.py" -x "$helpers/containers_gdb.py" \
+    gdb -nx -q -batch -iex 'set auto-load no' -x "$helpers/wasmscope_gdb.py" -x "$helpers/low_memory_gdb.py" -x "$helpers/containers_gdb.py" \
     -x "$here/step_record.py" --args "$engine" run -g --opt-level "$level" "$program" >"$log" 2>&1 </dev/null ||
     { tail -n 30 "$log" >&2; exit 1; }
 [ -s "$out" ] || { tail -n 30 "$log" >&2; exit 1; }
