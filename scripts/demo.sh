@@ -8,7 +8,8 @@ command -v cargo >/dev/null 2>&1 || { echo "Rust is missing: see https://rustup.
 scripts/install-tools.sh cc=gcc,libc6-dev gdb=gdb
 
 cargo build --locked -p wasmscope --bin wasmscope
-target=${CARGO_TARGET_DIR:-target}
+# Where cargo puts what it builds.
+target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 transcript=$(mktemp)
 trap 'rm -f "$transcript"' EXIT

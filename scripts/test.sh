@@ -18,13 +18,14 @@ step() {
 step scripts/check-architecture.sh
 step cargo fmt --all --check
 step cargo build --locked --workspace --bins
+# Where cargo puts what it builds.
+target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 # The tests that need the command line take this build.
-WASMSCOPE=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/wasmscope
-export WASMSCOPE
+export WASMSCOPE="$target/debug/wasmscope"
 step cargo test --locked --workspace --all-targets
 step cargo test --locked --workspace --doc
 step cargo clippy --locked --workspace --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" step cargo doc --locked --workspace --no-deps
+step env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 if command -v cargo-deny >/dev/null 2>&1; then
     step cargo deny --locked check licenses bans sources
 else

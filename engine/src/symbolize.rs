@@ -31,7 +31,7 @@ pub struct Symbolizer {
 
 enum State {
     /// The sections as they are, until the first lookup.
-    Sections(gimli::Dwarf<Slice>),
+    Sections(Box<gimli::Dwarf<Slice>>),
     Parsed(Box<addr2line::Context<Slice>>),
     /// There is nothing to be found.
     Nothing,
@@ -79,7 +79,7 @@ impl Symbolizer {
             Ok(Slice::new(Arc::from(contents), LittleEndian))
         };
         let Ok(dwarf) = gimli::Dwarf::load(load);
-        Symbolizer { state: Mutex::new(State::Sections(dwarf)) }
+        Symbolizer { state: Mutex::new(State::Sections(Box::new(dwarf))) }
     }
 
     /// The source positions of the operator at `offset` from the start of the code section's contents, innermost
@@ -89,7 +89,7 @@ impl Symbolizer {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Sections(_) = *state {
             let State::Sections(dwarf) = std::mem::replace(&mut *state, State::Nothing) else { unreachable!() };
-            if let Ok(context) = addr2line::Context::from_dwarf(without_broken_tail(dwarf)) {
+            if let Ok(context) = addr2line::Context::from_dwarf(without_broken_tail(*dwarf)) {
                 *state = State::Parsed(Box::new(context));
             }
         }
@@ -320,8 +320,8 @@ mod tests {
     fn no_changed_byte_makes_a_lookup_panic() {
         let original = sections();
         for (name, contents) in &original {
-            for at in 0..contents.len() {
-                for value in [0, 1, 0x7f, 0x80, 0xff, contents[at] ^ 0x10] {
+            for (at, byte) in contents.iter().enumerate() {
+                for value in [0, 1, 0x7f, 0x80, 0xff, byte ^ 0x10] {
                     let mut changed = original.clone();
                     changed.get_mut(name).unwrap()[at] = value;
                     let symbolizer = symbolizer(&changed);
