@@ -386,6 +386,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let role = match pointer {
             Some(PointerKind::Pointer) if name == c::DW_AT_location => Role::Pointer,
             Some(PointerKind::Reference) if name == c::DW_AT_location => Role::Referent,
+            Some(PointerKind::DataMember) if name == c::DW_AT_location => Role::DataMember,
+            Some(PointerKind::Method) if name == c::DW_AT_location => Role::Method,
             _ => role_of(name),
         };
         if let Some(value) = self.value(entry, name, attr.value(), function, base, role) {
@@ -713,6 +715,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             if let Some(kind) = pointer_kind(tag) {
                 return Some(((unit, entry), kind));
             }
+            if tag == c::DW_TAG_ptr_to_member_type {
+                let to = self.target(unit, self.attribute_of(unit, entry, c::DW_AT_type)?)?;
+                let function = self.fill.plan.units[to.0].entries[to.1].tag == c::DW_TAG_subroutine_type;
+                return Some(((unit, entry), if function { PointerKind::Method } else { PointerKind::DataMember }));
+            }
             if !is_transparent(tag) {
                 return None;
             }
@@ -721,9 +728,16 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         None
     }
 
-    /// Whether a variable is a pointer or reference, by its own type or that of its origin.
+    /// The kind of a variable that the debugger would read too wide, by its own type or that of its origin.
     fn pointer_variable(&self, entry: &Entry<'a>, tag: gimli::DwTag) -> Option<PointerKind> {
-        if !self.narrow_pointers() || !matches!(tag, c::DW_TAG_variable | c::DW_TAG_formal_parameter) {
+        let kind = self.pointer_of(entry, tag)?;
+        (self.narrow_pointers() || matches!(kind, PointerKind::DataMember | PointerKind::Method)).then_some(kind)
+    }
+
+    fn pointer_of(&self, entry: &Entry<'a>, tag: gimli::DwTag) -> Option<PointerKind> {
+        let wanted = self.narrow_pointers() || self.fill.plan.has_member_pointers;
+        if !wanted || self.fill.input.guest.memory64 || !matches!(tag, c::DW_TAG_variable | c::DW_TAG_formal_parameter)
+        {
             return None;
         }
         if let Some(ty) = entry.attr_value(c::DW_AT_type) {
@@ -749,6 +763,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             return None;
         }
         let (found, kind) = self.pointer_type(self.position, value)?;
+        if matches!(kind, PointerKind::DataMember | PointerKind::Method) {
+            return None;
+        }
         let variable = matches!(tag, c::DW_TAG_variable | c::DW_TAG_formal_parameter);
         if kind == PointerKind::Reference && variable {
             return self.pointee(found);

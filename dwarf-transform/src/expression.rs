@@ -31,6 +31,10 @@ pub(crate) enum Role {
     Pointer,
     /// Where a reference is. The result is the address of what it refers to.
     Referent,
+    /// Where a pointer to a data member is. The result is its value, sign-extended to 8 bytes.
+    DataMember,
+    /// Where a pointer to a member function is. The result are its two words, each made 8 bytes long.
+    Method,
     /// `DW_AT_frame_base`: its value is a guest address, and the result the host address.
     FrameBase,
     /// A value (`DW_AT_call_value`, a bound).
@@ -127,8 +131,12 @@ fn push_home_address(out: &mut Expression, cfa_offset: i32) {
 impl<'c, 'a> Context<'c, 'a> {
     /// Translates `expression`.
     pub(crate) fn translate(&self, expression: GuestExpression<'a>, role: Role) -> Result<Expression, Failure> {
-        if matches!(role, Role::Pointer | Role::Referent) && !self.memory64 {
-            return self.translate_pointer(expression, role);
+        match role {
+            Role::Pointer | Role::Referent | Role::DataMember if !self.memory64 => {
+                return self.translate_pointer(expression, role);
+            }
+            Role::Method if !self.memory64 => return self.translate_method_pointer(expression),
+            _ => {}
         }
         let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
         if role == Role::Member {
@@ -163,6 +171,10 @@ impl<'c, 'a> Context<'c, 'a> {
         translator.guest_value()?;
         match role {
             Role::Referent => translator.to_host()?,
+            Role::DataMember => {
+                translator.sign_extend(0)?;
+                translator.out.op(constants::DW_OP_stack_value);
+            }
             _ => {
                 // Whatever a 64-bit home has above the pointer does not belong to it.
                 if translator.top()? == Kind::Wide {
@@ -171,6 +183,34 @@ impl<'c, 'a> Context<'c, 'a> {
                 translator.clean(0)?;
                 translator.out.op(constants::DW_OP_stack_value);
             }
+        }
+        Ok(translator.out)
+    }
+
+    /// Translates the location of a pointer to a member function: the function, then the adjustment of `this`.
+    fn translate_method_pointer(&self, expression: GuestExpression<'a>) -> Result<Expression, Failure> {
+        let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
+        let (operations, _) = translator.decode(expression)?;
+        for (offset, signed) in [(0, false), (4, true)] {
+            for operation in &operations {
+                if matches!(operation, Operation::StackValue | Operation::Piece { .. }) {
+                    return self.translate(expression, Role::Location);
+                }
+                translator.operation(operation.clone(), 0)?;
+            }
+            translator.to_host()?;
+            translator.pop()?;
+            if offset != 0 {
+                translator.out.op_plus_uconst(offset);
+            }
+            translator.load(4);
+            translator.push(Kind::Guest);
+            if signed {
+                translator.sign_extend(0)?;
+            }
+            translator.pop()?;
+            translator.out.op(constants::DW_OP_stack_value);
+            translator.out.op_piece(8);
         }
         Ok(translator.out)
     }
@@ -307,8 +347,8 @@ impl<'a> Translator<'_, '_, 'a> {
         }
         if !complete && !self.stack.is_empty() {
             match role {
-                Role::Location | Role::FrameBase | Role::Member | Role::Pointer | Role::Referent => self.to_host()?,
                 Role::Value => self.guest_value()?,
+                _ => self.to_host()?,
             }
         }
         self.patch(&branches, &starts, operations.len())

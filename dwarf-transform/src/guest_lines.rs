@@ -113,8 +113,8 @@ pub(crate) fn body_row(rows: &[GuestRow]) -> Option<usize> {
         .or_else(|| rows.iter().position(|row| row.is_stmt && row.line != 0 && row.offset > entry.offset))
 }
 
-/// Where statements begin in a function with these rows.
-pub(crate) fn statements(rows: &[GuestRow]) -> Vec<Statement> {
+/// Where statements begin in a function with these rows and this end.
+pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Statement> {
     let body = body_row(rows);
     let mut statements: Vec<Statement> = Vec::new();
     let mut previous: Option<(u32, u32)> = None;
@@ -132,9 +132,11 @@ pub(crate) fn statements(rows: &[GuestRow]) -> Vec<Statement> {
             continue;
         }
         let new_line = new_line || body == Some(position);
+        let next = rows.get(rows.partition_point(|next| next.offset <= row.offset));
+        let end = next.map_or(body_end, |next| WasmOffset(next.offset));
         match statements.last_mut() {
             Some(last) if last.offset == WasmOffset(row.offset) => last.new_line |= new_line,
-            _ => statements.push(Statement { offset: WasmOffset(row.offset), new_line }),
+            _ => statements.push(Statement { offset: WasmOffset(row.offset), end, new_line }),
         }
     }
     statements

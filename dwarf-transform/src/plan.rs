@@ -278,6 +278,8 @@ pub(crate) struct Plan {
     starts: Vec<(usize, usize)>,
     /// Type signature to `(unit, offset of the type in it)`.
     signatures: HashMap<u64, (usize, usize)>,
+    /// Some unit has types of pointers to members.
+    pub(crate) has_member_pointers: bool,
 }
 
 impl Plan {
@@ -295,7 +297,9 @@ impl Plan {
             }
         }
         starts.sort_unstable();
-        let mut plan = Plan { units, starts, signatures };
+        let has_member_pointers =
+            units.iter().any(|unit| unit.entries.iter().any(|entry| entry.tag == constants::DW_TAG_ptr_to_member_type));
+        let mut plan = Plan { units, starts, signatures, has_member_pointers };
         plan.rescue(dwarf);
         plan
     }

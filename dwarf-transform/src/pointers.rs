@@ -23,6 +23,10 @@ pub const POINTER_MEMBER: &str = "__address";
 pub(crate) enum PointerKind {
     Pointer,
     Reference,
+    /// A pointer to a data member: 4 bytes of the guest's, 8 for both debuggers whatever its size says.
+    DataMember,
+    /// A pointer to a member function: two words.
+    Method,
 }
 
 /// The kind of pointer that a tag stands for.

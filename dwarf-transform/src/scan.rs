@@ -15,6 +15,10 @@ use rayon::prelude::*;
 pub struct Statement {
     /// The row's address.
     pub offset: WasmOffset,
+    /// Where the next row begins. The anchor belongs to the first operator in between that is reachable and more than
+    /// `block`, `loop`, `else` or `end`; a row without one is not executed, and needs none. (The last `end` of a function
+    /// returns, and counts.)
+    pub end: WasmOffset,
     /// The row begins another line than the row before it. Where this is false, the row is of interest only where the
     /// operator can be reached by a branch (the head of a loop, the join after a block).
     pub new_line: bool,
@@ -111,7 +115,8 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         for position in scan.lines.functions() {
             functions[position].described = true;
             if functions[position].statements.is_empty() {
-                functions[position].statements = statements(scan.lines.function(position));
+                functions[position].statements =
+                    statements(scan.lines.function(position), guest.functions[position].body.end);
             }
         }
         at_zero += scan.at_zero;

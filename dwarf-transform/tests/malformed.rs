@@ -4,7 +4,8 @@ mod common;
 
 use common::{native_module, read_module};
 use dwarf_transform::{
-    GuestModule, GuestSection, LossKind, Losses, NativeModule, TransformOptions, generate, scan, serialize,
+    GuestModule, GuestSection, LossKind, Losses, NativeModule, PointerFlavour, TransformOptions, generate, scan,
+    serialize,
 };
 
 fn input(name: &str) -> Vec<u8> {
@@ -50,8 +51,8 @@ impl Subject {
 fn run(guest: &GuestModule<'_>, native: &NativeModule) -> Losses {
     let scan = scan(guest);
     let mut losses = Losses::default();
-    for dwarf_version in [4, 5] {
-        let options = TransformOptions { dwarf_version, ..TransformOptions::default() };
+    for (dwarf_version, flavour) in [(4, PointerFlavour::Lldb), (5, PointerFlavour::Gdb)] {
+        let options = TransformOptions { dwarf_version, flavour, ..TransformOptions::default() };
         let generated = generate(guest, &scan.uses, native, &options).expect("guest DWARF is never an error");
         losses = generated.losses.clone();
         serialize(generated).expect("what was generated can be written");

@@ -6,7 +6,7 @@ mod common;
 mod dump;
 
 use common::{native_module, read_module};
-use dwarf_transform::{Section, TransformOptions, generate, scan, serialize};
+use dwarf_transform::{PointerFlavour, Section, TransformOptions, generate, scan, serialize};
 use std::fmt::Write;
 
 fn input(name: &str) -> Vec<u8> {
@@ -56,7 +56,7 @@ fn scan_names_locals_statements_and_stack_values() {
             }
             for statement in &uses.statements {
                 let kind = if statement.new_line { "new line" } else { "same line" };
-                writeln!(text, "    {:#x} {kind}", statement.offset.0).unwrap();
+                writeln!(text, "    {:#x}..{:#x} {kind}", statement.offset.0, statement.end.0).unwrap();
             }
         }
     }
@@ -93,6 +93,19 @@ fn classes_in_type_units() {
 }
 
 #[test]
+fn lldb_gets_structures_for_pointers_in_memory() {
+    let options = TransformOptions { flavour: PointerFlavour::Lldb, ..TransformOptions::default() };
+    insta::assert_snapshot!("c_for_lldb", transform("list-O0-v5", &options));
+    insta::assert_snapshot!("classes_for_lldb", transform("types-O0-v5", &options));
+}
+
+#[test]
+fn lines_only_leaves_functions_and_lines() {
+    let options = TransformOptions { lines_only: true, ..TransformOptions::default() };
+    insta::assert_snapshot!(transform("list-O2-v5", &options));
+}
+
+#[test]
 fn a_function_costs_few_relocations() {
     let wasm = input("list-O2-v5");
     let (guest, _) = read_module(&wasm);
@@ -120,8 +133,9 @@ fn the_number_of_threads_changes_nothing() {
 fn llvm_dwarfdump_finds_no_error() {
     let folder = tempfile::tempdir().expect("folder");
     for name in ["list-O0-v2", "list-O1-v3", "list-O0-v4", "list-O0-v5", "list-O2-v5", "types-O0-v4", "types-O0-v5"] {
-        for dwarf_version in [4, 5] {
-            let options = TransformOptions { dwarf_version, ..TransformOptions::default() };
+        for (dwarf_version, flavour) in [(4, PointerFlavour::Gdb), (5, PointerFlavour::Gdb), (5, PointerFlavour::Lldb)]
+        {
+            let options = TransformOptions { dwarf_version, flavour, ..TransformOptions::default() };
             let wasm = input(name);
             let (guest, operators) = read_module(&wasm);
             let scan = scan(&guest);
