@@ -10,19 +10,23 @@ scripts/install-tools.sh cc=gcc,libc6-dev gdb=gdb lldb-19=lldb-19 llvm-dwarfdump
     readelf=binutils
 rustup component add rustfmt clippy >/dev/null 2>&1 || true
 
+# Each step runs, also when one before it failed; all that failed are named at the end.
+failed=
 step() {
     echo "== $*"
-    "$@"
+    "$@" || failed="$failed
+    $*"
 }
 
 step scripts/check-architecture.sh
 step cargo fmt --all --check
-step cargo build --locked --workspace --bins
+echo "== cargo build"
+cargo build --locked --workspace --bins
 # Where cargo puts what it builds.
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 # The tests that need the command line take this build.
 export WASMSCOPE="$target/debug/wasmscope"
-step cargo test --locked --workspace --all-targets
+step cargo test --locked --no-fail-fast --workspace --all-targets
 step cargo test --locked --workspace --doc
 step cargo clippy --locked --workspace --all-targets -- -D warnings
 step env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
@@ -30,5 +34,9 @@ if command -v cargo-deny >/dev/null 2>&1; then
     step cargo deny --locked check licenses bans sources
 else
     echo "== cargo-deny is not installed: licences and duplicate dependencies were not checked"
+fi
+if [ -n "$failed" ]; then
+    echo "== failed:$failed"
+    exit 1
 fi
 echo "== all passed"
