@@ -316,7 +316,8 @@ fn link(
     let guest = compiled.guest.into_iter().enumerate().map(|(n, f)| (FunctionKind::Guest(imported + n as u32), f));
     let enter = compiled.array_to_wasm.into_iter().map(|(ty, f)| (FunctionKind::ArrayToWasm(ty), f));
     let leave = compiled.wasm_to_array.into_iter().map(|(ty, f)| (FunctionKind::WasmToArray(ty), f));
-    for (kind, function) in guest.chain(enter).chain(leave) {
+    let helpers = debugger_helpers(isa, translation.tunables).into_iter();
+    for (kind, function) in guest.chain(enter).chain(leave).chain(helpers) {
         let is_guest = matches!(kind, FunctionKind::Guest(_));
         let align = function.alignment.max(alignment.minimum).max(16);
         let start = builder.append(is_guest, &function.code, align, &mut control);
@@ -331,6 +332,25 @@ fn link(
     }
     Ok(Linked { text: builder.finish(&mut control), functions })
 }
+
+/// Code that only debuggers call: what lldb's pointer classes use to widen an address.
+fn debugger_helpers(isa: &dyn TargetIsa, tunables: &Tunables) -> Vec<(FunctionKind, CompiledFunction)> {
+    let x86 = matches!(isa.triple().architecture, target_lexicon::Architecture::X86_64);
+    if !x86 || tunables.debug_info != DebugInfo::Full || tunables.pointer_flavour != PointerFlavour::Lldb {
+        return Vec::new();
+    }
+    let widen = CompiledFunction {
+        code: dwarf_transform::POINTER_OPERATOR_CODE.to_vec(),
+        alignment: 1,
+        rows: vec![function::Row { start: 0, wasm: None, anchor: false }],
+        basic_blocks: vec![0],
+        ..CompiledFunction::default()
+    };
+    vec![(FunctionKind::Stub(POINTER_OPERATOR_STUB), widen)]
+}
+
+/// The number of the stub behind lldb's pointer classes.
+const POINTER_OPERATOR_STUB: u32 = 0;
 
 fn write_artifact(
     isa: &dyn TargetIsa,
@@ -402,6 +422,7 @@ fn symbol(translation: &ModuleTranslation<'_>, kind: FunctionKind) -> String {
         FunctionKind::Guest(index) => translation.names.symbol(index),
         FunctionKind::ArrayToWasm(ty) => format!("__wasmscope_enter_guest_{ty}"),
         FunctionKind::WasmToArray(ty) => format!("__wasmscope_call_host_{ty}"),
+        FunctionKind::Stub(POINTER_OPERATOR_STUB) => dwarf_transform::POINTER_OPERATOR_SYMBOL.to_owned(),
         FunctionKind::Stub(number) => format!("__wasmscope_stub_{number}"),
     }
 }

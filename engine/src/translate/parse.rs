@@ -378,11 +378,17 @@ fn convert_ref(ty: wasmparser::RefType, offset: usize) -> Result<RefType, Transl
         wasmparser::HeapType::Concrete(index) => match index.as_module_index() {
             Some(index) => HeapType::Concrete(TypeIndex(index)),
             None => {
-                return Err(TranslateError::Unsupported { offset, feature: "recursive types (the garbage collection proposal)".into() });
+                return Err(TranslateError::Unsupported {
+                    offset,
+                    feature: "recursive types (the garbage collection proposal)".into(),
+                });
             }
         },
         other => {
-            return Err(TranslateError::Unsupported { offset, feature: format!("references to {other:?} (the garbage collection or exceptions proposal)") });
+            return Err(TranslateError::Unsupported {
+                offset,
+                feature: format!("references to {other:?} (the garbage collection or exceptions proposal)"),
+            });
         }
     };
     Ok(RefType { nullable: ty.is_nullable(), heap })
