@@ -112,6 +112,7 @@ impl Func {
                 return Err(Error::msg(format!("expected {expected} {what}, got {found}")));
             }
         }
+        store.0.opaque.collect_if_due();
         let mut values = vec![ValRaw::ZERO; params.len().max(results.len())];
         for ((param, ty), slot) in params.iter().zip(&ty.params).zip(&mut values) {
             param.check(&store.0.opaque, *ty)?;
@@ -188,6 +189,7 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
         }
         let mut store = store.as_context_mut();
         let func_ref = self.func.checked(&store.0.opaque);
+        store.0.opaque.collect_if_due();
         let mut slots = Slots::<Params::Slots, Results::Slots> { one: ValRaw::ZERO };
         let values: *mut ValRaw = (&raw mut slots).cast();
         // SAFETY: there is a slot for each argument and each result, whose types `Func::typed` has checked.

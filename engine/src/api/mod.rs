@@ -14,6 +14,9 @@ mod store;
 mod trap;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::compile::CompileReport;
 pub use crate::runtime::identity_map::{IdentityMapState, MissingReason};
 pub use crate::symbolize::FrameSymbol;

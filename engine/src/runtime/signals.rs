@@ -6,7 +6,6 @@
 use super::code;
 use super::entry::{self, Fault};
 use crate::environ::TrapCode;
-use artifact::FunctionKind;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -62,12 +61,8 @@ unsafe fn handle_guest_fault(signal: libc::c_int, context: *mut libc::ucontext_t
     let register = |number: libc::c_int| registers[number as usize] as usize;
     let pc = register(libc::REG_RIP);
     let trap_code = code::lookup(pc, |code, offset| {
-        let artifact = code.artifact();
-        let (_, function) = artifact.function_at(offset)?;
-        if !matches!(function.kind, FunctionKind::Guest(_)) {
-            return None;
-        }
-        artifact.trap_at(offset).map(|trap| trap.code)
+        // Trampolines have traps too: their stack checks.
+        code.artifact().trap_at(offset).map(|trap| trap.code)
     });
     let Some(Some(trap_code)) = trap_code else { return false };
     // A hardware division error covers two traps; the table says which one the instruction is compiled for, and a

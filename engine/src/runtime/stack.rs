@@ -17,13 +17,20 @@ thread_local! {
 pub fn guest_limit(max_wasm_stack: usize, outer: usize) -> Option<usize> {
     /// What a trampoline and a small guest function take at least.
     const LEAST: usize = 4 << 10;
-    let here = std::ptr::from_ref(&outer) as usize;
+    let here = here();
     if outer != usize::MAX {
         return (here > outer + LEAST).then_some(outer);
     }
     let floor = stack_low().saturating_add(HOST_RESERVE);
     let limit = here.saturating_sub(max_wasm_stack).max(floor);
     (here > limit.saturating_add(LEAST)).then_some(limit)
+}
+
+/// An address in the caller's frame or just below.
+#[inline(never)]
+fn here() -> usize {
+    let local = 0u8;
+    std::ptr::from_ref(std::hint::black_box(&local)) as usize
 }
 
 fn stack_low() -> usize {
@@ -38,7 +45,7 @@ fn stack_low() -> usize {
 
 /// Asks the C library. If it does not know, assumes 1 MiB below here.
 fn query_stack_low() -> usize {
-    let here = std::ptr::from_ref(&0u8) as usize;
+    let here = here();
     let mut low = here.saturating_sub(1 << 20);
     // SAFETY: `attributes` is initialized by `pthread_getattr_np` before it is read, and destroyed once.
     unsafe {
@@ -60,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_guest_gets_what_was_asked_for_but_not_the_hosts_reserve() {
-        let here = std::ptr::from_ref(&0u8) as usize;
+        let here = here();
         let limit = guest_limit(64 << 10, usize::MAX).unwrap();
         assert!(here - limit <= (64 << 10) + 4096 && here > limit);
         let all = guest_limit(usize::MAX, usize::MAX).unwrap();
@@ -71,7 +78,7 @@ mod tests {
     fn an_enclosing_limit_stays_in_force() {
         let outer = guest_limit(64 << 10, usize::MAX).unwrap();
         assert_eq!(guest_limit(1 << 20, outer), Some(outer));
-        let here = std::ptr::from_ref(&0u8) as usize;
+        let here = here();
         assert_eq!(guest_limit(1 << 20, here), None);
     }
 }

@@ -376,10 +376,19 @@ impl StoreOpaque {
     /// Passes a reference into the guest.
     pub fn expose(&mut self, reference: VMExternRef) -> NonNull<u8> {
         let raw = self.activations.insert(reference);
-        if self.activations.len() >= self.collect_at {
+        // Outside the guest, references that were exposed just before may be in no place that a collection looks at.
+        if self.activations.len() >= self.collect_at && !entry::current().is_null() {
             self.collect_except(Some(raw));
         }
         raw
+    }
+
+    /// Collects if the time has come. To be called before references are exposed for a call into the guest.
+    #[inline]
+    pub fn collect_if_due(&mut self) {
+        if self.activations.len() >= self.collect_at {
+            self.collect();
+        }
     }
 
     /// Lets go of the host values that the guest no longer refers to.
