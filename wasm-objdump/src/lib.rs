@@ -42,9 +42,8 @@ pub fn run(arguments: &Arguments, writer: &mut dyn Write, colour: bool) -> Resul
     let mut out = Output::new(writer, arguments.json, colour);
     if let Some(files) = &arguments.diff {
         let [before, after] = files.as_slice() else { bail!("--diff takes two files") };
-        let read = |path: &std::path::PathBuf| {
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-        };
+        let read =
+            |path: &std::path::PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
         let (before_bytes, after_bytes) = (read(before)?, read(after)?);
         let before = (&*before.to_string_lossy(), &*before_bytes);
         let after = (&*after.to_string_lossy(), &*after_bytes);
@@ -85,6 +84,11 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn show(name: &str, bytes: &[u8], arguments: &Arguments, out: &mut Output<'_>) -> Result<()> {
     let input = Input::open(bytes)?;
     out.begin_file(name, &input.format())?;
+    if let Input::Wasm(module) = &input
+        && let Some(name) = module.names.module
+    {
+        out.note(&format!("module name: <{}>", name.escape_debug()))?;
+    }
     let views = commands::views(arguments);
     let mut shown = Ok(());
     for view in views {

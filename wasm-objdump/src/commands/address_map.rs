@@ -34,14 +34,14 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         let operators = super::explain::operators_by_offset(native, function, operators_of);
         for (index, entry) in rows.iter().enumerate() {
             let end = rows.get(index + 1).map_or(function.end(), |next| next.text.link_address());
-            let operator = entry.wasm.and_then(|wasm| super::explain::operator_at(&operators, wasm.0));
+            let operator = entry.wasm.map(|wasm| super::explain::operator_text(&operators, wasm.0));
             let shown = Row {
                 address: entry.text.link_address(),
                 end,
                 function: &name,
                 wasm_offset: entry.wasm.map(|wasm| wasm.0),
                 anchor: entry.anchor,
-                operator: operator.map(|operator| operator.text.as_str()),
+                operator,
             };
             out.row(&shown, |w, palette| {
                 let anchor = if shown.anchor { "anchor " } else { "" };

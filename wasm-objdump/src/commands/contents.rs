@@ -29,7 +29,8 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
                 let name = elf.shdr_strtab.get_at(section.sh_name).unwrap_or("?");
                 let Some(range) = section.file_range() else { continue };
                 let bytes = native.data.get(range.clone());
-                let bytes = bytes.with_context(|| format!("section {name} ends beyond the file, at {:#x}", range.end))?;
+                let bytes =
+                    bytes.with_context(|| format!("section {name} ends beyond the file, at {:#x}", range.end))?;
                 if !bytes.is_empty() {
                     sections.push((name.to_owned(), section.sh_offset, bytes));
                 }

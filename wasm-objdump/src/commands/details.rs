@@ -5,7 +5,7 @@ use goblin::elf::Elf;
 use serde::Serialize;
 use wasmparser::{
     ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, KnownCustom, Linking, Name, OperatorsReader, Payload,
-    SymbolInfo, TableInit, TypeRef,
+    SymbolFlags, SymbolInfo, TableInit, TypeRef,
 };
 
 use crate::Arguments;
@@ -219,7 +219,9 @@ impl<'a> Details<'_, 'a, '_> {
                 for export in entries!(reader) {
                     let index = export.index;
                     let what = match export.kind {
-                        ExternalKind::Func | ExternalKind::FuncExact => format!("func[{index}]{}", self.function(index)),
+                        ExternalKind::Func | ExternalKind::FuncExact => {
+                            format!("func[{index}]{}", self.function(index))
+                        }
                         ExternalKind::Table => format!("table[{index}]"),
                         ExternalKind::Memory => format!("memory[{index}]"),
                         ExternalKind::Global => {
@@ -241,13 +243,16 @@ impl<'a> Details<'_, 'a, '_> {
                 self.title("Elem", Some(reader.count()))?;
                 for (index, segment) in (0u32..).zip(entries!(reader)) {
                     let name = self.module.names.elements.get(&index).copied();
+                    // Elements are numbered by where they land in the table, if that is known.
+                    let mut start = 0u64;
                     let (kind, first) = match segment.kind {
                         ElementKind::Passive => ("passive".to_owned(), String::new()),
                         ElementKind::Declared => ("declared".to_owned(), String::new()),
-                        ElementKind::Active { table_index, offset_expr } => (
-                            format!("table={}", table_index.unwrap_or(0)),
-                            format!(" - {}", self.initial(&offset_expr)),
-                        ),
+                        ElementKind::Active { table_index, offset_expr } => {
+                            let initial = self.initial(&offset_expr);
+                            start = initial.strip_prefix("init i32=").and_then(|value| value.parse().ok()).unwrap_or(0);
+                            (format!("table={}", table_index.unwrap_or(0)), format!(" - {initial}"))
+                        }
                     };
                     let count = match &segment.items {
                         ElementItems::Functions(items) => items.count(),
@@ -257,13 +262,14 @@ impl<'a> Details<'_, 'a, '_> {
                     self.item("Elem", Some(index), name, &line)?;
                     match segment.items {
                         ElementItems::Functions(items) => {
-                            for (position, function) in (0u64..).zip(entries!(items)) {
-                                let line = format!("  - elem[{position}] = func[{function}]{}", self.function(function));
+                            for (position, function) in (start..).zip(entries!(items)) {
+                                let line =
+                                    format!("  - elem[{position}] = func[{function}]{}", self.function(function));
                                 self.item("Elem", Some(index), None, &line)?;
                             }
                         }
                         ElementItems::Expressions(_, items) => {
-                            for (position, expression) in (0u64..).zip(entries!(items)) {
+                            for (position, expression) in (start..).zip(entries!(items)) {
                                 let line = format!("  - elem[{position}] = {}", self.initial(&expression));
                                 self.item("Elem", Some(index), None, &line)?;
                             }
@@ -295,8 +301,10 @@ impl<'a> Details<'_, 'a, '_> {
                         DataKind::Active { memory_index, offset_expr } => {
                             let first = self.initial(&offset_expr);
                             let start = first.rsplit('=').next().and_then(|value| value.parse::<i64>().ok());
-                            let line =
-                                format!(" - segment[{index}]{} memory={memory_index} size={size} - {first}", angled(name));
+                            let line = format!(
+                                " - segment[{index}]{} memory={memory_index} size={size} - {first}",
+                                angled(name)
+                            );
                             // An i32 is an unsigned address.
                             let start = start.unwrap_or(0);
                             (line, if first.contains("i32=") { u64::from(start as u32) } else { start as u64 })
@@ -397,29 +405,32 @@ impl<'a> Details<'_, 'a, '_> {
                     let (name, line) = match symbol {
                         SymbolInfo::Func { flags, index: function, name } => {
                             let name = name.or(self.module.function_name(function)).map(str::to_owned);
-                            (name.clone(), format!("F{} func={function} flags={:#x}", angled(name.as_deref()), flags.bits()))
+                            (
+                                name.clone(),
+                                format!("F{} func={function} {}", angled(name.as_deref()), symbol_flags(flags)),
+                            )
                         }
                         SymbolInfo::Data { flags, name, symbol } => {
                             let place = symbol.map_or_else(
                                 || "undefined".to_owned(),
                                 |at| format!("segment={} offset={} size={}", at.index, at.offset, at.size),
                             );
-                            let line = format!("D{} {place} flags={:#x}", angled(Some(name)), flags.bits());
+                            let line = format!("D{} {place} {}", angled(Some(name)), symbol_flags(flags));
                             (Some(name.to_owned()), line)
                         }
                         SymbolInfo::Global { flags, index: global, name } => {
-                            let line = format!("G{} global={global} flags={:#x}", angled(name), flags.bits());
+                            let line = format!("G{} global={global} {}", angled(name), symbol_flags(flags));
                             (name.map(str::to_owned), line)
                         }
                         SymbolInfo::Section { flags, section } => {
-                            (None, format!("S section={section} flags={:#x}", flags.bits()))
+                            (None, format!("S section={section} {}", symbol_flags(flags)))
                         }
                         SymbolInfo::Event { flags, index: event, name } => {
-                            let line = format!("E{} tag={event} flags={:#x}", angled(name), flags.bits());
+                            let line = format!("E{} tag={event} {}", angled(name), symbol_flags(flags));
                             (name.map(str::to_owned), line)
                         }
                         SymbolInfo::Table { flags, index: table, name } => {
-                            let line = format!("T{} table={table} flags={:#x}", angled(name), flags.bits());
+                            let line = format!("T{} table={table} {}", angled(name), symbol_flags(flags));
                             (name.map(str::to_owned), line)
                         }
                     };
@@ -428,14 +439,19 @@ impl<'a> Details<'_, 'a, '_> {
             }
             Linking::SegmentInfo(segments) => {
                 for (index, segment) in (0u32..).zip(segments.into_iter().map_while(Result::ok)) {
-                    let line =
-                        format!(" - segment {index}: {} p2align={} flags={:#x}", segment.name, segment.alignment, segment.flags.bits());
+                    let line = format!(
+                        " - segment {index}: {} p2align={} flags={:#x}",
+                        segment.name,
+                        segment.alignment,
+                        segment.flags.bits()
+                    );
                     self.item(section, Some(index), Some(segment.name), &line)?;
                 }
             }
             Linking::InitFuncs(functions) => {
                 for function in functions.into_iter().map_while(Result::ok) {
-                    let line = format!(" - init function: symbol {} priority {}", function.symbol_index, function.priority);
+                    let line =
+                        format!(" - init function: symbol {} priority {}", function.symbol_index, function.priority);
                     self.item(section, Some(function.symbol_index), None, &line)?;
                 }
             }
@@ -454,6 +470,31 @@ impl<'a> Details<'_, 'a, '_> {
         }
         Ok(())
     }
+}
+
+/// `[ undefined binding=global vis=hidden ]`
+fn symbol_flags(flags: SymbolFlags) -> String {
+    let mut text = String::from("[ ");
+    for (flag, word) in [
+        (SymbolFlags::UNDEFINED, "undefined "),
+        (SymbolFlags::EXPORTED, "exported "),
+        (SymbolFlags::EXPLICIT_NAME, "explicit_name "),
+        (SymbolFlags::NO_STRIP, "no_strip "),
+        (SymbolFlags::TLS, "tls "),
+        (SymbolFlags::ABSOLUTE, "absolute "),
+    ] {
+        if flags.contains(flag) {
+            text.push_str(word);
+        }
+    }
+    text.push_str(match (flags.contains(SymbolFlags::BINDING_WEAK), flags.contains(SymbolFlags::BINDING_LOCAL)) {
+        (true, _) => "binding=weak ",
+        (_, true) => "binding=local ",
+        _ => "binding=global ",
+    });
+    let hidden = flags.contains(SymbolFlags::VISIBILITY_HIDDEN);
+    text.push_str(if hidden { "vis=hidden ]" } else { "vis=default ]" });
+    text
 }
 
 /// The next index of each index space.
@@ -536,7 +577,8 @@ fn elf(native: &Native<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Resu
     out.begin_view("symbols", "Symbols")?;
     out.note("Address            Size     Type    Bind   Section               Name")?;
     for symbol in elf.syms.iter().skip(1) {
-        let section = elf.section_headers.get(symbol.st_shndx).and_then(|section| elf.shdr_strtab.get_at(section.sh_name));
+        let section =
+            elf.section_headers.get(symbol.st_shndx).and_then(|section| elf.shdr_strtab.get_at(section.sh_name));
         let name = elf.strtab.get_at(symbol.st_name).unwrap_or("?");
         let row = ElfSymbol {
             name,
@@ -609,4 +651,3 @@ fn functions(
     out.end_view()?;
     Ok(())
 }
-

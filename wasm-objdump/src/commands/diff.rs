@@ -51,13 +51,8 @@ pub fn run(before: (&str, &[u8]), after: (&str, &[u8]), arguments: &Arguments, o
             _ => ("only after", Vec::new()),
         };
         changed += 1;
-        let row = Change {
-            function: name,
-            change,
-            size_before: a.map(|f| f.size),
-            size_after: b.map(|f| f.size),
-            lines,
-        };
+        let row =
+            Change { function: name, change, size_before: a.map(|f| f.size), size_after: b.map(|f| f.size), lines };
         out.row(&row, |w, palette| {
             let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| size.to_string());
             let (old, new) = (size(row.size_before), size(row.size_after));

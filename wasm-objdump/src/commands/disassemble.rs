@@ -142,7 +142,8 @@ fn native_code(native: &Native<'_>, arguments: &Arguments, out: &mut Output<'_>)
         }
         shown += 1;
         let instructions = disassembler.instructions_of(function);
-        let sources = lines.as_ref().map_or_else(|_| Vec::new(), |lines| lines.of_range(function.address..function.end()));
+        let sources =
+            lines.as_ref().map_or_else(|_| Vec::new(), |lines| lines.of_range(function.address..function.end()));
         let name = function.display_name(arguments);
         let kind = function.kind();
         let location = |address: u64| {
@@ -174,7 +175,8 @@ fn native_code(native: &Native<'_>, arguments: &Arguments, out: &mut Output<'_>)
         let body = function.row.and_then(|row| row.body_range());
         let body = body.map_or_else(String::new, |range| format!(", wasm {:#x}..{:#x}", range.start, range.end));
         let separator = if kind.is_empty() { "" } else { "  " };
-        text += &format!("{:016x} {}<{name}>{}:{separator}{kind}{body}\n", function.address, palette.name, palette.reset);
+        text +=
+            &format!("{:016x} {}<{name}>{}:{separator}{kind}{body}\n", function.address, palette.name, palette.reset);
         let mut source = None;
         let mut operator = None;
         for instruction in &instructions {

@@ -19,6 +19,8 @@ struct FunctionRow<'a> {
     size: u64,
     name: &'a str,
     kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame_base: Option<&'a str>,
     instructions: Vec<InstructionRow>,
 }
 
@@ -90,14 +92,14 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         if out.is_json() {
             let instructions = instructions.into_iter().map(|instruction| {
                 let facts = facts_at(instruction.address);
-                let operator = facts.wasm.and_then(|wasm| operator_at(&operators, wasm));
+                let operator = facts.wasm.map(|wasm| operator_text(&operators, wasm));
                 InstructionRow {
                     address: instruction.address,
                     bytes: hex(&instruction.bytes),
                     text: instruction.text,
                     source: facts.source,
                     wasm_offset: facts.wasm,
-                    operator: operator.map(|operator| operator.text.clone()),
+                    operator: operator.map(str::to_owned),
                     anchor: facts.anchor,
                     trap: facts.trap,
                     frame: facts.frame,
@@ -105,7 +107,9 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
                 }
             });
             let instructions = instructions.collect();
-            let row = FunctionRow { address: function.address, size: function.size, name: &name, kind: &kind, instructions };
+            let frame_base = variables.frame_base_of(function.address);
+            let (address, size) = (function.address, function.size);
+            let row = FunctionRow { address, size, name: &name, kind: &kind, frame_base, instructions };
             out.row(&row, |_, _| Ok(()))?;
             continue;
         }
@@ -113,14 +117,11 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         let palette = out.palette;
         let reset = palette.reset;
         let mut text = format!("{:016x} {}<{name}>{reset}:  {kind}\n", function.address, palette.name);
-        let mut before = Facts {
-            source: None,
-            wasm: None,
-            anchor: false,
-            frame: None,
-            live: BTreeMap::new(),
-            trap: None,
-        };
+        if let Some(base) = variables.frame_base_of(function.address) {
+            text += &format!("{}    fb: {base}{reset}\n", palette.variable);
+        }
+        let mut before =
+            Facts { source: None, wasm: None, anchor: false, frame: None, live: BTreeMap::new(), trap: None };
         for instruction in &instructions {
             let facts = facts_at(instruction.address);
             if facts.source != before.source {
@@ -131,8 +132,7 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
                 let anchor = if facts.anchor { "anchor " } else { "" };
                 match facts.wasm {
                     Some(wasm) => {
-                        let operator = operator_at(&operators, wasm);
-                        let operator = operator.map_or("", |operator| operator.text.as_str());
+                        let operator = operator_text(&operators, wasm);
                         text += &format!("{}  {wasm:#06x}: {anchor}{operator}{reset}\n", palette.wasm);
                     }
                     None if before.wasm.is_some() => {
@@ -202,6 +202,16 @@ pub fn operators_by_offset(
         Some((u32::try_from(offset).ok()?, operator))
     };
     operators.into_iter().filter_map(relative).collect()
+}
+
+/// The text of what the address map means by this offset: an operator, or the declaration of the locals, to which the
+/// code belongs that sets them to zero.
+pub fn operator_text(operators: &[(u32, Operator)], offset: u32) -> &str {
+    match operator_at(operators, offset) {
+        Some(operator) => &operator.text,
+        None if operators.first().is_some_and(|(first, _)| offset < *first) => "(declaration of the locals)",
+        None => "",
+    }
 }
 
 /// The operator that starts at this offset.

@@ -32,7 +32,8 @@ fn wasm(module: &Module<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Res
     out.begin_view("headers", "Sections")?;
     for section in module.sections.iter().filter(|section| arguments.wants_section(section.name)) {
         let (start, end) = (section.range.start, section.range.end);
-        let row = WasmSection { id: section.id, name: section.name, start, end, size: end - start, count: section.count };
+        let row =
+            WasmSection { id: section.id, name: section.name, start, end, size: end - start, count: section.count };
         out.row(&row, |w, palette| {
             let kind = if section.id == 0 { "Custom" } else { section.name };
             write!(w, "{}{kind:>9}{} ", palette.name, palette.reset)?;

@@ -93,9 +93,7 @@ fn wasm(module: &Module<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Res
                 symbol: symbol.as_deref(),
                 addend,
             };
-            out.row(&row, |w, _| {
-                writeln!(w, " - {offset:#08x} (file {file_offset:#08x}): {description}")
-            })?;
+            out.row(&row, |w, _| writeln!(w, " - {offset:#08x} (file {file_offset:#08x}): {description}"))?;
         }
     }
     Ok(())
@@ -109,7 +107,12 @@ pub fn relocations_of(module: &Module<'_>, section: &str) -> Result<Vec<WasmRelo
         let Ok(Payload::CustomSection(reader)) = payload else { continue };
         let KnownCustom::Reloc(relocations) = reader.as_known() else { continue };
         let Some(target) = module.sections.get(relocations.section_index() as usize) else {
-            bail!("{} at offset {:#x} names section {}, which does not exist", reader.name(), reader.range().start, relocations.section_index());
+            bail!(
+                "{} at offset {:#x} names section {}, which does not exist",
+                reader.name(),
+                reader.range().start,
+                relocations.section_index()
+            );
         };
         if target.name != section {
             continue;
@@ -118,7 +121,11 @@ pub fn relocations_of(module: &Module<'_>, section: &str) -> Result<Vec<WasmRelo
             let entry = entry.map_err(broken)?;
             // R_WASM_TYPE_INDEX_LEB counts types; all others count symbols.
             let kind = relocation_name(&format!("{:?}", entry.ty));
-            let symbol = if kind == "R_WASM_TYPE_INDEX_LEB" { None } else { symbols.get(entry.index as usize).cloned().flatten() };
+            let symbol = if kind == "R_WASM_TYPE_INDEX_LEB" {
+                None
+            } else {
+                symbols.get(entry.index as usize).cloned().flatten()
+            };
             let addend = match entry.addend {
                 0 => String::new(),
                 addend => format!(" {addend:+}"),
@@ -172,7 +179,9 @@ fn relocation_name(variant: &str) -> String {
     let mut name = String::from("R_WASM");
     let mut previous = ' ';
     for c in variant.chars() {
-        if c.is_ascii_uppercase() || (c.is_ascii_digit() && !previous.is_ascii_digit() && !previous.is_ascii_uppercase()) {
+        if c.is_ascii_uppercase()
+            || (c.is_ascii_digit() && !previous.is_ascii_digit() && !previous.is_ascii_uppercase())
+        {
             name.push('_');
         }
         name.push(c.to_ascii_uppercase());

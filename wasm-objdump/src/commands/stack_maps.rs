@@ -26,9 +26,8 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         if arguments.function.is_some() && !known.is_some_and(|known| known.is_wanted(arguments)) {
             continue;
         }
-        let function = known.map(|known| {
-            format!("<{}+{:#x}>", known.display_name(arguments), return_address - known.address)
-        });
+        let function =
+            known.map(|known| format!("<{}+{:#x}>", known.display_name(arguments), return_address - known.address));
         let row = Row { return_address, function, slots: artifact.stack_map_slots(index).iter().collect() };
         out.row(&row, |w, palette| {
             let slots: Vec<String> = row.slots.iter().map(|slot| format!("[sp+{slot}]")).collect();

@@ -36,7 +36,9 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
             address,
             function: native.symbolize(address, arguments),
             code: trap.code,
-            reason: trap.trap_code().map_or_else(|| format!("code {} (unknown)", trap.code), |code| code.description().to_owned()),
+            reason: trap
+                .trap_code()
+                .map_or_else(|| format!("code {} (unknown)", trap.code), |code| code.description().to_owned()),
             wasm_offset: artifact.lookup(trap.text).and_then(|found| found.wasm).map(|wasm| wasm.0),
             source: source.map(|(_, line)| line.to_string()),
         };

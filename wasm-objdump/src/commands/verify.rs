@@ -100,24 +100,25 @@ fn check_artifact(native: &Native<'_>, findings: &mut Vec<Finding>, summary: &mu
             add("functions", Some(function.address), problem);
         }
         let operators = super::explain::operators_by_offset(native, function, crate::wasm::operators_of);
+        // Code that sets the declared locals to zero belongs to their declaration.
+        let first_operator = operators.first().map_or(0, |(offset, _)| *offset);
         for entry in artifact.address_map_of(&row).iter() {
             rows += 1;
             let Some(wasm) = entry.wasm else { continue };
-            if super::explain::operator_at(&operators, wasm.0).is_none() {
+            let is_declaration = expected.contains(&u64::from(wasm.0)) && wasm.0 < first_operator;
+            if !is_declaration && super::explain::operator_at(&operators, wasm.0).is_none() {
                 let address = entry.text.link_address();
                 add("address map", Some(address), format!("no operator of func[{index}] starts at {:#x}", wasm.0));
             }
         }
     }
-    summary.push(format!("tables: {} functions, {rows} rows of the address map held against the module", native.functions.len()));
+    summary.push(format!(
+        "tables: {} functions, {rows} rows of the address map held against the module",
+        native.functions.len()
+    ));
 }
 
-fn check_frames(
-    native: &Native<'_>,
-    arguments: &Arguments,
-    findings: &mut Vec<Finding>,
-    summary: &mut Vec<String>,
-) {
+fn check_frames(native: &Native<'_>, arguments: &Arguments, findings: &mut Vec<Finding>, summary: &mut Vec<String>) {
     let Some((eh_frame_address, eh_frame)) = native.section(".eh_frame").filter(|(_, bytes)| !bytes.is_empty()) else {
         summary.push("frames: the file has no .eh_frame".to_owned());
         return;
@@ -169,9 +170,8 @@ fn check_dwarf(
 ) {
     let mut add = |address, problem: String| findings.push(Finding { check: "dwarf", address, problem });
     let (mut units, mut entries, mut rows) = (0, 0, 0);
-    let in_code = |range: &std::ops::Range<u64>| {
-        code.iter().any(|code| code.start <= range.start && range.end <= code.end)
-    };
+    let in_code =
+        |range: &std::ops::Range<u64>| code.iter().any(|code| code.start <= range.start && range.end <= code.end);
     let mut headers = dwarf.units();
     loop {
         let header = match headers.next() {
@@ -228,7 +228,12 @@ fn check_dwarf(
                                     Ok(location) if location.range.begin <= location.range.end => {}
                                     Ok(location) => {
                                         let (begin, end) = (location.range.begin, location.range.end);
-                                        add(Some(begin), format!("a location of the entry at {place:#x} ends before it begins, at {end:#x}"));
+                                        add(
+                                            Some(begin),
+                                            format!(
+                                                "a location of the entry at {place:#x} ends before it begins, at {end:#x}"
+                                            ),
+                                        );
                                     }
                                     Err(error) => {
                                         add(None, format!("the locations of the entry at {place:#x}: {error}"));
@@ -255,7 +260,12 @@ fn check_dwarf(
                             if !in_code(&range) {
                                 add(
                                     Some(range.start),
-                                    format!("{} at {place:#x} covers {:#x}..{:#x}, outside of the code", entry.tag(), range.start, range.end),
+                                    format!(
+                                        "{} at {place:#x} covers {:#x}..{:#x}, outside of the code",
+                                        entry.tag(),
+                                        range.start,
+                                        range.end
+                                    ),
                                 );
                             }
                         }
@@ -286,7 +296,11 @@ fn check_dwarf(
                     if previous.is_some_and(|previous| address < previous) {
                         add(Some(address), "a line row goes back within its sequence".to_owned());
                     }
-                    if previous.is_none() && !row.end_sequence() && address < tombstone && !in_code(&(address..address + 1)) {
+                    if previous.is_none()
+                        && !row.end_sequence()
+                        && address < tombstone
+                        && !in_code(&(address..address + 1))
+                    {
                         add(Some(address), "a line sequence starts outside of the code".to_owned());
                     }
                     if header.file(row.file_index()).is_none() && !row.end_sequence() {

@@ -46,9 +46,10 @@ fn dump_unit(
     let unit = unit.unit_ref(dwarf);
     let mut entries = unit.entries();
     while let Some(entry) = entries.next_dfs().with_context(|| format!("the entries of the unit at {start:#x}"))? {
-        let attributes = entry.attrs().iter().map(|attribute| {
-            (attribute.name().to_string(), attribute_text(&unit, start, attribute, names))
-        });
+        let attributes = entry
+            .attrs()
+            .iter()
+            .map(|attribute| (attribute.name().to_string(), attribute_text(&unit, start, attribute, names)));
         let row = Entry {
             offset: start + entry.offset().0 as u64,
             depth: entry.depth(),
@@ -144,7 +145,11 @@ fn file_name<'d>(unit: &UnitRef<'_, Reader<'d>>, index: u64) -> Option<String> {
 /// A list of a hostile file can be long: what is shown of one has an end.
 const SHOWN_OF_A_LIST: usize = 10_000;
 
-fn location_list<'d>(unit: &UnitRef<'_, Reader<'d>>, value: AttributeValue<Reader<'d>>, names: RegisterNames<'_>) -> String {
+fn location_list<'d>(
+    unit: &UnitRef<'_, Reader<'d>>,
+    value: AttributeValue<Reader<'d>>,
+    names: RegisterNames<'_>,
+) -> String {
     let mut text = String::from("location list");
     let mut list = match unit.attr_locations(value) {
         Ok(Some(list)) => list,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use gimli::{Encoding, Expression, Operation};
+use gimli::{Encoding, Expression, Operation, UnitOffset};
 
 use super::RegisterNames;
 use crate::native::Reader;
@@ -30,12 +30,7 @@ pub fn expression_text(expression: Expression<Reader<'_>>, encoding: Encoding, n
     }
 }
 
-fn push_operation(
-    text: &mut String,
-    operation: &Operation<Reader<'_>>,
-    encoding: Encoding,
-    names: RegisterNames<'_>,
-) {
+fn push_operation(text: &mut String, operation: &Operation<Reader<'_>>, encoding: Encoding, names: RegisterNames<'_>) {
     let _ = match operation {
         Operation::Deref { base_type, size, space } => match (base_type.0, *space) {
             (0, false) if *size == encoding.address_size => write!(text, "DW_OP_deref"),
@@ -130,37 +125,193 @@ fn entry_value_text(inner: Reader<'_>, encoding: Encoding, names: RegisterNames<
     }
 }
 
-/// A location in few words, for people: `[cfa-20]`, `rax`, `[0x12000]`; the operations where it is more than that.
+/// A location in few words, for people: `[cfa-20]`, `rax`, `u32[[cfa-48]+0xe0]`; the operations where it is more than
+/// can be said so.
 ///
-/// `frame_base_is_cfa`: the function's frame base is `DW_OP_call_frame_cfa`.
+/// `frame_base` is what `fb` stands for in the text: `cfa` where the function's frame base is `DW_OP_call_frame_cfa`.
 pub fn describe_location(
     expression: Expression<Reader<'_>>,
     encoding: Encoding,
     names: RegisterNames<'_>,
-    frame_base_is_cfa: bool,
+    frame_base: &str,
 ) -> String {
-    let mut operations = expression.operations(encoding);
-    let mut list = Vec::new();
-    while let Ok(Some(operation)) = operations.next() {
-        list.push(operation);
-        if list.len() > 3 {
-            break;
+    if expression.0.is_empty() {
+        return "optimized out".to_owned();
+    }
+    symbolic(expression, encoding, names, frame_base).unwrap_or_else(|| expression_text(expression, encoding, names))
+}
+
+/// A value on the stack of an expression: a term and a constant that is added to it.
+#[derive(Clone)]
+struct Term {
+    text: String,
+    constant: i64,
+}
+
+impl Term {
+    fn new(text: String) -> Term {
+        Term { text, constant: 0 }
+    }
+
+    fn show(&self) -> String {
+        match (self.text.as_str(), self.constant) {
+            ("", constant) => format!("{constant:#x}"),
+            (text, 0) => text.to_owned(),
+            (text, constant) if constant.unsigned_abs() < 10_000 => format!("{text}{constant:+}"),
+            (text, constant) if constant < 0 => format!("{text}-{:#x}", constant.unsigned_abs()),
+            (text, constant) => format!("{text}+{constant:#x}"),
         }
     }
-    let base = if frame_base_is_cfa { "cfa" } else { "fb" };
-    match list.as_slice() {
-        [] => "optimized out".to_owned(),
-        [Operation::FrameOffset { offset }] => format!("[{base}{offset:+}]"),
-        [Operation::RegisterOffset { register, offset, .. }] => format!("[{}{offset:+}]", names(*register)),
-        [Operation::Register { register }] => names(*register).into_owned(),
-        [Operation::Address { address }] => format!("[{address:#x}]"),
-        [Operation::FrameOffset { offset }, Operation::Deref { .. }] => format!("[[{base}{offset:+}]]"),
-        [Operation::FrameOffset { offset }, Operation::Deref { .. }, Operation::StackValue] => {
-            format!("copy of [{base}{offset:+}]")
+
+    fn binary(self, operator: &str, right: Term) -> Term {
+        Term::new(format!("({} {operator} {})", self.show(), right.show()))
+    }
+}
+
+/// Evaluates an expression in words. `None` where it branches, or has parts that are not values.
+fn symbolic(
+    expression: Expression<Reader<'_>>,
+    encoding: Encoding,
+    names: RegisterNames<'_>,
+    frame_base: &str,
+) -> Option<String> {
+    let mut stack: Vec<Term> = Vec::new();
+    let mut operations = expression.operations(encoding);
+    let mut count = 0;
+    while let Some(operation) = operations.next().ok()? {
+        count += 1;
+        // Terms grow with `DW_OP_dup`; what is longer than this is not a help to anyone.
+        if count > 64 || stack.iter().any(|term| term.text.len() > 200) {
+            return None;
         }
-        [Operation::UnsignedConstant { value }, Operation::StackValue] => format!("= {value}"),
-        [Operation::SignedConstant { value }, Operation::StackValue] => format!("= {value}"),
-        [Operation::WasmLocal { index }] => format!("wasm local {index}"),
-        _ => expression_text(expression, encoding, names),
+        match operation {
+            Operation::Register { register } if count == 1 => {
+                return operations.next().ok()?.is_none().then(|| names(register).into_owned());
+            }
+            Operation::FrameOffset { offset } => {
+                stack.push(Term { text: frame_base.to_owned(), constant: offset });
+            }
+            Operation::CallFrameCFA => stack.push(Term::new("cfa".to_owned())),
+            Operation::RegisterOffset { register, offset, base_type: UnitOffset(0) } => {
+                stack.push(Term { text: names(register).into_owned(), constant: offset });
+            }
+            Operation::Address { address } => stack.push(Term { text: String::new(), constant: address as i64 }),
+            Operation::UnsignedConstant { value } => stack.push(Term { text: String::new(), constant: value as i64 }),
+            Operation::SignedConstant { value } => stack.push(Term { text: String::new(), constant: value }),
+            Operation::PlusConstant { value } => {
+                let top = stack.last_mut()?;
+                top.constant = top.constant.wrapping_add(value as i64);
+            }
+            Operation::Deref { base_type: UnitOffset(0), size, space: false } => {
+                let address = stack.pop()?.show();
+                stack.push(Term::new(match size == encoding.address_size {
+                    true => format!("[{address}]"),
+                    false => format!("u{}[{address}]", u32::from(size) * 8),
+                }));
+            }
+            Operation::Plus => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                let constant = left.constant.wrapping_add(right.constant);
+                let separator = if left.text.is_empty() || right.text.is_empty() { "" } else { "+" };
+                stack.push(Term { text: format!("{}{separator}{}", left.text, right.text), constant });
+            }
+            Operation::And => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                stack.push(left.binary("&", right));
+            }
+            Operation::Shl => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                stack.push(left.binary("<<", right));
+            }
+            Operation::Shr => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                stack.push(left.binary(">>", right));
+            }
+            Operation::Mul => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                stack.push(left.binary("*", right));
+            }
+            Operation::Minus => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                stack.push(left.binary("-", right));
+            }
+            Operation::Swap => {
+                let last = stack.len().checked_sub(2)?;
+                stack.swap(last, last + 1);
+            }
+            Operation::Pick { index } => {
+                let at = stack.len().checked_sub(usize::from(index) + 1)?;
+                let term = stack[at].clone();
+                stack.push(term);
+            }
+            Operation::Drop => {
+                stack.pop()?;
+            }
+            Operation::Nop => {}
+            Operation::StackValue => {
+                // A value that a debugger can show and not assign.
+                let value = stack.pop()?.show();
+                return operations.next().ok()?.is_none().then(|| format!("={value}"));
+            }
+            Operation::WasmLocal { index } if count == 1 => return Some(format!("wasm local {index}")),
+            _ => return None,
+        }
+    }
+    Some(format!("[{}]", stack.pop()?.show()))
+}
+
+/// The value of a frame base in words.
+pub fn describe_frame_base(expression: Expression<Reader<'_>>, encoding: Encoding, names: RegisterNames<'_>) -> String {
+    match symbolic(expression, encoding, names, "fb") {
+        // A frame base is the value itself, not what lies there.
+        Some(location) => match location.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(value) => value.to_owned(),
+            None => location.trim_start_matches('=').to_owned(),
+        },
+        None => expression_text(expression, encoding, names),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use gimli::{Encoding, Expression, Format, RunTimeEndian};
+
+    use super::{describe_frame_base, describe_location};
+    use crate::native::Reader;
+
+    fn describe(bytes: &[u8], frame_base: Option<&str>) -> String {
+        let encoding = Encoding { format: Format::Dwarf32, version: 5, address_size: 8 };
+        let expression = Expression(Reader::new(bytes, RunTimeEndian::Little));
+        let names = |register| Cow::Borrowed(gimli::X86_64::register_name(register).unwrap());
+        match frame_base {
+            Some(base) => describe_location(expression, encoding, &names, base),
+            None => describe_frame_base(expression, encoding, &names),
+        }
+    }
+
+    #[test]
+    fn locations_read_like_operands() {
+        assert_eq!(describe(&[], Some("cfa")), "optimized out");
+        assert_eq!(describe(&[0x91, 0x6c], Some("cfa")), "[cfa-20]");
+        assert_eq!(describe(&[0x50], Some("cfa")), "rax");
+        assert_eq!(
+            describe(&[0x9c, 0x11, 0x50, 0x22, 0x06, 0x23, 0x08, 0x94, 0x04, 0x9f], Some("fb")),
+            "=u32[[cfa-48]+8]"
+        );
+        // 2 * 3 as a location of memory
+        assert_eq!(describe(&[0x32, 0x33, 0x1e], Some("fb")), "[(0x2 * 0x3)]");
+        // a piece is not a value
+        assert_eq!(describe(&[0x50, 0x93, 0x04], Some("fb")), "DW_OP_reg0 rax, DW_OP_piece 4");
+        // an empty stack
+        assert_eq!(describe(&[0x22], Some("fb")), "DW_OP_plus");
+    }
+
+    #[test]
+    fn a_frame_base_is_a_value() {
+        assert_eq!(describe(&[0x9c], None), "cfa");
+        assert_eq!(describe(&[0x9c, 0x11, 0x50, 0x22, 0x06], None), "[cfa-48]");
+        assert_eq!(describe(&[0x56], None), "rbp");
     }
 }

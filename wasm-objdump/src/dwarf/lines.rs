@@ -53,7 +53,11 @@ pub fn dump_lines(dwarf: &gimli::Dwarf<Reader<'_>>, out: &mut Output<'_>) -> Res
             };
             out.row(&row, |w, palette| {
                 let (address, source, reset) = (palette.address, palette.source, palette.reset);
-                write!(w, "{address}{:#018x}{reset} {:>6} {:>6} {source}{}{reset}", row.address, row.line, row.column, row.file)?;
+                write!(
+                    w,
+                    "{address}{:#018x}{reset} {:>6} {:>6} {source}{}{reset}",
+                    row.address, row.line, row.column, row.file
+                )?;
                 for flag in &row.flags {
                     write!(w, " {flag}")?;
                 }

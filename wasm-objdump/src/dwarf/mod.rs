@@ -12,7 +12,7 @@ use gimli::RunTimeEndian;
 use crate::native::Reader;
 
 pub use entries::dump_units;
-pub use expression::{describe_location, expression_text};
+pub use expression::{describe_frame_base, describe_location, expression_text};
 pub use lines::dump_lines;
 pub use variables::{LiveVariable, Variables};
 

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use anyhow::{Context as _, Result};
-use gimli::{AttributeValue, DebuggingInformationEntry, Operation, UnitOffset, UnitRef};
+use gimli::{AttributeValue, DebuggingInformationEntry, UnitOffset, UnitRef};
 
-use super::{RegisterNames, describe_location, text_of};
+use super::{RegisterNames, describe_frame_base, describe_location, text_of};
 use crate::native::Reader;
 
 /// A variable or parameter of a function, with where it is found in which code.
@@ -21,13 +21,16 @@ pub struct LiveVariable {
 pub struct Variables {
     /// By the first address of their scope.
     list: Vec<(u64, LiveVariable)>,
+    /// The frame base of each function by its address, where it is not the CFA.
+    frame_bases: Vec<(u64, String)>,
 }
 
 /// A scope that is open while entries are walked.
 struct Scope {
     depth: isize,
     ranges: Vec<Range<u64>>,
-    frame_base_is_cfa: bool,
+    /// How the frame base is written in locations: `cfa`, or `fb` for what is longer.
+    frame_base: &'static str,
 }
 
 impl Variables {
@@ -40,6 +43,7 @@ impl Variables {
             variables.read_unit(&unit, names)?;
         }
         variables.list.sort_by_key(|(start, _)| *start);
+        variables.frame_bases.sort();
         Ok(variables)
     }
 
@@ -62,15 +66,25 @@ impl Variables {
                     }
                     let outer = scopes.last();
                     let is_function = entry.tag() == gimli::DW_TAG_subprogram;
-                    let frame_base_is_cfa = match (is_function, outer) {
-                        (false, Some(outer)) => outer.frame_base_is_cfa,
-                        _ => has_cfa_frame_base(unit, entry),
+                    let frame_base = match (is_function, outer) {
+                        (false, Some(outer)) => outer.frame_base,
+                        _ => match frame_base_of(unit, entry, names) {
+                            Some(base) if base == "cfa" => "cfa",
+                            Some(base) => {
+                                self.frame_bases.extend(ranges.iter().map(|range| (range.start, base.clone())));
+                                "fb"
+                            }
+                            None => "fb",
+                        },
                     };
                     // A block without ranges of its own has those of its parent.
-                    if ranges.is_empty() && entry.tag() == gimli::DW_TAG_lexical_block && let Some(outer) = outer {
+                    if ranges.is_empty()
+                        && entry.tag() == gimli::DW_TAG_lexical_block
+                        && let Some(outer) = outer
+                    {
                         ranges = outer.ranges.clone();
                     }
-                    scopes.push(Scope { depth: entry.depth(), ranges, frame_base_is_cfa });
+                    scopes.push(Scope { depth: entry.depth(), ranges, frame_base });
                 }
                 gimli::DW_TAG_variable | gimli::DW_TAG_formal_parameter => {
                     if let Some(scope) = scopes.last().filter(|scope| !scope.ranges.is_empty()) {
@@ -93,17 +107,23 @@ impl Variables {
         let Some(location) = entry.attr_value(gimli::DW_AT_location) else { return };
         let mut locations = Vec::new();
         if let AttributeValue::Exprloc(expression) = location {
-            let text = describe_location(expression, unit.encoding(), names, scope.frame_base_is_cfa);
+            let text = describe_location(expression, unit.encoding(), names, scope.frame_base);
             locations.extend(scope.ranges.iter().map(|range| (range.clone(), text.clone())));
         } else if let Ok(Some(mut list)) = unit.attr_locations(location) {
             while let Ok(Some(entry)) = list.next() {
-                let text = describe_location(entry.data, unit.encoding(), names, scope.frame_base_is_cfa);
+                let text = describe_location(entry.data, unit.encoding(), names, scope.frame_base);
                 locations.push((entry.range.begin..entry.range.end, text));
             }
         }
         let Some(start) = scope.ranges.iter().map(|range| range.start).min() else { return };
         let name = name_of(unit, entry, 8).unwrap_or_else(|| "(unnamed)".to_owned());
         self.list.push((start, LiveVariable { name, locations }));
+    }
+
+    /// What `fb` stands for in the locations of the function at this address.
+    pub fn frame_base_of(&self, function: u64) -> Option<&str> {
+        let index = self.frame_bases.binary_search_by_key(&function, |(start, _)| *start).ok()?;
+        self.frame_bases.get(index).map(|(_, base)| base.as_str())
     }
 
     /// The variables whose scope begins in this range.
@@ -115,7 +135,11 @@ impl Variables {
 }
 
 /// The entry's name, or that of what it is an instance of. `depth` bounds circular references.
-fn name_of<'d>(unit: &UnitRef<'_, Reader<'d>>, entry: &DebuggingInformationEntry<Reader<'d>>, depth: u32) -> Option<String> {
+fn name_of<'d>(
+    unit: &UnitRef<'_, Reader<'d>>,
+    entry: &DebuggingInformationEntry<Reader<'d>>,
+    depth: u32,
+) -> Option<String> {
     if let Some(name) = entry.attr_value(gimli::DW_AT_name) {
         return unit.attr_string(name).ok().map(|name| text_of(&name));
     }
@@ -125,7 +149,11 @@ fn name_of<'d>(unit: &UnitRef<'_, Reader<'d>>, entry: &DebuggingInformationEntry
     if depth == 0 { None } else { name_of(unit, &origin, depth - 1) }
 }
 
-fn has_cfa_frame_base<'d>(unit: &UnitRef<'_, Reader<'d>>, entry: &DebuggingInformationEntry<Reader<'d>>) -> bool {
-    let Some(AttributeValue::Exprloc(expression)) = entry.attr_value(gimli::DW_AT_frame_base) else { return false };
-    matches!(expression.operations(unit.encoding()).next(), Ok(Some(Operation::CallFrameCFA)))
+fn frame_base_of<'d>(
+    unit: &UnitRef<'_, Reader<'d>>,
+    entry: &DebuggingInformationEntry<Reader<'d>>,
+    names: RegisterNames<'_>,
+) -> Option<String> {
+    let AttributeValue::Exprloc(expression) = entry.attr_value(gimli::DW_AT_frame_base)? else { return None };
+    Some(describe_frame_base(expression, unit.encoding(), names))
 }

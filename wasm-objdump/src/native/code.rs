@@ -25,9 +25,8 @@ pub struct Disassembler<'n, 'a> {
 impl<'n, 'a> Disassembler<'n, 'a> {
     pub fn new(native: &'n Native<'a>, arguments: &Arguments) -> Self {
         let functions = native.functions.iter().filter(|function| function.name.is_some() || function.row.is_some());
-        let functions = functions
-            .map(|function| (function.address, function.end(), function.display_name(arguments)))
-            .collect();
+        let functions =
+            functions.map(|function| (function.address, function.end(), function.display_name(arguments))).collect();
         let resolver: Option<Box<dyn SymbolResolver>> = Some(Box::new(Symbols { functions }));
         let mut formatter: Box<dyn Formatter> = match arguments.syntax {
             Syntax::Intel => Box::new(IntelFormatter::with_options(resolver, None)),

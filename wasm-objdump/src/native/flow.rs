@@ -103,7 +103,9 @@ fn jump_table(bytes: &[u8], table: Option<usize>, after_jump: usize) -> Vec<usiz
     let mut at = table;
     while at + 4 <= first_target {
         let entry = i32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let Some(target) = table.checked_add_signed(entry as isize).filter(|&target| target < bytes.len()) else { break };
+        let Some(target) = table.checked_add_signed(entry as isize).filter(|&target| target < bytes.len()) else {
+            break;
+        };
         if target > table {
             first_target = first_target.min(target);
         }

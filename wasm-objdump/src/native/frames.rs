@@ -89,8 +89,7 @@ where
             .context("an FDE is damaged")?;
         let at = fde.offset();
         let mut rows: Vec<FrameRow> = Vec::new();
-        let mut table =
-            fde.rows(section, bases, &mut context).with_context(|| format!("the FDE at offset {at:#x}"))?;
+        let mut table = fde.rows(section, bases, &mut context).with_context(|| format!("the FDE at offset {at:#x}"))?;
         while let Some(row) = table.next_row().with_context(|| format!("the rows of the FDE at offset {at:#x}"))? {
             let cfa = match row.cfa() {
                 CfaRule::RegisterAndOffset { register, offset } => {

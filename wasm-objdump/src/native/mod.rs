@@ -146,9 +146,9 @@ impl<'a> Native<'a> {
             if !is_code && !name.starts_with(".debug") && !name.starts_with(".eh_frame") {
                 continue;
             }
-            let bytes = section
-                .uncompressed_data()
-                .with_context(|| format!("section {name} at file offset {:#x}", section.file_range().unwrap_or_default().0))?;
+            let bytes = section.uncompressed_data().with_context(|| {
+                format!("section {name} at file offset {:#x}", section.file_range().unwrap_or_default().0)
+            })?;
             if is_code {
                 code.push(CodeSection { name: name.to_owned(), address: section.address(), bytes });
             } else {
@@ -224,6 +224,9 @@ impl<'a> Native<'a> {
 
     /// The name of a DWARF register.
     pub fn register_name(&self, register: gimli::Register) -> Cow<'static, str> {
+        if self.machine == object::Architecture::X86_64 && register == gimli::X86_64::RA {
+            return Cow::Borrowed("rip");
+        }
         let name = match self.machine {
             object::Architecture::X86_64 | object::Architecture::X86_64_X32 => gimli::X86_64::register_name(register),
             object::Architecture::I386 => gimli::X86::register_name(register),

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail};
 use wasmparser::{
-    CompositeInnerType, Encoding, FuncType, FunctionBody, KnownCustom, Name, Parser, Payload, TypeRef, ValType,
+    CompositeInnerType, Encoding, FuncType, FunctionBody, KnownCustom, Linking, Name, Parser, Payload, SymbolInfo,
+    TypeRef, ValType,
 };
 
 /// A module, with what could be read of it.
@@ -179,14 +180,23 @@ impl<'a> Module<'a> {
             }
             Payload::CustomSection(reader) => {
                 custom = Some(reader.name());
-                if let KnownCustom::Name(names) = reader.as_known() {
-                    // The name section is a courtesy: where it is damaged, numbers are shown instead.
-                    for name in names {
-                        let Ok(name) = name else { break };
-                        if self.names.add(name).is_err() {
-                            break;
+                // Names are a courtesy: where their sections are damaged, numbers are shown instead.
+                match reader.as_known() {
+                    KnownCustom::Name(names) => {
+                        for name in names {
+                            let Ok(name) = name else { break };
+                            if self.names.add(name).is_err() {
+                                break;
+                            }
                         }
                     }
+                    KnownCustom::Linking(parts) => {
+                        for part in parts {
+                            let Ok(part) = part else { break };
+                            self.names.add_linking(part);
+                        }
+                    }
+                    _ => {}
                 }
             }
             _ => {}
@@ -254,6 +264,31 @@ pub fn broken(error: wasmparser::BinaryReaderError) -> anyhow::Error {
 }
 
 impl<'a> ModuleNames<'a> {
+    /// Object files name functions and segments in their symbol table.
+    fn add_linking(&mut self, part: Linking<'a>) {
+        match part {
+            Linking::SymbolTable(symbols) => {
+                for symbol in symbols.into_iter().map_while(Result::ok) {
+                    match symbol {
+                        SymbolInfo::Func { index, name: Some(name), .. } => {
+                            self.functions.entry(index).or_insert_with(|| name.to_owned());
+                        }
+                        SymbolInfo::Global { index, name: Some(name), .. } => {
+                            self.globals.entry(index).or_insert_with(|| name.to_owned());
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Linking::SegmentInfo(segments) => {
+                for (index, segment) in (0u32..).zip(segments.into_iter().map_while(Result::ok)) {
+                    self.data.entry(index).or_insert(segment.name);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn add(&mut self, name: Name<'a>) -> Result<()> {
         fn fill<'a>(map: &mut HashMap<u32, &'a str>, names: wasmparser::NameMap<'a>) -> Result<()> {
             for naming in names {

@@ -78,9 +78,31 @@ fn spell(name: &str, text: &mut String) {
     let Some((first, rest)) = name.split_once('_') else { return text.push_str(name) };
     let is_prefix = matches!(
         first,
-        "i32" | "i64" | "f32" | "f64" | "v128" | "i8x16" | "i16x8" | "i32x4" | "i64x2" | "f32x4" | "f64x2" | "i31"
-            | "local" | "global" | "memory" | "table" | "elem" | "data" | "ref" | "struct" | "array" | "any" | "extern"
-            | "atomic" | "cont"
+        "i32"
+            | "i64"
+            | "f32"
+            | "f64"
+            | "v128"
+            | "i8x16"
+            | "i16x8"
+            | "i32x4"
+            | "i64x2"
+            | "f32x4"
+            | "f64x2"
+            | "i31"
+            | "local"
+            | "global"
+            | "memory"
+            | "table"
+            | "elem"
+            | "data"
+            | "ref"
+            | "struct"
+            | "array"
+            | "any"
+            | "extern"
+            | "atomic"
+            | "cont"
     );
     text.push_str(first);
     if !is_prefix {
