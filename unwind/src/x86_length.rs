@@ -17,6 +17,16 @@ pub(crate) fn instruction_length(code: &[u8]) -> Option<usize> {
             0x66 => operand_size_16 = true,
             0x67 => address_size_32 = true,
             0x2e | 0x36 | 0x3e | 0x26 | 0x64 | 0x65 | 0xf0 | 0xf2 | 0xf3 => {}
+            rex @ 0x40..=0x4f => {
+                rex_w = rex & 8 != 0;
+                at += 1;
+                // REX counts only right before the opcode.
+                match *code.get(at)? {
+                    0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3 => rex_w = false,
+                    _ => break,
+                }
+                continue;
+            }
             _ => break,
         }
         at += 1;
@@ -24,13 +34,8 @@ pub(crate) fn instruction_length(code: &[u8]) -> Option<usize> {
             return None;
         }
     }
-    let mut opcode = *code.get(at)?;
+    let opcode = *code.get(at)?;
     at += 1;
-    if opcode & 0xf0 == 0x40 {
-        rex_w = opcode & 8 != 0;
-        opcode = *code.get(at)?;
-        at += 1;
-    }
     // Immediate operands of "z" size: 4 bytes, 2 with an operand size prefix (which REX.W beats).
     let z = if operand_size_16 && !rex_w { 2 } else { 4 };
 
@@ -151,7 +156,7 @@ fn two_byte(opcode: u8) -> Option<(bool, usize)> {
         0x70..=0x73 | 0xa4 | 0xac | 0xba | 0xc2 | 0xc4..=0xc6 => (true, 1),
         0x80..=0x8f => (false, 4),
         0xc8..=0xcf => (false, 0),
-        0x00..=0x03 | 0x0d | 0x10..=0x2f | 0x40..=0x6f | 0x74..=0x76 | 0x78..=0x7f => (true, 0),
+        0x00..=0x03 | 0x0d | 0x10..=0x1f | 0x28..=0x2f | 0x40..=0x6f | 0x74..=0x76 | 0x78..=0x7f => (true, 0),
         0x90..=0x9f | 0xa3 | 0xa5 | 0xab | 0xad..=0xb9 | 0xbb..=0xc1 | 0xc3 | 0xc7 => (true, 0),
         0xd0..=0xff => (true, 0),
         _ => return None,
@@ -164,5 +169,75 @@ fn vector(map: u8, opcode: u8) -> (bool, usize) {
         (1, 0x77) => (false, 0), // vzeroupper
         (1, 0x70..=0x73 | 0xc2 | 0xc4..=0xc6) | (3, _) => (true, 1),
         _ => (true, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::instruction_length;
+    use iced_x86::{CpuidFeature, Decoder, DecoderOptions};
+
+    /// Random bytes are mostly rare instructions: all maps and forms come up.
+    #[test]
+    fn lengths_are_those_of_another_decoder() {
+        let mut state = 0x1234_5678_9abc_def1_u64;
+        let mut next = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut compared = 0;
+        for round in 0..2_000_000 {
+            let mut bytes = [0u8; 16];
+            bytes[..8].copy_from_slice(&next().to_le_bytes());
+            bytes[8..].copy_from_slice(&next().to_le_bytes());
+            // Favour what compilers emit.
+            match round % 6 {
+                0 => bytes[0] = 0x48 | bytes[0] & 7,
+                1 => bytes[0] = 0x0f,
+                2 => (bytes[0], bytes[1]) = (0x66, 0x0f),
+                3 => (bytes[0], bytes[1], bytes[2]) = (0xf2 | bytes[0] & 1, 0x40 | bytes[1] & 0xf, 0x0f),
+                4 => bytes[0] = 0xc4 | bytes[0] & 1,
+                _ => {}
+            }
+            let instruction = Decoder::new(64, &bytes, DecoderOptions::NONE).decode();
+            // AMD's XOP, 3DNow! and SSE4a and what VIA had are not emitted by anything any more.
+            let dropped = instruction.cpuid_features().iter().any(|feature| {
+                matches!(
+                    feature,
+                    CpuidFeature::XOP
+                        | CpuidFeature::D3NOW
+                        | CpuidFeature::D3NOWEXT
+                        | CpuidFeature::TBM
+                        | CpuidFeature::SSE4A
+                ) || format!("{feature:?}").starts_with("PADLOCK")
+            });
+            // Control and debug registers: not for user code.
+            if instruction.is_invalid() || instruction.is_privileged() || dropped || bytes[0] == 0x8f {
+                continue;
+            }
+            // A 16-bit operand size on near branches and on moves of rel16 differs between vendors.
+            let branches = instruction.is_jcc_short_or_near()
+                || instruction.is_call_near()
+                || instruction.is_jmp_short_or_near()
+                || instruction.mnemonic() == iced_x86::Mnemonic::Xbegin;
+            if branches && bytes[..instruction.len()].contains(&0x66) {
+                continue;
+            }
+            compared += 1;
+            assert_eq!(instruction_length(&bytes), Some(instruction.len()), "{bytes:02x?}: {:?}", instruction.code());
+        }
+        assert!(compared > 500_000, "only {compared}");
+    }
+
+    #[test]
+    fn cut_off_instructions_have_no_length() {
+        let mov = [0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8];
+        for length in 0..mov.len() {
+            assert_eq!(instruction_length(&mov[..length]), None);
+        }
+        assert_eq!(instruction_length(&mov), Some(10));
+        assert_eq!(instruction_length(&[0x66; 20]), None);
     }
 }
