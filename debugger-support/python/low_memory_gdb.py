@@ -1,4 +1,4 @@
-# Guest pointers into the lowest pages.
+# Guest pointers into the lowest pages, and watchpoints through guest pointers.
 #
 # Linux lets no process map addresses below vm.mmap_min_addr, so the identity map has a hole there, and compilers like to
 # put their string constants right into it. gdb offers no way to serve memory from Python. It reads and writes the memory
@@ -6,6 +6,10 @@
 # a detour: a few instructions that let every other access pass, and for an offset in the hole of such a file a Python
 # function that adds the base of linear memory. Where anything is not as expected, nothing is touched, and only pointers
 # into the hole stay unreadable.
+#
+# A hardware watchpoint compares addresses, and the guest's code writes through the reservation, not through the identity
+# map: `watch it->value` would wait forever. gdb sets the debug registers by ptrace, which gets the same detour: on the way
+# in, a wasm address becomes the reservation's, on the way out the other way round.
 
 import ctypes
 import mmap
@@ -19,6 +23,7 @@ class LowMemory:
 
     # Null pointers shall stay unreadable. Linkers leave these bytes free for that reason.
     NULL_BYTES = 1024
+    DEBUG_REGISTERS = 848  # offsetof(struct user, u_debugreg)
 
     def __init__(self):
         with open("/proc/sys/vm/mmap_min_addr") as file:
@@ -26,6 +31,7 @@ class LowMemory:
         if platform.machine() != "x86_64" or self.limit <= self.NULL_BYTES or self.limit >= 1 << 31:
             raise OSError("no hole, or not this machine's")
         self.bases = {}
+        self.watched = {}
         self.kept = []
         library = ctypes.CDLL(None, use_errno=True)
         library.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
@@ -33,35 +39,63 @@ class LowMemory:
             function = library[name]
             function.restype = ctypes.c_ssize_t
             function.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64)
-            real = ctypes.cast(function, ctypes.c_void_p).value
-            slots = references(name)
-            if not slots:
-                raise OSError("gdb does not call %s by reference" % name)
-            thunk = self.thunk(real, function)
-            for slot in slots:
-                page = slot & ~(mmap.PAGESIZE - 1)
-                if library.mprotect(page, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE) == 0:
-                    ctypes.c_uint64.from_address(slot).value = thunk
 
-    def thunk(self, real, function):
-        """Code that goes on to the real function unless the offset (in rcx) lies in the hole."""
-        kind = ctypes.CFUNCTYPE(
-            ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64, use_errno=True
+            def transfer(file, buffer, size, offset, function=function):
+                return function(file, buffer, size, self.translated(file, offset))
+
+            # cmp rcx (the offset), limit
+            self.redirect(library, name, function, transfer, b"\x48\x81\xf9" + struct.pack("<i", self.limit))
+        ptrace = library.ptrace
+        ptrace.restype = ctypes.c_long
+        ptrace.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64)
+        self.ptrace = ptrace
+        # lea rax, [rdx - 848]; cmp rax, 32: is the address one of the four debug registers?
+        self.redirect(
+            library,
+            "ptrace",
+            ptrace,
+            self.registers,
+            b"\x48\x8d\x82" + struct.pack("<i", -self.DEBUG_REGISTERS) + b"\x48\x83\xf8\x20",
         )
 
-        def detour(file, buffer, size, offset):
-            return function(file, buffer, size, self.translated(file, offset))
-
-        callback = kind(detour)
+    def redirect(self, library, name, function, detour, comparison):
+        """Lets gdb's calls of a function go to `detour` where `comparison` finds "below"."""
+        slots = references(name)
+        if not slots:
+            raise OSError("gdb does not call %s by reference" % name)
+        callback = ctypes.CFUNCTYPE(function.restype, *function.argtypes, use_errno=True)(detour)
+        real = ctypes.cast(function, ctypes.c_void_p).value
         code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
         code.write(
-            b"\x48\x81\xf9" + struct.pack("<i", self.limit)  # cmp rcx, limit
+            comparison
             + b"\x72\x0c"  # jb over the next two
             + b"\x48\xb8" + struct.pack("<Q", real) + b"\xff\xe0"  # mov rax, real; jmp rax
             + b"\x48\xb8" + struct.pack("<Q", ctypes.cast(callback, ctypes.c_void_p).value) + b"\xff\xe0"
         )
         self.kept += [callback, code]
-        return ctypes.addressof(ctypes.c_char.from_buffer(code))
+        thunk = ctypes.addressof(ctypes.c_char.from_buffer(code))
+        for slot in slots:
+            page = slot & ~(mmap.PAGESIZE - 1)
+            if library.mprotect(page, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE) == 0:
+                ctypes.c_uint64.from_address(slot).value = thunk
+
+    def registers(self, request, thread, address, value):
+        """ptrace for the debug registers: PEEKUSER (3) and POKEUSER (6) at their place in `struct user`."""
+        key = (thread, address)
+        if request == 6:
+            self.watched.pop(key, None)
+            try:
+                base = self.base(thread) if self.NULL_BYTES <= value < 1 << 32 else 0
+            except OSError:
+                base = 0
+            if base:
+                self.watched[key] = (value, base + value)
+                value += base
+        found = self.ptrace(request, thread, address, value)
+        if request == 3 and key in self.watched:
+            wanted, real = self.watched[key]
+            return wanted if found & ((1 << 64) - 1) == real else found
+        return found
 
     def translated(self, file, offset):
         """Where the bytes lie that the guest has at `offset`."""

@@ -138,3 +138,8 @@ Wasm()
 WasmMemory()
 WasmTrap()
 gdb.events.stop.connect(announce_trap)
+
+# A variable of the guest has two addresses: where its memory lies, and its wasm address in the identity map. gdb must not
+# remember what it read at one of them when the other is written.
+gdb.execute("set stack-cache off")
+gdb.execute("set code-cache off")

@@ -2,7 +2,13 @@
 
 /// Commands and printers for gdb; to be `source`d.
 pub fn gdb_helpers() -> &'static str {
-    concat!(include_str!("../python/wasmscope_gdb.py"), "\n\n", include_str!("../python/containers_gdb.py"))
+    concat!(
+        include_str!("../python/wasmscope_gdb.py"),
+        "\n\n",
+        include_str!("../python/low_memory_gdb.py"),
+        "\n\n",
+        include_str!("../python/containers_gdb.py")
+    )
 }
 
 /// Commands, synthetic children and summaries for lldb; to be loaded by `command script import`.
