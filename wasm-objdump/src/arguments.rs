@@ -15,6 +15,7 @@ Examples:
   wasm-objdump --frames program.elf          where the caller's registers are, at every instruction
   wasm-objdump --verify program.elf          frame table held against the code, DWARF and tables checked
   wasm-objdump --json --traps program.elf    any view for a program
+  wasm-objdump --statistics program.elf      sizes, and how much of the code and of the variables is described
   wasm-objdump --diff old.elf new.elf        what changed between two builds";
 
 /// Inspects wasm modules, compiled artifacts and other ELF files.
@@ -22,7 +23,7 @@ Examples:
 #[command(name = "wasm-objdump", version, disable_help_flag = true, after_help = EXAMPLES, max_term_width = 110)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args([
     "headers", "details", "disassemble", "full_contents", "reloc", "frames", "dwarf", "verify", "traps", "stack_maps",
-    "addrmap", "homes", "explain", "diff",
+    "addrmap", "homes", "explain", "diff", "wat", "statistics",
 ]))]
 pub struct Arguments {
     /// The files to show
@@ -84,6 +85,14 @@ pub struct Arguments {
     /// Native code, wasm operators, source, frame rows and live variables in one view
     #[arg(long)]
     pub explain: bool,
+
+    /// The text format of the module, or of the module in an artifact
+    #[arg(long)]
+    pub wat: bool,
+
+    /// Sizes, and how much of the code and of the variables is described
+    #[arg(long)]
+    pub statistics: bool,
 
     /// With -d: the same as --explain
     #[arg(long, requires = "disassemble")]

@@ -88,6 +88,17 @@ fn everything_in_json() {
 }
 
 #[test]
+fn figures() {
+    insta::assert_snapshot!(show("switch.elf", &fixture("switch.elf"), &["--statistics"]));
+}
+
+#[test]
+fn text_format_of_the_module_in_an_artifact() {
+    let text = show("sample.elf", &sample::bytes(), &["--wat"]);
+    assert!(text.contains("(func $outer (;1;) (type 0) (param $n i32) (result i32)"), "{text}");
+}
+
+#[test]
 fn all_of_d_is_explain() {
     let elf = fixture("switch.elf");
     assert_eq!(show("switch.elf", &elf, &["-d", "--all"]), show("switch.elf", &elf, &["--explain"]));

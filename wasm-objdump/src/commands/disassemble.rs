@@ -1,5 +1,6 @@
 //! `-d`: instructions.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail};
@@ -146,15 +147,13 @@ fn native_code(native: &Native<'_>, arguments: &Arguments, out: &mut Output<'_>)
             lines.as_ref().map_or_else(|_| Vec::new(), |lines| lines.of_range(function.address..function.end()));
         let name = function.display_name(arguments);
         let kind = function.kind();
-        let location = |address: u64| {
-            let artifact = native.artifact.as_ref()?;
-            artifact.lookup(artifact::TextOffset(u32::try_from(address - artifact::TEXT_ADDRESS).ok()?))
-        };
+        let rows = native.address_map_of(function);
+        let location = |address: u64| covering(&rows, address).copied();
         if out.is_json() {
             let instructions = instructions.into_iter().map(|instruction| NativeInstruction {
                 address: instruction.address,
-                wasm_offset: location(instruction.address).and_then(|found| found.wasm).map(|wasm| wasm.0),
-                anchor: location(instruction.address).is_some_and(|found| found.anchor),
+                wasm_offset: location(instruction.address).and_then(|row| row.wasm),
+                anchor: location(instruction.address).is_some_and(|row| row.anchor),
                 source: covering(&sources, instruction.address).map(ToString::to_string),
                 bytes: hex(&instruction.bytes),
                 text: instruction.text,
@@ -187,20 +186,20 @@ fn native_code(native: &Native<'_>, arguments: &Arguments, out: &mut Output<'_>)
                 text += &format!("{}; {shown}{}\n", palette.source, palette.reset);
             }
             push_instruction(&mut text, instruction, palette.address, palette.reset);
-            let found = location(instruction.address);
-            let here = found.map(|found| (found.wasm, found.anchor));
+            let here = location(instruction.address);
             if here != operator {
                 operator = here;
                 let pad = 88usize.saturating_sub(text.len() - text.rfind('\n').map_or(0, |at| at + 1));
-                match here {
-                    Some((Some(wasm), anchor)) => {
-                        let anchor = if anchor { ", anchor" } else { "" };
-                        text += &format!("{:pad$}{}; wasm {:#x}{anchor}{}", "", palette.wasm, wasm.0, palette.reset);
-                    }
-                    Some((None, true)) => text += &format!("{:pad$}{}; anchor{}", "", palette.wasm, palette.reset),
-                    Some((None, false)) if body.is_empty() => {}
-                    Some((None, false)) => text += &format!("{:pad$}{}; -{}", "", palette.wasm, palette.reset),
-                    None => {}
+                if let Some(row) = here {
+                    let _ = match (row.wasm, row.anchor) {
+                        (Some(wasm), anchor) => {
+                            let anchor = if anchor { ", anchor" } else { "" };
+                            write!(text, "{:pad$}{}; wasm {wasm:#x}{anchor}{}", "", palette.wasm, palette.reset)
+                        }
+                        (None, true) => write!(text, "{:pad$}{}; anchor{}", "", palette.wasm, palette.reset),
+                        (None, false) if body.is_empty() => Ok(()),
+                        (None, false) => write!(text, "{:pad$}{}; -{}", "", palette.wasm, palette.reset),
+                    };
                 }
             }
             text.push('\n');
@@ -220,15 +219,25 @@ fn native_code(native: &Native<'_>, arguments: &Arguments, out: &mut Output<'_>)
 /// `   10010: 55                       push rbp`
 pub fn push_instruction(text: &mut String, instruction: &crate::native::Instruction, colour: &str, reset: &str) {
     const BYTES: usize = 8;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u64| char::from(DIGITS[(value & 15) as usize]);
+    text.push_str(colour);
+    let width = (64 - instruction.address.leading_zeros()).div_ceil(4).max(1);
+    text.extend(std::iter::repeat_n(' ', 8usize.saturating_sub(width as usize)));
+    text.extend((0..width).rev().map(|position| digit(instruction.address >> (position * 4))));
+    text.push(':');
+    text.push_str(reset);
+    text.push(' ');
     let bytes = &instruction.bytes;
-    *text += &format!("{colour}{:8x}:{reset} ", instruction.address);
-    for byte in bytes.iter().take(BYTES) {
-        *text += &format!("{byte:02x} ");
+    for &byte in bytes.iter().take(BYTES) {
+        text.push(digit(u64::from(byte) >> 4));
+        text.push(digit(u64::from(byte)));
+        text.push(' ');
     }
-    let pad = BYTES.saturating_sub(bytes.len()) * 3;
     // Longer instructions show that there is more.
-    *text += if bytes.len() > BYTES { "+" } else { " " };
-    *text += &format!("{:pad$}{}", "", instruction.text);
+    text.push(if bytes.len() > BYTES { '+' } else { ' ' });
+    text.extend(std::iter::repeat_n("   ", BYTES.saturating_sub(bytes.len())));
+    text.push_str(&instruction.text);
 }
 
 fn section_is_wanted(native: &Native<'_>, address: u64, arguments: &Arguments) -> bool {

@@ -1,6 +1,9 @@
 //! `--explain`: native code, wasm operators, source, frame rows and live variables in one view.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -9,8 +12,10 @@ use super::disassemble::push_instruction;
 use crate::Arguments;
 use crate::dwarf::{LiveVariable, Variables};
 use crate::input::Input;
-use crate::native::{Disassembler, FrameTable, Lines, Native, NativeFunction, covering};
-use crate::output::{Output, hex};
+use crate::native::{
+    Disassembler, FrameRow, FrameTable, Instruction, Lines, MappedCode, Native, NativeFunction, SourceLine, covering,
+};
+use crate::output::{Output, Palette, hex};
 use crate::wasm::{Function, Module, Operator, operators_of};
 
 #[derive(Serialize)]
@@ -45,116 +50,104 @@ struct InstructionRow {
 }
 
 /// What comes with an instruction, beside its text.
-struct Facts {
-    source: Option<String>,
-    wasm: Option<u32>,
-    anchor: bool,
-    frame: Option<String>,
-    live: BTreeMap<String, String>,
+#[derive(Clone)]
+struct Facts<'f> {
+    source: Option<&'f SourceLine>,
+    mapped: Option<MappedCode>,
+    frame: Option<&'f FrameRow>,
+    live: Rc<BTreeMap<String, String>>,
     trap: Option<String>,
+}
+
+/// Everything that is known about a file, for looking facts up.
+struct Knowledge<'n> {
+    native: &'n Native<'n>,
+    lines: Option<Lines<'n>>,
+    frames: FrameTable,
+    variables: Variables,
+}
+
+/// The facts about one function, by address.
+struct FunctionFacts<'f> {
+    knowledge: &'f Knowledge<'f>,
+    sources: Vec<(u64, SourceLine)>,
+    mapped: Vec<(u64, MappedCode)>,
+    live: Vec<(u64, Rc<BTreeMap<String, String>>)>,
+    operators: Vec<(u32, Operator)>,
+}
+
+impl<'f> FunctionFacts<'f> {
+    fn new(knowledge: &'f Knowledge<'f>, function: &NativeFunction<'_>) -> FunctionFacts<'f> {
+        let range = function.address..function.end();
+        let locals: Vec<&LiveVariable> = knowledge.variables.of_function(range.clone()).collect();
+        FunctionFacts {
+            knowledge,
+            sources: knowledge.lines.as_ref().map_or_else(Vec::new, |lines| lines.of_range(range.clone())),
+            mapped: knowledge.native.address_map_of(function),
+            live: live_from(&locals, range),
+            operators: operators_by_offset(knowledge.native, function, operators_of),
+        }
+    }
+
+    fn at(&self, address: u64) -> Facts<'_> {
+        let text = address.checked_sub(artifact::TEXT_ADDRESS).and_then(|offset| u32::try_from(offset).ok());
+        let text = self.knowledge.native.artifact.as_ref().zip(text.map(artifact::TextOffset));
+        let trap = text.and_then(|(artifact, text)| artifact.trap_at(text));
+        Facts {
+            source: covering(&self.sources, address),
+            mapped: covering(&self.mapped, address).copied(),
+            frame: self.knowledge.frames.row_at(address),
+            live: covering(&self.live, address).cloned().unwrap_or_default(),
+            trap: trap.map(|trap| {
+                let known = trap.trap_code();
+                known.map_or_else(|| format!("code {}", trap.code), |code| code.description().to_owned())
+            }),
+        }
+    }
+
+    fn operator(&self, mapped: Option<MappedCode>) -> Option<&str> {
+        mapped?.wasm.map(|wasm| operator_text(&self.operators, wasm))
+    }
 }
 
 pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Result<()> {
     let native = super::native(input, "--explain")?;
-    let lines = Lines::new(native).ok();
-    let frames = FrameTable::read(native)?;
     let names = |register| native.register_name(register);
-    let variables = Variables::read(&native.dwarf(), &names)?;
+    let knowledge = Knowledge {
+        native,
+        lines: Lines::new(native).ok(),
+        frames: FrameTable::read(native)?,
+        variables: Variables::read(&native.dwarf(), &names)?,
+    };
     let mut disassembler = Disassembler::new(native, arguments);
 
     out.begin_view("explain", "Code, operators, source, frame rows and live variables")?;
     let mut shown = 0;
     for function in native.functions.iter().filter(|function| function.is_wanted(arguments)) {
         shown += 1;
-        let sources = lines.as_ref().map_or_else(Vec::new, |lines| lines.of_range(function.address..function.end()));
-        let locals: Vec<&LiveVariable> = variables.of_function(function.address..function.end()).collect();
-        let operators = operators_by_offset(native, function, operators_of);
+        let facts = FunctionFacts::new(&knowledge, function);
         let instructions = disassembler.instructions_of(function);
-        let facts_at = |address: u64| {
-            let text = address.checked_sub(artifact::TEXT_ADDRESS).and_then(|offset| u32::try_from(offset).ok());
-            let text = native.artifact.as_ref().zip(text.map(artifact::TextOffset));
-            let found = text.and_then(|(artifact, text)| artifact.lookup(text));
-            let trap = text.and_then(|(artifact, text)| artifact.trap_at(text));
-            Facts {
-                source: covering(&sources, address).map(ToString::to_string),
-                wasm: found.and_then(|found| found.wasm).map(|wasm| wasm.0),
-                anchor: found.is_some_and(|found| found.anchor),
-                frame: frames.row_at(address).map(|row| row.summary()),
-                live: live_at(&locals, address),
-                trap: trap.map(|trap| {
-                    let known = trap.trap_code();
-                    known.map_or_else(|| format!("code {}", trap.code), |code| code.description().to_owned())
-                }),
-            }
-        };
         let name = function.display_name(arguments);
         let kind = function.kind();
+        let frame_base = knowledge.variables.frame_base_of(function.address);
         if out.is_json() {
-            let instructions = instructions.into_iter().map(|instruction| {
-                let facts = facts_at(instruction.address);
-                let operator = facts.wasm.map(|wasm| operator_text(&operators, wasm));
-                InstructionRow {
-                    address: instruction.address,
-                    bytes: hex(&instruction.bytes),
-                    text: instruction.text,
-                    source: facts.source,
-                    wasm_offset: facts.wasm,
-                    operator: operator.map(str::to_owned),
-                    anchor: facts.anchor,
-                    trap: facts.trap,
-                    frame: facts.frame,
-                    live: facts.live,
-                }
-            });
-            let instructions = instructions.collect();
-            let frame_base = variables.frame_base_of(function.address);
-            let (address, size) = (function.address, function.size);
-            let row = FunctionRow { address, size, name: &name, kind: &kind, frame_base, instructions };
+            let row = FunctionRow {
+                address: function.address,
+                size: function.size,
+                name: &name,
+                kind: &kind,
+                frame_base,
+                instructions: instructions.into_iter().map(|instruction| json_row(&facts, instruction)).collect(),
+            };
             out.row(&row, |_, _| Ok(()))?;
             continue;
         }
-
-        let palette = out.palette;
-        let reset = palette.reset;
-        let mut text = format!("{:016x} {}<{name}>{reset}:  {kind}\n", function.address, palette.name);
-        if let Some(base) = variables.frame_base_of(function.address) {
-            text += &format!("{}    fb: {base}{reset}\n", palette.variable);
+        let Palette { name: colour, variable, reset, .. } = out.palette;
+        let mut text = format!("{:016x} {colour}<{name}>{reset}:  {kind}\n", function.address);
+        if let Some(base) = frame_base {
+            text += &format!("{variable}    fb: {base}{reset}\n");
         }
-        let mut before =
-            Facts { source: None, wasm: None, anchor: false, frame: None, live: BTreeMap::new(), trap: None };
-        for instruction in &instructions {
-            let facts = facts_at(instruction.address);
-            if facts.source != before.source {
-                let source = facts.source.as_deref().unwrap_or("no source line");
-                text += &format!("{}; {source}{reset}\n", palette.source);
-            }
-            if (facts.wasm, facts.anchor) != (before.wasm, before.anchor) {
-                let anchor = if facts.anchor { "anchor " } else { "" };
-                match facts.wasm {
-                    Some(wasm) => {
-                        let operator = operator_text(&operators, wasm);
-                        text += &format!("{}  {wasm:#06x}: {anchor}{operator}{reset}\n", palette.wasm);
-                    }
-                    None if before.wasm.is_some() => {
-                        text += &format!("{}  made by the compiler{reset}\n", palette.wasm);
-                    }
-                    None => {}
-                }
-            }
-            if facts.frame != before.frame {
-                let frame = facts.frame.as_deref().unwrap_or("no frame row");
-                text += &format!("{}    frame: {frame}{reset}\n", palette.frame);
-            }
-            if facts.live != before.live {
-                text += &format!("{}    live: {}{reset}\n", palette.variable, live_change(&before.live, &facts.live));
-            }
-            push_instruction(&mut text, instruction, palette.address, reset);
-            if let Some(trap) = &facts.trap {
-                text += &format!("   {}; traps: {trap}{reset}", palette.error);
-            }
-            text.push('\n');
-            before = facts;
-        }
+        print_function(&facts, &instructions, out.palette, &mut text);
         text.push('\n');
         out.text().write_all(text.as_bytes())?;
     }
@@ -165,6 +158,71 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         bail!("no function {wanted:?}");
     }
     Ok(())
+}
+
+fn json_row(facts: &FunctionFacts<'_>, instruction: Instruction) -> InstructionRow {
+    let here = facts.at(instruction.address);
+    InstructionRow {
+        address: instruction.address,
+        bytes: hex(&instruction.bytes),
+        text: instruction.text,
+        source: here.source.map(ToString::to_string),
+        wasm_offset: here.mapped.and_then(|mapped| mapped.wasm),
+        operator: facts.operator(here.mapped).map(str::to_owned),
+        anchor: here.mapped.is_some_and(|mapped| mapped.anchor),
+        trap: here.trap,
+        frame: here.frame.map(FrameRow::summary),
+        live: BTreeMap::clone(&here.live),
+    }
+}
+
+/// Each instruction, and before it what is different from the one before.
+fn print_function(facts: &FunctionFacts<'_>, instructions: &[Instruction], palette: Palette, text: &mut String) {
+    let reset = palette.reset;
+    let mut before = Facts { source: None, mapped: None, frame: None, live: Rc::default(), trap: None };
+    for instruction in instructions {
+        let here = facts.at(instruction.address);
+        if here.source != before.source {
+            let source = here.source.map_or_else(|| "no source line".to_owned(), ToString::to_string);
+            let _ = writeln!(text, "{}; {source}{reset}", palette.source);
+        }
+        if here.mapped != before.mapped {
+            let was_operator = before.mapped.is_some_and(|mapped| mapped.wasm.is_some());
+            if let Some(MappedCode { wasm: Some(wasm), anchor }) = here.mapped {
+                let anchor = if anchor { "anchor " } else { "" };
+                let operator = facts.operator(here.mapped).unwrap_or("");
+                let _ = writeln!(text, "{}  {wasm:#06x}: {anchor}{operator}{reset}", palette.wasm);
+            } else if was_operator {
+                let _ = writeln!(text, "{}  made by the compiler{reset}", palette.wasm);
+            }
+        }
+        // Rows that follow each other differ, so that the same row is the same object.
+        if here.frame.map(std::ptr::from_ref) != before.frame.map(std::ptr::from_ref) {
+            let frame = here.frame.map_or_else(|| "no frame row".to_owned(), FrameRow::summary);
+            let _ = writeln!(text, "{}    frame: {frame}{reset}", palette.frame);
+        }
+        if !Rc::ptr_eq(&here.live, &before.live) && here.live != before.live {
+            let change = live_change(&before.live, &here.live);
+            let _ = writeln!(text, "{}    live: {change}{reset}", palette.variable);
+        }
+        push_instruction(text, instruction, palette.address, reset);
+        if let Some(trap) = &here.trap {
+            let _ = write!(text, "   {}; traps: {trap}{reset}", palette.error);
+        }
+        text.push('\n');
+        before = here;
+    }
+}
+
+/// From which address on which variables have which locations.
+fn live_from(locals: &[&LiveVariable], range: Range<u64>) -> Vec<(u64, Rc<BTreeMap<String, String>>)> {
+    let mut boundaries: Vec<u64> = vec![range.start];
+    for (part, _) in locals.iter().flat_map(|variable| &variable.locations) {
+        boundaries.extend([part.start, part.end].iter().filter(|at| range.contains(at)));
+    }
+    boundaries.sort_unstable();
+    boundaries.dedup();
+    boundaries.into_iter().map(|address| (address, Rc::new(live_at(locals, address)))).collect()
 }
 
 /// The variables that have a location at this address. Of two with one name, the inner one.

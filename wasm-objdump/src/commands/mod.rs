@@ -12,8 +12,10 @@ pub mod headers;
 pub mod homes;
 pub mod relocations;
 pub mod stack_maps;
+pub mod statistics;
 pub mod traps;
 pub mod verify;
+pub mod wat;
 
 use anyhow::{Result, bail};
 
@@ -28,7 +30,7 @@ pub type View = fn(&Input<'_>, &Arguments, &mut Output<'_>) -> Result<()>;
 /// The views that were asked for, in the order they are shown.
 pub fn views(arguments: &Arguments) -> Vec<View> {
     let explain = arguments.explain || arguments.all;
-    let all: [(bool, View); 13] = [
+    let all: [(bool, View); 15] = [
         (arguments.headers, headers::run),
         (arguments.details, details::run),
         (arguments.disassemble && !explain, disassemble::run),
@@ -41,6 +43,8 @@ pub fn views(arguments: &Arguments) -> Vec<View> {
         (arguments.traps, traps::run),
         (arguments.stack_maps, stack_maps::run),
         (arguments.dwarf, dwarf::run),
+        (arguments.wat, wat::run),
+        (arguments.statistics, statistics::run),
         (arguments.verify, verify::run),
     ];
     all.into_iter().filter(|(wanted, _)| *wanted).map(|(_, view)| view).collect()

@@ -12,6 +12,8 @@ use crate::native::Reader;
 #[derive(Clone, Debug)]
 pub struct LiveVariable {
     pub name: String,
+    /// The code of the block that declares it.
+    pub scope: Vec<Range<u64>>,
     /// Code ranges and what the variable's location is in each.
     pub locations: Vec<(Range<u64>, String)>,
 }
@@ -104,12 +106,14 @@ impl Variables {
         scope: &Scope,
         names: RegisterNames<'_>,
     ) {
-        let Some(location) = entry.attr_value(gimli::DW_AT_location) else { return };
         let mut locations = Vec::new();
-        if let AttributeValue::Exprloc(expression) = location {
+        let location = entry.attr_value(gimli::DW_AT_location);
+        if let Some(AttributeValue::Exprloc(expression)) = location {
             let text = describe_location(expression, unit.encoding(), names, scope.frame_base);
             locations.extend(scope.ranges.iter().map(|range| (range.clone(), text.clone())));
-        } else if let Ok(Some(mut list)) = unit.attr_locations(location) {
+        } else if let Some(location) = location
+            && let Ok(Some(mut list)) = unit.attr_locations(location)
+        {
             while let Ok(Some(entry)) = list.next() {
                 let text = describe_location(entry.data, unit.encoding(), names, scope.frame_base);
                 locations.push((entry.range.begin..entry.range.end, text));
@@ -117,7 +121,8 @@ impl Variables {
         }
         let Some(start) = scope.ranges.iter().map(|range| range.start).min() else { return };
         let name = name_of(unit, entry, 8).unwrap_or_else(|| "(unnamed)".to_owned());
-        self.list.push((start, LiveVariable { name, locations }));
+        let scope = scope.ranges.clone();
+        self.list.push((start, LiveVariable { name, scope, locations }));
     }
 
     /// What `fb` stands for in the locations of the function at this address.

@@ -17,8 +17,8 @@ use crate::symbols::{Names, matches};
 use crate::wasm::Module;
 
 pub use code::{Disassembler, Instruction};
-pub use frames::{FrameFunction, FrameTable};
-pub use lines::{Lines, covering};
+pub use frames::{FrameFunction, FrameRow, FrameTable};
+pub use lines::{Lines, SourceLine, covering};
 
 /// DWARF in the bytes of a file.
 pub type Reader<'a> = gimli::EndianSlice<'a, gimli::RunTimeEndian>;
@@ -45,6 +45,15 @@ pub struct CodeSection<'a> {
     pub name: String,
     pub address: u64,
     pub bytes: Cow<'a, [u8]>,
+}
+
+/// What a piece of code belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MappedCode {
+    /// The operator's offset in the code section; `None` for code the compiler made up.
+    pub wasm: Option<u32>,
+    /// Is it a statement anchor?
+    pub anchor: bool,
 }
 
 /// A function with native code.
@@ -204,6 +213,17 @@ impl<'a> Native<'a> {
         let start = (function.address - section.address) as usize;
         let end = usize::try_from(function.size).unwrap_or(usize::MAX).saturating_add(start).min(section.bytes.len());
         &section.bytes[start..end]
+    }
+
+    /// What the address map says of a function: from which address on the code belongs to what.
+    pub fn address_map_of(&self, function: &NativeFunction<'_>) -> Vec<(u64, MappedCode)> {
+        let Some((artifact, row)) = self.artifact.as_ref().zip(function.row) else { return Vec::new() };
+        let start = (function.address, MappedCode { wasm: None, anchor: false });
+        let rows = artifact.address_map_of(&row);
+        let rows = rows
+            .iter()
+            .map(|row| (row.text.link_address(), MappedCode { wasm: row.wasm.map(|wasm| wasm.0), anchor: row.anchor }));
+        std::iter::once(start).chain(rows).collect()
     }
 
     /// The function that holds this address.

@@ -14,8 +14,10 @@ use super::Module;
 /// The spelling is that of the text format; immediates follow in the order of the binary format, with names in angle
 /// brackets, as wabt prints them.
 pub struct OperatorPrinter<'m, 'a> {
-    module: Option<&'m Module<'a>>,
+    module: &'m Module<'a>,
     function: u32,
+    /// The type of an indirect call, until its table is printed.
+    type_index: Option<u32>,
     /// The operator that was visited last.
     pub text: String,
     /// How many blocks are open after it.
@@ -27,7 +29,7 @@ pub struct OperatorPrinter<'m, 'a> {
 impl<'m, 'a> OperatorPrinter<'m, 'a> {
     /// A printer for the body of one function; names come from the module.
     pub fn new(module: &'m Module<'a>, function: u32) -> Self {
-        OperatorPrinter { module: Some(module), function, text: String::new(), depth: 0, own_depth: 0 }
+        OperatorPrinter { module, function, type_index: None, text: String::new(), depth: 0, own_depth: 0 }
     }
 
     /// Starts with an operator: its mnemonic from the name of its visitor.
@@ -48,7 +50,7 @@ impl<'m, 'a> OperatorPrinter<'m, 'a> {
     }
 
     fn name_of(&self, role: &str, index: u32) -> Option<&str> {
-        let names = &self.module?.names;
+        let names = &self.module.names;
         match role {
             "function_index" => names.functions.get(&index).map(String::as_str),
             "global_index" => names.globals.get(&index).map(String::as_str),
@@ -141,11 +143,10 @@ displayed!(u8, i32, i64, bool, ValType, RefType);
 
 impl Immediate for u32 {
     fn print(&self, role: &'static str, printer: &mut OperatorPrinter<'_, '_>) {
-        // The memory or table zero goes without saying.
-        let implied = matches!(role, "mem" | "dst_mem" | "src_mem" | "dst_table" | "src_table")
-            || (role == "table_index" && printer.text.starts_with("call_indirect"))
-            || (role == "table_index" && printer.text.starts_with("return_call_indirect"));
-        if implied && *self == 0 {
+        // `call_indirect <table> (type <n>)`: the binary format has them the other way round.
+        let is_indirect_call = matches!(printer.text.as_str(), "call_indirect" | "return_call_indirect");
+        if role == "type_index" && is_indirect_call {
+            printer.type_index = Some(*self);
             return;
         }
         push_number(&mut printer.text, *self);
@@ -154,6 +155,13 @@ impl Immediate for u32 {
             printer.text.push_str(" <");
             push_printable(&mut printer.text, &name);
             printer.text.push('>');
+        }
+        if role == "table_index"
+            && let Some(ty) = printer.type_index.take()
+        {
+            printer.text.push_str(" (type");
+            ty.print("type_index", printer);
+            printer.text.push(')');
         }
     }
 }
@@ -188,25 +196,22 @@ pub fn push_printable(text: &mut String, name: &str) {
     }
 }
 
-impl Immediate for Ieee32 {
-    fn print(&self, _: &'static str, printer: &mut OperatorPrinter<'_, '_>) {
-        let value = f32::from_bits(self.bits());
-        let _ = match value.is_nan() {
-            true => write!(printer.text, " nan:{:#x}", self.bits()),
-            false => write!(printer.text, " {value}"),
-        };
-    }
+macro_rules! float {
+    ($($bits:ty, $float:ty);*) => {$(
+        impl Immediate for $bits {
+            fn print(&self, _: &'static str, printer: &mut OperatorPrinter<'_, '_>) {
+                let value = <$float>::from_bits(self.bits());
+                let is_short = value == 0.0 || value.is_infinite() || (1e-4..1e16).contains(&value.abs());
+                let _ = match (value.is_nan(), is_short) {
+                    (true, _) => write!(printer.text, " nan:{:#x}", self.bits()),
+                    (_, true) => write!(printer.text, " {value}"),
+                    (_, false) => write!(printer.text, " {value:e}"),
+                };
+            }
+        }
+    )*};
 }
-
-impl Immediate for Ieee64 {
-    fn print(&self, _: &'static str, printer: &mut OperatorPrinter<'_, '_>) {
-        let value = f64::from_bits(self.bits());
-        let _ = match value.is_nan() {
-            true => write!(printer.text, " nan:{:#x}", self.bits()),
-            false => write!(printer.text, " {value}"),
-        };
-    }
-}
+float!(Ieee32, f32; Ieee64, f64);
 
 impl Immediate for V128 {
     fn print(&self, _: &'static str, printer: &mut OperatorPrinter<'_, '_>) {
@@ -278,10 +283,10 @@ impl Immediate for HeapType {
                 let _ = write!(printer.text, " {}{name}", if shared { "shared " } else { "" });
             }
             HeapType::Concrete(index) => {
-                let _ = write!(printer.text, " {index}");
+                let _ = write!(printer.text, " {}", index.as_module_index().unwrap_or(u32::MAX));
             }
             HeapType::Exact(index) => {
-                let _ = write!(printer.text, " (exact {index})");
+                let _ = write!(printer.text, " (exact {})", index.as_module_index().unwrap_or(u32::MAX));
             }
         }
     }
@@ -289,7 +294,10 @@ impl Immediate for HeapType {
 
 impl Immediate for Ordering {
     fn print(&self, _: &'static str, printer: &mut OperatorPrinter<'_, '_>) {
-        let _ = write!(printer.text, " {self:?}");
+        // The only one of the threads proposal goes without saying.
+        if *self != Ordering::SeqCst {
+            let _ = write!(printer.text, " {}", format!("{self:?}").to_lowercase());
+        }
     }
 }
 

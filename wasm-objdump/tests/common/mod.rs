@@ -25,6 +25,8 @@ pub const VIEWS: &[&[&str]] = &[
     &["--addrmap"],
     &["--homes"],
     &["--explain"],
+    &["--wat"],
+    &["--statistics"],
 ];
 
 /// What is printed, with the error after it if there is one.
