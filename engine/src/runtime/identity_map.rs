@@ -71,6 +71,8 @@ static OWNED: AtomicBool = AtomicBool::new(false);
 pub struct IdentityMap {
     file: OwnedFd,
     len: usize,
+    /// Address space from 0 up to here is ours alone; 0 where only the memory's own size was free.
+    reserved: usize,
     state: IdentityMapState,
 }
 
@@ -88,7 +90,7 @@ impl IdentityMap {
         }
         // SAFETY: a fresh descriptor that nothing else owns.
         let file = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(IdentityMap { file, len: 0, state: IdentityMapState::default() })
+        Ok(IdentityMap { file, len: 0, reserved: 0, state: IdentityMapState::default() })
     }
 
     /// The file.
@@ -101,16 +103,57 @@ impl IdentityMap {
         &self.state
     }
 
-    /// Makes the file `len` bytes long (whole pages) and maps what is new. Only the file's growth can fail: a missing
-    /// part of the map is not an error but noted.
+    /// Tries to get all addresses from 0 to `len`. Compiled code may then use the map as its memory, with the base 0, so
+    /// that debuggers see one address for each byte. It needs CAP_SYS_RAWIO where `vm.mmap_min_addr` is not 0.
+    pub fn reserve_all(&mut self, len: usize) -> bool {
+        debug_assert!(self.len == 0 && self.reserved == 0, "before anything is mapped");
+        // SAFETY: MAP_FIXED_NOREPLACE leaves existing mappings alone; a mapping that lands elsewhere is undone.
+        let result = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE,
+                -1,
+                0,
+            )
+        };
+        if result == libc::MAP_FAILED {
+            return false;
+        }
+        if !result.is_null() {
+            // SAFETY: a mapping that we have just made and nobody knows.
+            unsafe { libc::munmap(result, len) };
+            return false;
+        }
+        self.reserved = len;
+        true
+    }
+
+    /// Can compiled code use the map as its memory?
+    pub fn is_whole(&self) -> bool {
+        self.reserved != 0
+    }
+
+    /// Makes the file `len` bytes long (whole pages) and maps what is new. A missing part of the map is
+    /// not an error but noted, unless compiled code uses the map ([`Self::is_whole`]).
     pub fn grow(&mut self, len: usize) -> io::Result<()> {
         // SAFETY: the descriptor is ours.
         if unsafe { libc::ftruncate(self.file.as_raw_fd(), len as libc::off_t) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        let old = std::mem::replace(&mut self.len, len);
+        let new = self.len..len;
+        if self.is_whole() {
+            // Compiled code uses what is mapped here.
+            debug_assert!(len <= self.reserved, "the memory grows within its capacity");
+            if !new.is_empty() {
+                self.map_with(new, libc::MAP_FIXED)?;
+            }
+        } else {
+            self.map(new);
+        }
+        self.len = len;
         self.state.wanted = 0..len as u64;
-        self.map(old..len);
         Ok(())
     }
 
@@ -165,14 +208,19 @@ impl IdentityMap {
     }
 
     fn map_exactly(&mut self, range: Range<usize>) -> io::Result<()> {
-        // SAFETY: MAP_FIXED_NOREPLACE leaves existing mappings alone. Kernels before 4.17 don't know it and take the
-        // address as a hint; then the mapping is elsewhere and is undone.
+        self.map_with(range, libc::MAP_FIXED_NOREPLACE)
+    }
+
+    fn map_with(&mut self, range: Range<usize>, placement: libc::c_int) -> io::Result<()> {
+        debug_assert!(placement != libc::MAP_FIXED || range.end <= self.reserved, "only what is ours is replaced");
+        // SAFETY: MAP_FIXED is used inside our own reservation. MAP_FIXED_NOREPLACE leaves existing mappings alone;
+        // kernels before 4.17 don't know it and take the address as a hint; then the mapping is elsewhere and is undone.
         let result = unsafe {
             libc::mmap(
                 range.start as *mut libc::c_void,
                 range.len(),
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE | libc::MAP_NORESERVE,
+                libc::MAP_SHARED | placement | libc::MAP_NORESERVE,
                 self.file.as_raw_fd(),
                 range.start as libc::off_t,
             )
@@ -204,6 +252,12 @@ impl IdentityMap {
 
 impl Drop for IdentityMap {
     fn drop(&mut self) {
+        if self.reserved != 0 {
+            // SAFETY: our own reservation with all that was mapped into it; its user, the memory, is gone.
+            unsafe { libc::munmap(std::ptr::null_mut(), self.reserved) };
+            OWNED.store(false, Ordering::Release);
+            return;
+        }
         for range in &self.state.mapped {
             // SAFETY: our own mappings; compiled code does not know of them, and debuggers must bear memory that goes.
             unsafe { libc::munmap(range.start as *mut libc::c_void, (range.end - range.start) as usize) };

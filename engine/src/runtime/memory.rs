@@ -127,6 +127,13 @@ impl LinearMemory {
         }
         let capacity = usize::try_from(capacity).ok().and_then(round_up_to_page).ok_or(too_large(ty.minimum))?;
         memory.reserve(capacity)?;
+        if !ty.memory64
+            && !ty.shared
+            && !movable
+            && let Some(map) = &mut memory.identity
+        {
+            map.reserve_all(capacity.saturating_add(memory.guard));
+        }
         memory.set_len(minimum as usize)?;
         Ok(memory)
     }
@@ -215,8 +222,17 @@ impl LinearMemory {
         self.ty
     }
 
+    /// Where the host reads and writes the memory.
     pub fn base(&self) -> *mut u8 {
         self.mapping.base()
+    }
+
+    /// Where compiled code does: at 0 if the identity map is whole, otherwise at the same place as the host.
+    fn code_base(&self) -> *mut u8 {
+        match &self.identity {
+            Some(map) if map.is_whole() => std::ptr::null_mut(),
+            _ => self.base(),
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -276,7 +292,7 @@ impl MemoryInstance {
         if let Kind::Local(memory) = &self.kind {
             // SAFETY: the constructor's caller promised it; no reference to a definition is ever kept.
             unsafe {
-                (*self.definition.as_ptr()).base = memory.base();
+                (*self.definition.as_ptr()).base = memory.code_base();
                 (*self.definition.as_ptr()).length.store(memory.len(), Ordering::Relaxed);
             }
         }
