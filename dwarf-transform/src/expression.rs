@@ -163,14 +163,14 @@ impl<'c, 'a> Context<'c, 'a> {
             }
         }
         if !is_value {
-            translator.to_host()?;
+            translator.make_host()?;
             translator.pop()?;
             translator.load(4);
             translator.push(Kind::Guest);
         }
         translator.guest_value()?;
         match role {
-            Role::Referent => translator.to_host()?,
+            Role::Referent => translator.make_host()?,
             Role::DataMember => {
                 translator.sign_extend(0)?;
                 translator.out.op(constants::DW_OP_stack_value);
@@ -196,9 +196,9 @@ impl<'c, 'a> Context<'c, 'a> {
                 if matches!(operation, Operation::StackValue | Operation::Piece { .. }) {
                     return self.translate(expression, Role::Location);
                 }
-                translator.operation(operation.clone(), 0)?;
+                translator.operation(*operation, 0)?;
             }
-            translator.to_host()?;
+            translator.make_host()?;
             translator.pop()?;
             if offset != 0 {
                 translator.out.op_plus_uconst(offset);
@@ -293,7 +293,7 @@ impl<'a> Translator<'_, '_, 'a> {
                 }
                 Operation::Piece { size_in_bits, bit_offset } => {
                     if !complete && !self.stack.is_empty() {
-                        self.to_host()?;
+                        self.make_host()?;
                         self.stack.pop();
                     }
                     complete = false;
@@ -338,7 +338,7 @@ impl<'a> Translator<'_, '_, 'a> {
                         saved[goal] = Some(self.stack.clone());
                     }
                 }
-                ref operation => self.operation(operation.clone(), 0)?,
+                operation => self.operation(operation, 0)?,
             }
             position += 1;
         }
@@ -348,7 +348,7 @@ impl<'a> Translator<'_, '_, 'a> {
         if !complete && !self.stack.is_empty() {
             match role {
                 Role::Value => self.guest_value()?,
-                _ => self.to_host()?,
+                _ => self.make_host()?,
             }
         }
         self.patch(&branches, &starts, operations.len())
@@ -558,7 +558,7 @@ impl<'a> Translator<'_, '_, 'a> {
     }
 
     /// Makes the guest address on top a host address.
-    fn to_host(&mut self) -> Result<(), Failure> {
+    fn make_host(&mut self) -> Result<(), Failure> {
         match self.top()? {
             Kind::Host => {}
             Kind::Typed => return Err(LossKind::UntranslatableExpression.into()),
@@ -706,7 +706,7 @@ impl<'a> Translator<'_, '_, 'a> {
                 if space {
                     return lost(LossKind::UntranslatableExpression);
                 }
-                self.to_host()?;
+                self.make_host()?;
                 self.pop()?;
                 // A plain dereference reads a pointer of the guest's.
                 let size = if size == self.context.unit.encoding().address_size { pointer_size } else { size };

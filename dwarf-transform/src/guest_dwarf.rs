@@ -102,7 +102,6 @@ fn read_unit<'a>(
     if !entries.read_entry(&mut root)? {
         return Err(gimli::Error::MissingUnitDie);
     }
-    drop(entries);
     for attr in root.attrs() {
         match (attr.name(), attr.value()) {
             (constants::DW_AT_str_offsets_base, AttributeValue::DebugStrOffsetsBase(base)) => {

@@ -11,6 +11,20 @@
 //! The caller provides the raw `.debug_*` sections, the functions of the module in the order of their bodies, and what
 //! it knows of the code it made. The transform never fails because of what the guest's DWARF says: what cannot be read
 //! or said natively is counted in [`Losses`]. It does no I/O and keeps no state.
+//!
+//! ```
+//! use dwarf_transform::{GuestModule, NativeModule, TransformOptions, generate, scan, serialize};
+//!
+//! // A module without functions and without DWARF; a real one comes from a wasm parser.
+//! let guest = GuestModule::default();
+//! let scan = scan(&guest);
+//! // Here the code generator makes homes for `scan.uses` and reports what it made.
+//! let native = NativeModule::default();
+//! let generated = generate(&guest, &scan.uses, &native, &TransformOptions::default())?;
+//! assert!(generated.losses.is_empty());
+//! assert!(serialize(generated)?.is_empty());
+//! # Ok::<(), dwarf_transform::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod address;

@@ -259,7 +259,7 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
 }
 
 /// Debuggers take the first range's start for the entry of an inlined subroutine.
-fn entry_first(input: Input<'_, '_>, guest: &[(u64, u64)], native: &mut Vec<TextRange>) {
+fn entry_first(input: Input<'_, '_>, guest: &[(u64, u64)], native: &mut [TextRange]) {
     let Some(&(begin, _)) = guest.first() else {
         return;
     };

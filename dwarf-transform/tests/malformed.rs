@@ -25,7 +25,6 @@ impl Subject {
         let (guest, _) = read_module(&wasm);
         let sections =
             guest.sections.sections.iter().map(|section| (section.name.to_owned(), section.bytes.to_vec())).collect();
-        drop(guest);
         Subject { wasm, sections }
     }
 
