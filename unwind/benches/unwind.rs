@@ -97,7 +97,7 @@ fn step(criterion: &mut Criterion) {
             ..Default::default()
         },
     ));
-    let mut framehop_step = |cache: &mut CacheX86_64<MayAllocateDuringUnwind>, pc: u64| {
+    let framehop_step = |cache: &mut CacheX86_64<MayAllocateDuringUnwind>, pc: u64| {
         let mut registers = UnwindRegsX86_64::new(pc, STACK, STACK + 64);
         let address = FrameAddress::from_return_address(pc).unwrap();
         other.unwind_frame(address, &mut registers, cache, &mut |address| Ok(address))

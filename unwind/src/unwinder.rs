@@ -165,7 +165,7 @@ impl<'a> Unwinder<'a> {
         let count = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
         let (index, _) = index.as_chunks();
         let index = index.get(..count).ok_or(malformed(8, "an index shorter than its count"))?;
-        if !index.is_sorted_by_key(|entry| start_of(entry)) {
+        if !index.is_sorted_by_key(start_of) {
             return Err(malformed(12, "an index that is not sorted"));
         }
         let mut unwinder = Unwinder {
@@ -260,13 +260,8 @@ impl<'a> Unwinder<'a> {
     fn row(&self, pc: u64) -> Result<Row, StepError> {
         let key = i32::try_from(pc.wrapping_sub(self.index_address).cast_signed());
         let key = key.map_err(|_| StepError::NoRow(pc))?;
-        // Without branches on the keys: they could not be predicted.
-        let mut rest = self.index;
-        while rest.len() > 1 {
-            let half = rest.len() / 2;
-            rest = if start_of(&rest[half]) <= key { &rest[half..] } else { &rest[..half] };
-        }
-        let entry = rest.first().filter(|entry| start_of(entry) <= key).ok_or(StepError::NoRow(pc))?;
+        let after = self.index.partition_point(|entry| start_of(entry) <= key);
+        let entry = after.checked_sub(1).and_then(|at| self.index.get(at)).ok_or(StepError::NoRow(pc))?;
         let fde = i32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
         let fde = self.index_address.wrapping_add_signed(fde.into()).wrapping_sub(self.eh_frame_address);
         let bad = || StepError::BadEntry(fde);
@@ -337,85 +332,76 @@ fn run(mut program: Bytes<'_>, cie: &Cie, until: Option<u64>, row: &mut Row) -> 
     let mut location = 0u64;
     while let Some(opcode) = program.u8() {
         let low = u64::from(opcode & 0x3f);
-        let primary = dw::DwCfa(opcode & 0xc0);
-        let advance = match (primary, dw::DwCfa(opcode)) {
-            (dw::DW_CFA_advance_loc, _) => Some(low),
-            (dw::DW_CFA_offset, _) => {
+        let advance = match dw::DwCfa(opcode & 0xc0) {
+            dw::DW_CFA_advance_loc => low,
+            dw::DW_CFA_offset => {
                 let offset = program.uleb()?;
                 set(row, low, factored(cie, offset.cast_signed())?);
-                None
+                continue;
             }
-            (dw::DW_CFA_restore, _) => {
+            dw::DW_CFA_restore => {
                 restore(row, cie, low);
-                None
+                continue;
             }
-            (_, dw::DW_CFA_nop) => None,
-            (_, dw::DW_CFA_advance_loc1) => Some(program.u8()?.into()),
-            (_, dw::DW_CFA_advance_loc2) => {
-                let bytes = program.take(2)?;
-                Some(u16::from_le_bytes([bytes[0], bytes[1]]).into())
-            }
-            (_, dw::DW_CFA_advance_loc4) => Some(program.u32()?.into()),
-            (_, dw::DW_CFA_def_cfa) => {
-                set_cfa_register(row, program.uleb()?)?;
-                row.cfa_offset = i32::try_from(program.uleb()?).ok()?;
-                None
-            }
-            (_, dw::DW_CFA_def_cfa_sf) => {
-                set_cfa_register(row, program.uleb()?)?;
-                row.cfa_offset = factored(cie, program.sleb()?)?;
-                None
-            }
-            (_, dw::DW_CFA_def_cfa_register) => {
-                set_cfa_register(row, program.uleb()?)?;
-                None
-            }
-            (_, dw::DW_CFA_def_cfa_offset) => {
-                row.cfa_offset = i32::try_from(program.uleb()?).ok()?;
-                None
-            }
-            (_, dw::DW_CFA_def_cfa_offset_sf) => {
-                row.cfa_offset = factored(cie, program.sleb()?)?;
-                None
-            }
-            (_, dw::DW_CFA_offset_extended) => {
-                let register = program.uleb()?;
-                let offset = program.uleb()?;
-                set(row, register, factored(cie, offset.cast_signed())?);
-                None
-            }
-            (_, dw::DW_CFA_offset_extended_sf) => {
-                let register = program.uleb()?;
-                let offset = program.sleb()?;
-                set(row, register, factored(cie, offset)?);
-                None
-            }
-            (_, dw::DW_CFA_restore_extended) => {
-                restore(row, cie, program.uleb()?);
-                None
-            }
-            (_, dw::DW_CFA_same_value) => {
-                set(row, program.uleb()?, Row::SAME);
-                None
-            }
-            (_, dw::DW_CFA_remember_state) => {
-                *remembered.get_mut(depth)? = *row;
-                depth += 1;
-                None
-            }
-            (_, dw::DW_CFA_restore_state) => {
-                depth = depth.checked_sub(1)?;
-                *row = remembered[depth];
-                None
-            }
-            _ => return None,
+            _ => match dw::DwCfa(opcode) {
+                dw::DW_CFA_advance_loc1 => program.u8()?.into(),
+                dw::DW_CFA_advance_loc2 => {
+                    let bytes = program.take(2)?;
+                    u16::from_le_bytes([bytes[0], bytes[1]]).into()
+                }
+                dw::DW_CFA_advance_loc4 => program.u32()?.into(),
+                dw::DW_CFA_remember_state => {
+                    *remembered.get_mut(depth)? = *row;
+                    depth += 1;
+                    continue;
+                }
+                dw::DW_CFA_restore_state => {
+                    depth = depth.checked_sub(1)?;
+                    *row = *remembered.get(depth)?;
+                    continue;
+                }
+                other => {
+                    execute(other, &mut program, cie, row)?;
+                    continue;
+                }
+            },
         };
-        if let Some(delta) = advance {
-            location = location.checked_add(delta.checked_mul(cie.code_alignment)?)?;
-            if until.is_some_and(|until| location > until) {
-                break;
-            }
+        location = location.checked_add(advance.checked_mul(cie.code_alignment)?)?;
+        if until.is_some_and(|until| location > until) {
+            break;
         }
+    }
+    Some(())
+}
+
+/// One of the instructions that change the present row.
+fn execute(opcode: dw::DwCfa, program: &mut Bytes<'_>, cie: &Cie, row: &mut Row) -> Option<()> {
+    match opcode {
+        dw::DW_CFA_nop => {}
+        dw::DW_CFA_def_cfa => {
+            set_cfa_register(row, program.uleb()?)?;
+            row.cfa_offset = i32::try_from(program.uleb()?).ok()?;
+        }
+        dw::DW_CFA_def_cfa_sf => {
+            set_cfa_register(row, program.uleb()?)?;
+            row.cfa_offset = factored(cie, program.sleb()?)?;
+        }
+        dw::DW_CFA_def_cfa_register => set_cfa_register(row, program.uleb()?)?,
+        dw::DW_CFA_def_cfa_offset => row.cfa_offset = i32::try_from(program.uleb()?).ok()?,
+        dw::DW_CFA_def_cfa_offset_sf => row.cfa_offset = factored(cie, program.sleb()?)?,
+        dw::DW_CFA_offset_extended => {
+            let register = program.uleb()?;
+            let offset = program.uleb()?;
+            set(row, register, factored(cie, offset.cast_signed())?);
+        }
+        dw::DW_CFA_offset_extended_sf => {
+            let register = program.uleb()?;
+            let offset = program.sleb()?;
+            set(row, register, factored(cie, offset)?);
+        }
+        dw::DW_CFA_restore_extended => restore(row, cie, program.uleb()?),
+        dw::DW_CFA_same_value => set(row, program.uleb()?, Row::SAME),
+        _ => return None,
     }
     Some(())
 }
@@ -484,6 +470,10 @@ impl<'a> Bytes<'a> {
 
     #[inline]
     fn uleb(&mut self) -> Option<u64> {
+        if let Some((&byte @ 0..=0x7f, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Some(byte.into());
+        }
         let mut value = 0;
         let mut shift = 0;
         loop {

@@ -107,7 +107,7 @@ fn unwind_info(function: &FunctionFrame<'_>) -> Result<Vec<u8>, Error> {
         let offset = u8::try_from(operation.offset.0).map_err(|_| unexpected())?;
         match operation.op {
             UnwindOp::PushFrameRegs { .. } if codes.is_empty() && offset == PUSHED => {
-                codes.push(vec![PUSHED, PUSH_NONVOL | RBP << 4]);
+                codes.push(vec![PUSHED, PUSH_NONVOL | (RBP << 4)]);
                 prologue_size = PUSHED;
             }
             UnwindOp::DefineNewFrame { offset_downward_to_clobbers: down, .. } if codes.len() == 1 => {
@@ -116,11 +116,11 @@ fn unwind_info(function: &FunctionFrame<'_>) -> Result<Vec<u8>, Error> {
                 let units = units.ok_or_else(unexpected)?;
                 match down {
                     0 => {}
-                    8..=128 => codes.push(vec![FRAME_POINTER_SET, ALLOC_SMALL | ((down - 8) / 8) as u8 * 16]),
+                    8..=128 => codes.push(vec![FRAME_POINTER_SET, ALLOC_SMALL | ((((down - 8) / 8) as u8) << 4)]),
                     _ => codes.push(vec![FRAME_POINTER_SET, ALLOC_LARGE, (down / 8) as u8, 0]),
                 }
                 codes.push(vec![FRAME_POINTER_SET, SET_FPREG]);
-                frame = RBP | units << 4;
+                frame = RBP | (units << 4);
                 prologue_size = FRAME_POINTER_SET;
             }
             UnwindOp::SaveReg { dwarf_reg, clobber_offset } if frame != 0 => {
@@ -135,11 +135,11 @@ fn unwind_info(function: &FunctionFrame<'_>) -> Result<Vec<u8>, Error> {
                 let mut code = vec![offset];
                 match u16::try_from(clobber_offset / unit) {
                     Ok(scaled) => {
-                        code.push(near | register << 4);
+                        code.push(near | (register << 4));
                         code.extend(scaled.to_le_bytes());
                     }
                     Err(_) => {
-                        code.push(far | register << 4);
+                        code.push(far | (register << 4));
                         code.extend(clobber_offset.to_le_bytes());
                     }
                 }
