@@ -93,6 +93,49 @@ fn figures() {
 }
 
 #[test]
+fn locals_that_guest_dwarf_names() {
+    let text = show("switch.wasm", &fixture("switch.wasm"), &["--homes", "-f", "sum"]);
+    assert!(text.contains("func[0] <sum>: "), "{text}");
+    // The frame base of a function compiled without optimization is a local.
+    assert!(text.contains("locals: 4\n"), "{text}");
+}
+
+#[test]
+fn zeroed_addresses_are_explained() {
+    // What a tool leaves that rewrites the code after linking: entries for functions, all at address 0.
+    use gimli::write::{Address, AttributeValue, Dwarf, EndianVec, LineProgram, Sections, Unit};
+    let encoding = gimli::Encoding { format: gimli::Format::Dwarf32, version: 4, address_size: 4 };
+    let mut dwarf = Dwarf::new();
+    let unit = dwarf.units.add(Unit::new(encoding, LineProgram::none()));
+    let unit = dwarf.units.get_mut(unit);
+    for name in ["first", "second"] {
+        let function = unit.add(unit.root(), gimli::DW_TAG_subprogram);
+        let function = unit.get_mut(function);
+        function.set(gimli::DW_AT_name, AttributeValue::String(name.into()));
+        function.set(gimli::DW_AT_low_pc, AttributeValue::Address(Address::Constant(0)));
+        function.set(gimli::DW_AT_high_pc, AttributeValue::Udata(3));
+    }
+    let mut sections = Sections::new(EndianVec::new(gimli::LittleEndian));
+    dwarf.write(&mut sections).unwrap();
+    let mut module = wat::parse_str("(module (func) (func))").unwrap();
+    sections
+        .for_each(|id, bytes| {
+            let name = id.name().as_bytes();
+            if !bytes.slice().is_empty() {
+                let size = 1 + name.len() + bytes.slice().len();
+                // A section's size in two bytes of LEB128.
+                module.extend([0, (size & 0x7f) as u8 | 0x80, (size >> 7) as u8, name.len() as u8]);
+                module.extend(name);
+                module.extend(bytes.slice());
+            }
+            Ok::<(), gimli::write::Error>(())
+        })
+        .unwrap();
+    let text = show("zeroed.wasm", &module, &["--verify"]);
+    assert!(text.contains("every function begins at 0"), "{text}");
+}
+
+#[test]
 fn text_format_of_the_module_in_an_artifact() {
     let text = show("sample.elf", &sample::bytes(), &["--wat"]);
     assert!(text.contains("(func $outer (;1;) (type 0) (param $n i32) (result i32)"), "{text}");

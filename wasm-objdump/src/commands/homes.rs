@@ -1,4 +1,4 @@
-//! `--homes`: wasm locals that live in the frame.
+//! `--homes`: wasm locals that live in the frame; of a module those that would, since its DWARF names them.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::Arguments;
 use crate::input::Input;
 use crate::output::Output;
+use crate::wasm::{Module, scan};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -21,6 +22,9 @@ struct Row<'a> {
 }
 
 pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Result<()> {
+    if let Input::Wasm(module) = input {
+        return wasm(module, arguments, out);
+    }
     let (native, artifact) = super::artifact(input, "--homes")?;
     out.begin_view("homes", "Homes")?;
     for function in native.functions.iter().filter(|function| function.is_wanted(arguments)) {
@@ -60,4 +64,45 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
     }
     out.end_view()?;
     Ok(())
+}
+
+#[derive(Serialize)]
+struct Uses<'a> {
+    index: u32,
+    name: Option<&'a str>,
+    locals: &'a [u32],
+    operand_stack_values: usize,
+    statements: usize,
+}
+
+fn wasm(module: &Module<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Result<()> {
+    let scan = scan(module);
+    out.begin_view("homes", "Locals that the DWARF names")?;
+    for (function, uses) in module.functions.iter().zip(&scan.uses.functions) {
+        let name = module.function_name(function.index);
+        if !uses.described || !crate::symbols::matches(arguments.function.as_deref(), Some(function.index), name) {
+            continue;
+        }
+        let row = Uses {
+            index: function.index,
+            name,
+            locals: &uses.locals,
+            operand_stack_values: uses.stack_values.len(),
+            statements: uses.statements.len(),
+        };
+        out.row(&row, |w, palette| {
+            let mut shown = String::new();
+            if let Some(name) = name {
+                shown.push_str(" <");
+                crate::wasm::push_printable(&mut shown, name);
+                shown.push('>');
+            }
+            let locals: Vec<String> = uses.locals.iter().map(u32::to_string).collect();
+            let locals = if locals.is_empty() { "none".to_owned() } else { locals.join(" ") };
+            write!(w, "func[{}]{}{shown}{}: ", function.index, palette.name, palette.reset)?;
+            writeln!(w, "{} statements; locals: {locals}", row.statements)
+        })?;
+    }
+    out.end_view()?;
+    module.check_whole()
 }

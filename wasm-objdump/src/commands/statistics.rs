@@ -11,7 +11,7 @@ use crate::dwarf::Variables;
 use crate::input::Input;
 use crate::native::{FrameTable, Native};
 use crate::output::Output;
-use crate::wasm::{Module, operators_of};
+use crate::wasm::{Module, operators_of, scan};
 
 /// One figure.
 #[derive(Serialize)]
@@ -56,6 +56,16 @@ fn wasm(module: &Module<'_>, out: &mut Output<'_>) -> Result<()> {
     figure(out, "functions with a body", module.functions.len() as u64, None)?;
     let named = module.functions.iter().filter(|function| module.function_name(function.index).is_some());
     figure(out, "functions with a name", named.count() as u64, Some(module.functions.len() as u64))?;
+    if module.custom_data(".debug_info").is_some() {
+        let scan = scan(module);
+        let uses = &scan.uses.functions;
+        let described = uses.iter().filter(|uses| uses.described).count() as u64;
+        figure(out, "functions with DWARF", described, Some(module.functions.len() as u64))?;
+        let named: usize = uses.iter().map(|uses| uses.locals.len()).sum();
+        figure(out, "locals that the DWARF names", named as u64, None)?;
+        let statements: usize = uses.iter().map(|uses| uses.statements.len()).sum();
+        figure(out, "statements", statements as u64, None)?;
+    }
     let mut mnemonics: BTreeMap<String, u64> = BTreeMap::new();
     let mut total = 0;
     for function in &module.functions {

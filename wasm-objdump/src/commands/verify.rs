@@ -28,6 +28,7 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
             let code = module.sections.iter().find(|section| section.name == "Code" && section.id == 10);
             let code = code.map(|section| 0..section.range.end - section.range.start).unwrap_or_default();
             check_dwarf(&dwarf, &[code], 0xffff_fffe, &mut findings, &mut summary);
+            check_guest(module, &mut findings, &mut summary);
         }
         Input::Native(native) => {
             check_artifact(native, &mut findings, &mut summary);
@@ -64,6 +65,29 @@ fn check_module(module: &Module<'_>, findings: &mut Vec<Finding>, summary: &mut 
             address: Some(error.offset()),
             problem: error.message().to_owned(),
         }),
+    }
+}
+
+/// What the compiler would make of the DWARF.
+fn check_guest(module: &Module<'_>, findings: &mut Vec<Finding>, summary: &mut Vec<String>) {
+    if module.custom_data(".debug_info").is_none() {
+        return;
+    }
+    let scan = crate::wasm::scan(module);
+    if scan.zeroed_addresses {
+        findings.push(Finding {
+            check: "dwarf",
+            address: None,
+            problem: "every function begins at 0: a tool that ran after the linker (often wasm-opt) moved the code"
+                .into(),
+        });
+    }
+    if scan.losses.dead_functions() > 0 {
+        summary.push(format!("dwarf: {} functions were removed by the linker", scan.losses.dead_functions()));
+    }
+    for (kind, count, places) in scan.losses.iter() {
+        let first = places.first().map_or_else(String::new, |place| format!(" (first: {place})"));
+        summary.push(format!("dwarf: lost in translation: {count} x {kind}{first}"));
     }
 }
 

@@ -253,7 +253,8 @@ fn symbolic(
                 let value = stack.pop()?.show();
                 return operations.next().ok()?.is_none().then(|| format!("={value}"));
             }
-            Operation::WasmLocal { index } if count == 1 => return Some(format!("wasm local {index}")),
+            Operation::WasmLocal { index } => stack.push(Term::new(format!("local{index}"))),
+            Operation::WasmGlobal { index } => stack.push(Term::new(format!("global{index}"))),
             _ => return None,
         }
     }

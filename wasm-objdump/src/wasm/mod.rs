@@ -1,9 +1,11 @@
 //! Wasm modules.
 
+mod guest;
 mod instructions;
 mod module;
 mod operator;
 
+pub use guest::scan;
 pub use instructions::{Operator, disassemble_function, operators_of};
 pub use module::{Function, Module, broken};
 pub use operator::{OperatorPrinter, push_printable};

@@ -22,6 +22,8 @@ pub struct Module<'a> {
     pub functions: Vec<Function<'a>>,
     pub globals: Vec<ValType>,
     pub imported_globals: u32,
+    /// Has memory 0 64-bit addresses?
+    pub memory64: bool,
     /// Where the contents of the code section start in the file: offset zero of guest DWARF.
     pub code_start: u64,
     pub names: ModuleNames<'a>,
@@ -74,6 +76,7 @@ impl<'a> Module<'a> {
             functions: Vec::new(),
             globals: Vec::new(),
             imported_globals: 0,
+            memory64: false,
             code_start: 0,
             names: ModuleNames::default(),
             broken: None,
@@ -132,6 +135,7 @@ impl<'a> Module<'a> {
                             self.function_types.push(ty);
                             self.imported_functions += 1;
                         }
+                        TypeRef::Memory(ty) => self.memory64 |= ty.memory64,
                         TypeRef::Global(ty) => {
                             let name = format!("{}.{}", import.module, import.name);
                             self.names.globals.insert(self.imported_globals, name);
@@ -149,7 +153,12 @@ impl<'a> Module<'a> {
                 }
             }
             Payload::TableSection(reader) => count = Some(reader.count()),
-            Payload::MemorySection(reader) => count = Some(reader.count()),
+            Payload::MemorySection(reader) => {
+                count = Some(reader.count());
+                if let Some(Ok(first)) = reader.into_iter().next() {
+                    self.memory64 |= first.memory64;
+                }
+            }
             Payload::TagSection(reader) => count = Some(reader.count()),
             Payload::GlobalSection(reader) => {
                 count = Some(reader.count());
