@@ -132,7 +132,13 @@ impl LinearMemory {
             && !movable
             && let Some(map) = &mut memory.identity
         {
-            map.reserve_all(capacity.saturating_add(memory.guard));
+            let bytes = capacity.saturating_add(memory.guard);
+            if !map.reserve_all(bytes) {
+                // Debuggers keep the address of a variable in a guest pointer, that is, its low 32 bits. Let these be
+                // the guest's address.
+                memory.mapping =
+                    Mapping::reserve_aligned(bytes, 1 << 32).map_err(|source| MemoryError::Map { bytes, source })?;
+            }
         }
         memory.set_len(minimum as usize)?;
         Ok(memory)

@@ -49,6 +49,24 @@ impl Mapping {
         Ok(Mapping { base: base.cast(), len })
     }
 
+    /// Reserves `len` bytes at a multiple of `align`, a power of two of at least a page.
+    pub fn reserve_aligned(len: usize, align: usize) -> io::Result<Mapping> {
+        let len = round_up_to_page(len).ok_or(io::ErrorKind::OutOfMemory)?;
+        let larger = Mapping::reserve(len.checked_add(align).ok_or(io::ErrorKind::OutOfMemory)?)?;
+        let start = larger.base as usize;
+        let aligned = start.next_multiple_of(align);
+        let (before, after) = (aligned - start, start + larger.len - (aligned + len));
+        let kept = Mapping { base: larger.base.wrapping_add(before), len };
+        std::mem::forget(larger);
+        for (part, size) in [(start, before), (aligned + len, after)] {
+            if size != 0 {
+                // SAFETY: a part of our own reservation that `kept` leaves out, and that nobody has used.
+                unsafe { libc::munmap(part as *mut libc::c_void, size) };
+            }
+        }
+        Ok(kept)
+    }
+
     pub fn base(&self) -> *mut u8 {
         self.base
     }
