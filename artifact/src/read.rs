@@ -32,7 +32,7 @@ pub struct Artifact<'a> {
     eh_frame: &'a [u8],
     eh_frame_hdr: &'a [u8],
     instance_cell_size: u64,
-    debug_sections: Vec<(u16, &'a str, &'a [u8])>,
+    debug_sections: Vec<NumberedSection<'a>>,
     engine_meta: &'a [u8],
     hash_offset: usize,
     module: &'a [u8],
@@ -46,6 +46,9 @@ pub struct Artifact<'a> {
     relocations: Table<'a, RelocationRow>,
     symbols: SymbolTable<'a, Header>,
 }
+
+/// A section's ELF section index, its name and its bytes.
+type NumberedSection<'a> = (u16, &'a str, &'a [u8]);
 
 /// What is known about one instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -349,7 +352,7 @@ impl<'a> Artifact<'a> {
         self.debug_sections.iter().find(|(number, ..)| *number == index).map(|&(_, name, _)| name)
     }
 
-    pub(crate) fn numbered_debug_sections(&self) -> &[(u16, &'a str, &'a [u8])] {
+    pub(crate) fn numbered_debug_sections(&self) -> &[NumberedSection<'a>] {
         &self.debug_sections
     }
 
@@ -536,7 +539,7 @@ impl<'a> Sections<'a> {
         self.required(name)?.contents()
     }
 
-    fn debug(&self) -> Result<Vec<(u16, &'a str, &'a [u8])>, ArtifactError> {
+    fn debug(&self) -> Result<Vec<NumberedSection<'a>>, ArtifactError> {
         let mut found = Vec::new();
         for (SectionIndex(index), header) in self.table.enumerate() {
             let Ok(name) = std::str::from_utf8(self.table.section_name(ENDIAN, header)?) else { continue };

@@ -6,7 +6,6 @@ use serde::Serialize;
 use crate::Arguments;
 use crate::input::Input;
 use crate::output::Output;
-use crate::wasm::operators_of;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -31,7 +30,7 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         }
         let name = function.display_name(arguments);
         out.note(&format!("{:#x} <{name}> {}:", function.address, function.kind()))?;
-        let operators = super::explain::operators_by_offset(native, function, operators_of);
+        let operators = super::explain::operators_by_offset(native, function);
         for (index, entry) in rows.iter().enumerate() {
             let end = rows.get(index + 1).map_or(function.end(), |next| next.text.link_address());
             let operator = entry.wasm.map(|wasm| super::explain::operator_text(&operators, wasm.0));

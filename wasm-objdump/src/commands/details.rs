@@ -380,7 +380,7 @@ impl<'a> Details<'_, 'a, '_> {
             Name::Tag(map) => ("tag", map),
             Name::Local(functions) => {
                 for function in functions.into_iter().map_while(Result::ok) {
-                    for naming in function.names.into_iter().map_while(Result::ok) {
+                    for naming in function.names.map_while(Result::ok) {
                         let (outer, index) = (function.index, naming.index);
                         let line = format!(" - func[{outer}] local[{index}]{}", angled(Some(naming.name)));
                         self.item(section, Some(index), Some(naming.name), &line)?;
@@ -390,7 +390,7 @@ impl<'a> Details<'_, 'a, '_> {
             }
             _ => return Ok(()),
         };
-        for naming in map.into_iter().map_while(Result::ok) {
+        for naming in map.map_while(Result::ok) {
             let line = format!(" - {kind}[{}]{}", naming.index, angled(Some(naming.name)));
             self.item(section, Some(naming.index), Some(naming.name), &line)?;
         }

@@ -16,7 +16,7 @@ use crate::native::{
     Disassembler, FrameRow, FrameTable, Instruction, Lines, MappedCode, Native, NativeFunction, SourceLine, covering,
 };
 use crate::output::{Output, Palette, hex};
-use crate::wasm::{Function, Module, Operator, operators_of};
+use crate::wasm::{Operator, operators_of};
 
 #[derive(Serialize)]
 struct FunctionRow<'a> {
@@ -46,8 +46,11 @@ struct InstructionRow {
     trap: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frame: Option<String>,
-    live: BTreeMap<String, String>,
+    live: Live,
 }
+
+/// Live variables and where each is found.
+type Live = BTreeMap<String, String>;
 
 /// What comes with an instruction, beside its text.
 #[derive(Clone)]
@@ -55,7 +58,7 @@ struct Facts<'f> {
     source: Option<&'f SourceLine>,
     mapped: Option<MappedCode>,
     frame: Option<&'f FrameRow>,
-    live: Rc<BTreeMap<String, String>>,
+    live: Rc<Live>,
     trap: Option<String>,
 }
 
@@ -72,7 +75,7 @@ struct FunctionFacts<'f> {
     knowledge: &'f Knowledge<'f>,
     sources: Vec<(u64, SourceLine)>,
     mapped: Vec<(u64, MappedCode)>,
-    live: Vec<(u64, Rc<BTreeMap<String, String>>)>,
+    live: Vec<(u64, Rc<Live>)>,
     operators: Vec<(u32, Operator)>,
 }
 
@@ -85,7 +88,7 @@ impl<'f> FunctionFacts<'f> {
             sources: knowledge.lines.as_ref().map_or_else(Vec::new, |lines| lines.of_range(range.clone())),
             mapped: knowledge.native.address_map_of(function),
             live: live_from(&locals, range),
-            operators: operators_by_offset(knowledge.native, function, operators_of),
+            operators: operators_by_offset(knowledge.native, function),
         }
     }
 
@@ -172,7 +175,7 @@ fn json_row(facts: &FunctionFacts<'_>, instruction: Instruction) -> InstructionR
         anchor: here.mapped.is_some_and(|mapped| mapped.anchor),
         trap: here.trap,
         frame: here.frame.map(FrameRow::summary),
-        live: BTreeMap::clone(&here.live),
+        live: Live::clone(&here.live),
     }
 }
 
@@ -215,7 +218,7 @@ fn print_function(facts: &FunctionFacts<'_>, instructions: &[Instruction], palet
 }
 
 /// From which address on which variables have which locations.
-fn live_from(locals: &[&LiveVariable], range: Range<u64>) -> Vec<(u64, Rc<BTreeMap<String, String>>)> {
+fn live_from(locals: &[&LiveVariable], range: Range<u64>) -> Vec<(u64, Rc<Live>)> {
     let mut boundaries: Vec<u64> = vec![range.start];
     for (part, _) in locals.iter().flat_map(|variable| &variable.locations) {
         boundaries.extend([part.start, part.end].iter().filter(|at| range.contains(at)));
@@ -226,7 +229,7 @@ fn live_from(locals: &[&LiveVariable], range: Range<u64>) -> Vec<(u64, Rc<BTreeM
 }
 
 /// The variables that have a location at this address. Of two with one name, the inner one.
-fn live_at(locals: &[&LiveVariable], address: u64) -> BTreeMap<String, String> {
+fn live_at(locals: &[&LiveVariable], address: u64) -> Live {
     let mut live = BTreeMap::new();
     for variable in locals {
         let here = variable.locations.iter().find(|(range, _)| range.contains(&address));
@@ -238,7 +241,7 @@ fn live_at(locals: &[&LiveVariable], address: u64) -> BTreeMap<String, String> {
 }
 
 /// `a=[cfa-20] b=rax`, and what is gone.
-fn live_change(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> String {
+fn live_change(before: &Live, now: &Live) -> String {
     let mut parts: Vec<String> = Vec::new();
     let changed = now.iter().filter(|(name, location)| before.get(*name) != Some(location));
     parts.extend(changed.map(|(name, location)| format!("{name}={location}")));
@@ -247,14 +250,11 @@ fn live_change(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>
 }
 
 /// The wasm operators of a native function with their offsets relative to the code section, in order.
-pub fn operators_by_offset(
-    native: &Native<'_>,
-    function: &NativeFunction<'_>,
-    read: fn(&Module<'_>, &Function<'_>) -> (Vec<Operator>, Result<()>),
-) -> Vec<(u32, Operator)> {
+pub fn operators_by_offset(native: &Native<'_>, function: &NativeFunction<'_>) -> Vec<(u32, Operator)> {
     let Some(module) = &native.module else { return Vec::new() };
     let Some(body) = function.wasm_index().and_then(|index| module.function(index)) else { return Vec::new() };
-    let (operators, _) = read(module, body);
+    // Of a damaged body, the operators before the damage.
+    let (operators, _) = operators_of(module, body);
     let relative = |operator: Operator| {
         let offset = operator.file_offset.checked_sub(module.code_start)?;
         Some((u32::try_from(offset).ok()?, operator))

@@ -123,7 +123,7 @@ fn check_artifact(native: &Native<'_>, findings: &mut Vec<Finding>, summary: &mu
             );
             add("functions", Some(function.address), problem);
         }
-        let operators = super::explain::operators_by_offset(native, function, crate::wasm::operators_of);
+        let operators = super::explain::operators_by_offset(native, function);
         // Code that sets the declared locals to zero belongs to their declaration.
         let first_operator = operators.first().map_or(0, |(offset, _)| *offset);
         for entry in artifact.address_map_of(&row).iter() {
