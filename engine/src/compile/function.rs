@@ -2,7 +2,7 @@
 
 use super::CompileError;
 use crate::environ::{Module, OptLevel, TrapCode, Tunables, VMOffsets};
-use crate::translate::{ANCHOR_BIT, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, TranslateError};
+use crate::translate::{ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, TranslateError};
 use crate::types::ValType;
 use cranelift_codegen::binemit::{Addend, Reloc};
 use cranelift_codegen::control::ControlPlane;
@@ -83,8 +83,8 @@ pub(super) struct DebugRequest<'a> {
     pub(super) locals: Vec<(u32, ValType)>,
     /// File offsets of the body's operators.
     pub(super) operators: Vec<u32>,
-    /// File offsets of the operators at which statements begin.
-    pub(super) anchors: &'a [u32],
+    /// The statements.
+    pub(super) anchors: &'a [AnchorRange],
 }
 
 /// Compiles a guest function.

@@ -8,7 +8,7 @@ mod isa;
 mod trampolines;
 
 use crate::environ::{DebugInfo, Module, PointerFlavour, Tunables, VMOffsets};
-use crate::translate::{ModuleTranslation, TranslateError};
+use crate::translate::{AnchorRange, ModuleTranslation, TranslateError};
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
 use cranelift_codegen::control::ControlPlane;
@@ -204,9 +204,7 @@ fn compile_functions(
             let full = full.filter(|debug| debug.uses.functions[number].described);
             let operators = if full.is_some() { operators(input) } else { Vec::new() };
             let anchors = match full {
-                Some(debug) if has_anchors => {
-                    anchor_offsets(&debug.uses.functions[number].statements, &operators, base)
-                }
+                Some(debug) if has_anchors => anchor_ranges(&debug.uses.functions[number].statements, &operators, base),
                 _ => Vec::new(),
             };
             let request = full.map(|debug| {
@@ -283,15 +281,20 @@ fn operators(input: &crate::translate::FunctionInput<'_>) -> Vec<(u32, bool)> {
     found
 }
 
-/// The operators, by file offset, at which a statement anchor is to be put.
-fn anchor_offsets(statements: &[dwarf_transform::Statement], operators: &[(u32, bool)], base: usize) -> Vec<u32> {
+/// The statements that need an anchor.
+fn anchor_ranges(
+    statements: &[dwarf_transform::Statement],
+    operators: &[(u32, bool)],
+    base: usize,
+) -> Vec<AnchorRange> {
+    let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
     statements
         .iter()
         .filter_map(|statement| {
-            let offset = base as u32 + statement.offset.0;
+            let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
             let reached =
-                || operators.binary_search_by_key(&offset, |(offset, _)| *offset).is_ok_and(|index| operators[index].1);
-            (statement.new_line || reached()).then_some(offset)
+                || operators.binary_search_by_key(&start, |(offset, _)| *offset).is_ok_and(|index| operators[index].1);
+            (statement.new_line || reached()).then_some(AnchorRange { start, end })
         })
         .collect()
 }

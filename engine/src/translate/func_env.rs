@@ -78,6 +78,15 @@ impl HomeSlots {
     }
 }
 
+/// A statement of the source, as file offsets of operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AnchorRange {
+    /// Where it begins.
+    pub(crate) start: u32,
+    /// Where the next one begins.
+    pub(crate) end: u32,
+}
+
 /// The environment in which one function is translated.
 pub(crate) struct FuncEnv<'a> {
     module: &'a Module,
@@ -93,10 +102,10 @@ pub(crate) struct FuncEnv<'a> {
     /// Offset in the file of each operator of the body, in order.
     operators: Vec<u32>,
     next_operator: usize,
-    /// Offsets in the file where a statement begins, sorted.
-    anchors: &'a [u32],
+    /// Where statements begin and end, sorted.
+    anchors: &'a [AnchorRange],
     next_anchor: usize,
-    pending_anchor: Option<u32>,
+    pending_anchor: Option<AnchorRange>,
     guard: SinkGuard,
     roots: ReferenceRoots,
 }
@@ -130,8 +139,8 @@ impl<'a> FuncEnv<'a> {
 
     /// Asks for homes and statement anchors.
     ///
-    /// `operators` are the file offsets of the body's operators, `anchors` those where statements begin (both sorted).
-    pub(crate) fn with_debug_info(mut self, homes: HomeSlots, operators: Vec<u32>, anchors: &'a [u32]) -> Self {
+    /// `operators` are the file offsets of the body's operators, `anchors` the statements (both sorted).
+    pub(crate) fn with_debug_info(mut self, homes: HomeSlots, operators: Vec<u32>, anchors: &'a [AnchorRange]) -> Self {
         self.homes = Some(homes);
         self.operators = operators;
         self.anchors = anchors;
@@ -345,17 +354,17 @@ impl<'a> FuncEnv<'a> {
         builder.ins().stack_store(value, slot, offset as i32);
     }
 
-    /// Takes the anchors up to the operator at `offset`; the last of them is what is due.
-    fn due_anchor(&mut self, offset: u32) -> Option<u32> {
+    /// The statement that the operator at `offset` belongs to, if it has no anchor yet.
+    fn due_anchor(&mut self, offset: u32) -> Option<AnchorRange> {
         let mut due = self.pending_anchor.take();
         while let Some(&anchor) = self.anchors.get(self.next_anchor) {
-            if anchor > offset {
+            if anchor.start > offset {
                 break;
             }
             due = Some(anchor);
             self.next_anchor += 1;
         }
-        due
+        due.filter(|anchor| offset < anchor.end)
     }
 }
 
@@ -877,11 +886,14 @@ impl FuncEnvironment for FuncEnv<'_> {
         if let Some(offset) = offset
             && let Some(anchor) = self.due_anchor(offset)
         {
-            let after = matches!(op, Operator::End | Operator::Else | Operator::Loop { .. });
-            if !state.reachable() || after {
+            // A statement is executed where its first operator is that does something. The function's last `end` returns.
+            let structural =
+                matches!(op, Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End)
+                    && self.next_operator < self.operators.len();
+            if !state.reachable() || structural {
                 self.pending_anchor = Some(anchor);
             } else {
-                Self::emit_anchor(builder, anchor, offset);
+                Self::emit_anchor(builder, anchor.start, offset);
             }
         }
         if let Operator::LocalGet { local_index } = op
@@ -911,17 +923,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         if self.homes.is_none() {
             return Ok(());
         }
-        match op {
-            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                self.store_home(builder, *local_index);
-            }
-            Operator::End | Operator::Else | Operator::Loop { .. } => {
-                if let Some(anchor) = self.pending_anchor.take() {
-                    let operator = self.operators.get(self.next_operator.wrapping_sub(1)).copied().unwrap_or(anchor);
-                    Self::emit_anchor(builder, anchor, operator);
-                }
-            }
-            _ => {}
+        if let Operator::LocalSet { local_index } | Operator::LocalTee { local_index } = op {
+            self.store_home(builder, *local_index);
         }
         Ok(())
     }

@@ -7,6 +7,6 @@ mod reference_roots;
 mod sink_guard;
 
 pub use error::TranslateError;
-pub(crate) use func_env::{ANCHOR_BIT, ENTRY_BIT, FuncEnv, HomeSlots, guest_signature};
+pub(crate) use func_env::{ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, HomeSlots, guest_signature};
 pub(crate) use parse::convert_type;
 pub use parse::{FunctionInput, ModuleTranslation, Names, parse_module};
