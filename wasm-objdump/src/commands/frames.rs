@@ -36,7 +36,7 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
             // A column for each register that any row mentions.
             let mut registers: Vec<&str> = Vec::new();
             for (register, _) in function.rows.iter().flat_map(|row| &row.registers) {
-                if !registers.contains(&register.as_str()) {
+                if !registers.contains(&&**register) {
                     registers.push(register);
                 }
             }

@@ -194,6 +194,7 @@ fn check_dwarf(
 ) {
     let mut add = |address, problem: String| findings.push(Finding { check: "dwarf", address, problem });
     let (mut units, mut entries, mut rows) = (0, 0, 0);
+    let mut budget = crate::dwarf::budget_of(dwarf);
     let in_code =
         |range: &std::ops::Range<u64>| code.iter().any(|code| code.start <= range.start && range.end <= code.end);
     let mut headers = dwarf.units();
@@ -248,6 +249,10 @@ fn check_dwarf(
                     | gimli::AttributeValue::DebugLocListsIndex(_)) => match unit.attr_locations(value) {
                         Ok(Some(mut list)) => {
                             while let Some(location) = list.next().transpose() {
+                                budget = budget.saturating_sub(1);
+                                if budget == 0 {
+                                    break;
+                                }
                                 match location {
                                     Ok(location) if location.range.begin <= location.range.end => {}
                                     Ok(location) => {
@@ -338,6 +343,9 @@ fn check_dwarf(
                 }
             }
         }
+    }
+    if budget == 0 {
+        add(None, "location lists have more entries than the size of .debug_info can account for".to_owned());
     }
     summary.push(format!("dwarf: {units} units, {entries} entries, {rows} line rows"));
 }

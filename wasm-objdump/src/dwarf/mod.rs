@@ -14,7 +14,7 @@ use crate::native::Reader;
 pub use entries::dump_units;
 pub use expression::{describe_frame_base, describe_location, expression_text};
 pub use lines::dump_lines;
-pub use variables::{LiveVariable, Variables};
+pub use variables::{LiveVariable, Variables, budget_of};
 
 /// Gives registers their names.
 pub type RegisterNames<'n> = &'n dyn Fn(gimli::Register) -> Cow<'static, str>;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use gimli::{AttributeValue, DebuggingInformationEntry, UnitOffset, UnitRef};
 
 use super::{RegisterNames, describe_frame_base, describe_location, text_of};
@@ -25,6 +25,14 @@ pub struct Variables {
     list: Vec<(u64, LiveVariable)>,
     /// The frame base of each function by its address, where it is not the CFA.
     frame_bases: Vec<(u64, String)>,
+    /// How many more list entries may be read.
+    budget: usize,
+}
+
+/// Lists that many entries share unfold to more than the file holds; a compiler hardly shares any.
+pub fn budget_of(dwarf: &gimli::Dwarf<Reader<'_>>) -> usize {
+    use gimli::Section as _;
+    dwarf.debug_info.reader().len().saturating_mul(2).saturating_add(10_000)
 }
 
 /// A scope that is open while entries are walked.
@@ -37,7 +45,7 @@ struct Scope {
 
 impl Variables {
     pub fn read(dwarf: &gimli::Dwarf<Reader<'_>>, names: RegisterNames<'_>) -> Result<Variables> {
-        let mut variables = Variables::default();
+        let mut variables = Variables { budget: budget_of(dwarf), ..Variables::default() };
         let mut headers = dwarf.units();
         while let Some(header) = headers.next().context(".debug_info is damaged")? {
             let unit = dwarf.unit(header).context("a unit is damaged")?;
@@ -62,6 +70,7 @@ impl Variables {
                     if let Ok(mut list) = unit.die_ranges(entry) {
                         while let Ok(Some(range)) = list.next() {
                             if range.begin < range.end {
+                                self.spend(1)?;
                                 ranges.push(range.begin..range.end);
                             }
                         }
@@ -85,12 +94,13 @@ impl Variables {
                         && let Some(outer) = outer
                     {
                         ranges = outer.ranges.clone();
+                        self.spend(ranges.len())?;
                     }
                     scopes.push(Scope { depth: entry.depth(), ranges, frame_base });
                 }
                 gimli::DW_TAG_variable | gimli::DW_TAG_formal_parameter => {
                     if let Some(scope) = scopes.last().filter(|scope| !scope.ranges.is_empty()) {
-                        self.add(unit, entry, scope, names);
+                        self.add(unit, entry, scope, names)?;
                     }
                 }
                 _ => {}
@@ -105,7 +115,8 @@ impl Variables {
         entry: &DebuggingInformationEntry<Reader<'d>>,
         scope: &Scope,
         names: RegisterNames<'_>,
-    ) {
+    ) -> Result<()> {
+        self.spend(scope.ranges.len())?;
         let mut locations = Vec::new();
         let location = entry.attr_value(gimli::DW_AT_location);
         if let Some(AttributeValue::Exprloc(expression)) = location {
@@ -115,14 +126,26 @@ impl Variables {
             && let Ok(Some(mut list)) = unit.attr_locations(location)
         {
             while let Ok(Some(entry)) = list.next() {
+                self.spend(1)?;
                 let text = describe_location(entry.data, unit.encoding(), names, scope.frame_base);
                 locations.push((entry.range.begin..entry.range.end, text));
             }
         }
-        let Some(start) = scope.ranges.iter().map(|range| range.start).min() else { return };
+        let Some(start) = scope.ranges.iter().map(|range| range.start).min() else { return Ok(()) };
         let name = name_of(unit, entry, 8).unwrap_or_else(|| "(unnamed)".to_owned());
         let scope = scope.ranges.clone();
         self.list.push((start, LiveVariable { name, scope, locations }));
+        Ok(())
+    }
+
+    fn spend(&mut self, entries: usize) -> Result<()> {
+        match self.budget.checked_sub(entries) {
+            Some(rest) => self.budget = rest,
+            None => {
+                bail!("the location and range lists have more entries than the size of .debug_info can account for")
+            }
+        }
+        Ok(())
     }
 
     /// What `fb` stands for in the locations of the function at this address.

@@ -1,6 +1,8 @@
 //! The frame table, row by row.
 
-use anyhow::{Context as _, Result};
+use std::borrow::Cow;
+
+use anyhow::{Context as _, Result, bail};
 use gimli::{BaseAddresses, CfaRule, DebugFrame, EhFrame, RegisterRule, UnwindContext, UnwindSection};
 use serde::Serialize;
 
@@ -32,7 +34,7 @@ pub struct FrameRow {
     pub end: u64,
     pub cfa: String,
     /// Register and rule: `("rbp", "[cfa-16]")`.
-    pub registers: Vec<(String, String)>,
+    pub registers: Vec<(Cow<'static, str>, String)>,
 }
 
 impl FrameRow {
@@ -53,12 +55,15 @@ impl FrameTable {
             section.set_address_size(native.address_size);
             let text = native.code.first().map_or(0, |code| code.address);
             let bases = BaseAddresses::default().set_eh_frame(address).set_text(text);
-            return Ok(FrameTable { section: ".eh_frame", functions: read_section(native, &section, &bases)? });
+            return Ok(FrameTable {
+                section: ".eh_frame",
+                functions: read_section(native, &section, bytes.len(), &bases)?,
+            });
         }
         if let Some((_, bytes)) = native.section(".debug_frame").filter(|(_, bytes)| !bytes.is_empty()) {
             let mut section = DebugFrame::from(Reader::new(bytes, native.endian));
             section.set_address_size(native.address_size);
-            let functions = read_section(native, &section, &BaseAddresses::default())?;
+            let functions = read_section(native, &section, bytes.len(), &BaseAddresses::default())?;
             return Ok(FrameTable { section: ".debug_frame", functions });
         }
         Ok(FrameTable::default())
@@ -73,12 +78,21 @@ impl FrameTable {
     }
 }
 
-fn read_section<'n, S>(native: &'n Native<'_>, section: &S, bases: &BaseAddresses) -> Result<Vec<FrameFunction>>
+fn read_section<'n, S>(
+    native: &'n Native<'_>,
+    section: &S,
+    len: usize,
+    bases: &BaseAddresses,
+) -> Result<Vec<FrameFunction>>
 where
     S: UnwindSection<Reader<'n>>,
     S::Offset: gimli::UnwindOffset<usize>,
 {
     let names = |register| native.register_name(register);
+    // A row can carry over every rule of the row before in one byte: what a hostile table unfolds to has a limit, far
+    // beyond what compilers write.
+    let most_rules = len.saturating_mul(4).saturating_add(10_000);
+    let mut rules = 0;
     let mut functions = Vec::new();
     let mut context = UnwindContext::new();
     let mut entries = section.entries(bases);
@@ -102,7 +116,7 @@ where
             };
             let mut registers: Vec<_> = row.registers().collect();
             registers.sort_by_key(|(register, _)| register.0);
-            let registers = registers
+            let registers: Vec<_> = registers
                 .into_iter()
                 .map(|(register, rule)| {
                     let rule = match rule {
@@ -122,9 +136,15 @@ where
                         RegisterRule::Architectural => "architectural".to_owned(),
                         RegisterRule::Constant(value) => format!("{value:#x}"),
                     };
-                    (native.register_name(*register).into_owned(), rule)
+                    (native.register_name(*register), rule)
                 })
                 .collect();
+            rules += registers.len();
+            if rules > most_rules {
+                bail!(
+                    "the frame table has more rules than its size can account for, from the FDE at offset {at:#x} on"
+                );
+            }
             let row = FrameRow { start: row.start_address(), end: row.end_address(), cfa, registers };
             match rows.last_mut() {
                 // Rows that say the same are one row.
