@@ -46,6 +46,14 @@ def pointed(value):
     return value.dereference()
 
 
+def as_pointer(value, type_):
+    """A pointer of another type to the same place.
+
+    gdb's own cast would read a guest pointer again at the width of the new type, which may be the host's.
+    """
+    return gdb.Value(int(value)).cast(type_.pointer())
+
+
 class Printer:
     def __init__(self, value):
         self.value = value
@@ -59,9 +67,8 @@ class LibcxxString(Printer):
             data, size = long_["__data_"], int(long_["__size_"])
         else:
             data, size = short["__data_"], int(short["__size_"])
-            data = data[0].address
-        if data.type.target().sizeof == 1:
-            return data.cast(data.type.target().unqualified().pointer()).lazy_string(length=size)
+            # The characters lie within the string itself; its address may not fit into a guest pointer.
+            return data.string(errors="replace", length=size) if data.type.target().sizeof == 1 else data
         return data.lazy_string(length=size)
 
     def display_hint(self):
@@ -118,8 +125,8 @@ class LibcxxTree(Printer):
 
     def entries(self):
         tree = self.value["__tree_"]
-        node = node_type(tree["__pair1_"]).pointer()
-        current = tree["__begin_node_"].cast(node)
+        node = node_type(tree["__pair1_"])
+        current = as_pointer(tree["__begin_node_"], node)
         for index in range(self.size()):
             yield map_entry(current["__value_"])
             if index + 1 < self.size():
@@ -127,12 +134,12 @@ class LibcxxTree(Printer):
 
     def next(self, current, node):
         if int(current["__right_"]):
-            current = current["__right_"].cast(node)
+            current = as_pointer(current["__right_"], node)
             while int(current["__left_"]):
-                current = current["__left_"].cast(node)
+                current = as_pointer(current["__left_"], node)
             return current
         while True:
-            parent = current["__parent_"].cast(node)
+            parent = as_pointer(current["__parent_"], node)
             if int(parent["__left_"]) == int(current):
                 return parent
             current = parent
@@ -161,10 +168,10 @@ class LibcxxHash(LibcxxTree):
 
     def entries(self):
         first = self.value["__table_"]["__p1_"]
-        node = node_type(first).pointer()
+        node = node_type(first)
         current = compressed(first)["__next_"]
         for _ in range(self.size()):
-            here = current.cast(node)
+            here = as_pointer(current, node)
             yield map_entry(here["__value_"])
             current = here["__next_"]
 
@@ -177,11 +184,11 @@ class LibcxxList(Printer):
         return "std::list with %d element%s" % (self.size(), "" if self.size() == 1 else "s")
 
     def children(self):
-        node = node_type(self.value["__size_alloc_"]).pointer()
+        node = node_type(self.value["__size_alloc_"])
         current = self.value["__end_"]["__next_"]
         values = []
         for _ in range(self.size()):
-            here = current.cast(node)
+            here = as_pointer(current, node)
             values.append(here["__value_"])
             current = here["__next_"]
         return numbered(values)
@@ -253,7 +260,7 @@ def thin_pointer(value):
 
 
 def rust_elements(pointer, type_, length):
-    pointer = pointer.cast(type_.pointer())
+    pointer = as_pointer(pointer, type_)
     return (pointed(pointer + index) for index in range(length))
 
 
@@ -322,7 +329,7 @@ class RustHashMap(Printer):
         entry = table.type.strip_typedefs().template_argument(0)
         inner = table["table"]
         control = thin_pointer(inner["ctrl"])
-        elements = control.cast(entry.pointer())
+        elements = as_pointer(control, entry)
         for index in range(int(inner["bucket_mask"]) + 1):
             if int(control[index]) & 0x80 == 0:
                 yield pointed(elements - index - 1)
@@ -364,11 +371,11 @@ class RustBTreeMap(Printer):
         inner_type = None
         if height:
             name = leaf_type.name.replace("::LeafNode<", "::InternalNode<", 1)
-            inner_type = gdb.lookup_type(name).pointer()
+            inner_type = gdb.lookup_type(name)
         for index in range(int(node["len"]) + 1):
             if height:
-                edge = node.cast(inner_type)["edges"][index]["value"]
-                yield from self.entries(thin_pointer(edge).cast(node.type), height - 1)
+                edge = as_pointer(node, inner_type)["edges"][index]["value"]
+                yield from self.entries(as_pointer(thin_pointer(edge), leaf_type), height - 1)
             if index < int(node["len"]):
                 yield (
                     node["keys"][index]["value"]["value"],
@@ -432,13 +439,41 @@ RUST = [
 ]
 
 
+class Guarded:
+    """A printer whose failure is text: what it is asked to print may never have been initialized."""
+
+    def __init__(self, printer):
+        self.printer = printer
+        for name in ("children", "display_hint"):
+            if hasattr(printer, name):
+                setattr(self, name, getattr(self, "guarded_" + name))
+
+    def to_string(self):
+        try:
+            return self.printer.to_string()
+        except (gdb.error, RuntimeError, ValueError) as error:
+            return "<%s>" % error
+
+    def guarded_display_hint(self):
+        return self.printer.display_hint()
+
+    def guarded_children(self):
+        try:
+            for name, child in self.printer.children():
+                if isinstance(child, gdb.Value) and child.is_lazy:
+                    child.fetch_lazy()
+                yield name, child
+        except (gdb.error, RuntimeError, ValueError):
+            return
+
+
 def find_container(value):
     type_ = value.type.strip_typedefs()
     if type_.code != gdb.TYPE_CODE_STRUCT or type_.name is None:
         return None
     for pattern, printer in LIBCXX + RUST:
         if pattern.match(type_.name):
-            return printer(value)
+            return Guarded(printer(value))
     return None
 
 

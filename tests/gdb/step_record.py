@@ -268,7 +268,16 @@ def at_stop(line):
 
 def run():
     stops, note = [], "ended"
-    for setting in ("confirm off", "pagination off", "width 0", "height 0", "print elements 64", "debuginfod enabled off", "print finish off"):
+    for setting in (
+        "confirm off",
+        "pagination off",
+        "width 0",
+        "height 0",
+        "print elements 64",
+        "print finish off",
+        "print frame-arguments none",
+        "debuginfod enabled off",
+    ):
         gdb.execute("set " + setting)
     gdb.execute("set breakpoint pending on")
     gdb.execute("set startup-with-shell off")
