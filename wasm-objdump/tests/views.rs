@@ -221,6 +221,15 @@ fn jump_tables_are_shown_as_data() {
 }
 
 #[test]
+fn stripped_code_is_shown_by_section() {
+    let text = show("env", &std::fs::read("/usr/bin/env").unwrap(), &["-d", "-j", ".text"]);
+    assert!(text.contains("<.text>:"), "{}", &text[..400]);
+    let lines = text.lines().count();
+    let strange = text.lines().filter(|line| line.contains(".byte")).count();
+    assert!(lines > 1000 && strange * 100 < lines, "{strange} of {lines} lines are data");
+}
+
+#[test]
 fn functions_are_found_by_name_and_index() {
     let elf = fixture("switch.elf");
     let by_name = show("switch.elf", &elf, &["-d", "-f", "pick"]);

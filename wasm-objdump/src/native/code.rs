@@ -57,7 +57,7 @@ impl<'n, 'a> Disassembler<'n, 'a> {
         let starts = rows.iter().flat_map(|rows| rows.iter());
         let starts = starts.map(|row| (row.text.link_address() - function.address) as usize);
         let mut instructions = Vec::new();
-        for piece in pieces(bytes, function.address, bitness, starts) {
+        for piece in pieces(bytes, function.address, bitness, starts, function.row.is_none()) {
             match piece {
                 Piece::Code(instruction) => {
                     let start = (instruction.ip() - function.address) as usize;

@@ -15,7 +15,15 @@ pub enum Piece {
 }
 
 /// All pieces of the function in order. `more_starts` are offsets where instructions are known to start.
-pub fn pieces(bytes: &[u8], address: u64, bitness: u32, more_starts: impl IntoIterator<Item = usize>) -> Vec<Piece> {
+///
+/// With `sweep` what is not reached is decoded all the same: of code without an address map not all starts are known.
+pub fn pieces(
+    bytes: &[u8],
+    address: u64,
+    bitness: u32,
+    more_starts: impl IntoIterator<Item = usize>,
+    sweep: bool,
+) -> Vec<Piece> {
     let mut decoded: Vec<Option<Box<Instruction>>> = Vec::new();
     decoded.resize_with(bytes.len(), || None);
     let mut pending: BTreeSet<usize> = more_starts.into_iter().filter(|&start| start < bytes.len()).collect();
@@ -29,13 +37,17 @@ pub fn pieces(bytes: &[u8], address: u64, bitness: u32, more_starts: impl IntoIt
     let mut pieces = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
+        if sweep && decoded[at].is_none() {
+            follow(bytes, address, bitness, at, &mut decoded, &mut pending);
+        }
         if let Some(instruction) = decoded[at].take() {
             let len = instruction.len().max(1);
             pieces.push(Piece::Code(instruction));
             at += len;
             continue;
         }
-        let end = (at..bytes.len()).find(|&offset| decoded[offset].is_some()).unwrap_or(bytes.len());
+        let is_end = |&offset: &usize| decoded[offset].is_some() || sweep;
+        let end = (at + 1..bytes.len()).find(is_end).unwrap_or(bytes.len());
         pieces.push(Piece::Data(at..end));
         at = end;
     }

@@ -176,6 +176,14 @@ impl<'a> Native<'a> {
                 row: None,
             })
             .collect();
+        // Stripped code is shown section by section.
+        for section in file.sections().filter(|section| section.kind() == object::SectionKind::Text) {
+            let range = section.address()..section.address().saturating_add(section.size());
+            if !functions.iter().any(|function| range.contains(&function.address)) {
+                let (address, size) = (section.address(), section.size());
+                functions.push(NativeFunction { address, size, name: section.name().ok(), row: None });
+            }
+        }
         functions.sort_by_key(|function| (function.address, std::cmp::Reverse(function.size)));
         functions.dedup_by_key(|function| function.address);
         let bits = if file.is_64() { "64" } else { "32" };
