@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -69,8 +69,6 @@ impl Session {
     /// Panics if gdb is missing, hangs, or ends before the last command was executed.
     pub fn run(&self, commands: &[&str]) -> Answers {
         let scratch = tempfile::tempdir().expect("a temporary folder");
-        let list = scratch.path().join("commands.json");
-        fs::write(&list, json_list(commands)).expect("the commands are written");
         let helpers = scratch.path().join("helpers.py");
         fs::write(&helpers, debugger_support::gdb_helpers()).expect("the helpers are written");
         let mut gdb = tool("gdb", "gdb");
@@ -79,17 +77,51 @@ impl Session {
             .arg("-x")
             .arg(package().join("gdb/session.py"))
             .arg("--args")
-            .args(self.inferior())
+            .args(self.inferior());
+        self.drive(gdb, scratch.path(), commands)
+    }
+
+    /// Runs lldb on the program and gives the commands to it, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// Panics if lldb is missing, hangs, or ends before the last command was executed.
+    pub fn run_lldb(&self, commands: &[&str]) -> Answers {
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let helpers = scratch.path().join("wasmscope_helpers.py");
+        fs::write(&helpers, debugger_support::lldb_helpers()).expect("the helpers are written");
+        let mut lldb = tool("lldb-19", "lldb-19");
+        lldb.args([
+            "-x",
+            "-b",
+            "-O",
+            "settings set plugin.jit-loader.gdb.enable on",
+            "-O",
+            "settings set use-color false",
+        ])
+        .arg("-o")
+        .arg(format!("command script import {}", helpers.display()))
+        .arg("-o")
+        .arg(format!("command script import {}", package().join("lldb/session.py").display()))
+        .arg("--")
+        .args(self.inferior())
+        .env("SESSION_OUTPUT", scratch.path().join("output.txt"));
+        self.drive(lldb, scratch.path(), commands)
+    }
+
+    fn drive(&self, mut debugger: Command, scratch: &Path, commands: &[&str]) -> Answers {
+        let list = scratch.join("commands.json");
+        fs::write(&list, json_list(commands)).expect("the commands are written");
+        debugger
             .env("SESSION_COMMANDS", &list)
             .current_dir(programs())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = gdb.spawn().expect("gdb starts");
+        let mut child = debugger.spawn().expect("the debugger starts");
         let (sender, outputs) = mpsc::channel();
-        let mut pipes: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-        let [out, err] = pipes.each_mut().map(|pipe| std::mem::replace(pipe, Box::new(std::io::empty())));
+        let out: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("piped"));
+        let err: Box<dyn Read + Send> = Box::new(child.stderr.take().expect("piped"));
         for (index, mut pipe) in [out, err].into_iter().enumerate() {
             let sender = sender.clone();
             std::thread::spawn(move || {
@@ -104,16 +136,16 @@ impl Session {
                 Ok((index, text)) => texts[index] = text,
                 Err(_) => {
                     let _ = child.kill();
-                    panic!("gdb did not end within {PATIENCE:?}; commands: {commands:?}");
+                    panic!("the debugger did not end within {PATIENCE:?}; commands: {commands:?}");
                 }
             }
         }
-        let status = child.wait().expect("gdb ends");
+        let status = child.wait().expect("the debugger ends");
         let [out, err] = texts;
         let answers = split(&out);
         assert!(
             answers.len() > commands.len(),
-            "gdb ended ({status}) after {} of {} commands\n{out}\n{err}",
+            "the debugger ended ({status}) after {} of {} commands\n{out}\n{err}",
             answers.len(),
             commands.len()
         );

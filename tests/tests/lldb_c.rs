@@ -1,0 +1,83 @@
+//! lldb on the C program: variables, followed pointers, strings, assignments and stepping at both optimization levels.
+
+use tests::{Session, line};
+
+const SOURCE: &str = "records/main.c";
+
+#[test]
+fn a_person_walks_through_the_program() {
+    let stop = format!("breakpoint set --file main.c --line {}", line(SOURCE, "printf(\"%s: %d"));
+    let commands = [
+        "breakpoint set --name list_sum",
+        "run",
+        "bt",
+        "v list",
+        "v list->name",
+        "v list->next->next->name",
+        "v list->next->corners[1].x",
+        "p list->value",
+        "v list->next->next->next",
+        "up",
+        "v text",
+        "down",
+        "next",
+        "next",
+        "next",
+        "v sum",
+        "finish",
+        "next",
+        "v total",
+        &stop,
+        "continue",
+        "v head->flags",
+        "v *follow",
+        "v grid[1][2]",
+        "v results",
+        "v name",
+        "target variable greeting counter ratios",
+        "expr counter = 7",
+        "expr head->payload.integer",
+        "expr follow->x = 50",
+        "v middle.x",
+        "v head->color",
+        "continue",
+        "program output",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("records/records", level).run_lldb(&commands);
+        let is = |command: &str, parts: &[&str]| answers.assert_contains(command, 0, parts);
+        is("run", &["list_sum", "main.c:78"]);
+        is(
+            "bt",
+            &[
+                "list_sum(list=0x",
+                " at main.c:78",
+                "main(argc=1, argv=0x",
+                " at main.c:159",
+                "_start",
+                "__libc_start_main",
+            ],
+        );
+        is("v list->name", &["\"third\""]);
+        is("v list->next->next->name", &["\"first\""]);
+        is("v list->next->corners[1].x", &["= 23"]);
+        is("p list->value", &["333"]);
+        is("v list->next->next->next", &["= 0x00000000"]);
+        is("v text", &["\"stressed\""]);
+        is("v sum", &["= 333"]);
+        is("finish", &["main", "main.c:159"]);
+        is("v total", &["= 356"]);
+        is("continue", &["main", &format!("main.c:{}", line(SOURCE, "printf(\"%s: %d"))]);
+        is("v head->flags", &["ready = 1", "mode = 5", "balance = -13", "wide = 333000"]);
+        is("v *follow", &["x = 205", "y = -3"]);
+        is("v grid[1][2]", &["= 6"]);
+        is("v results", &["360", "1780"]);
+        is("v name", &["\"green\""]);
+        is("target variable greeting counter ratios", &["\"hello, wasm\"", "= -96", "1.25"]);
+        is("expr counter = 7", &["= 7"]);
+        is("expr head->payload.integer", &["1126596608"]);
+        is("v middle.x", &["= 50"]);
+        is("v head->color", &["BLUE"]);
+        is("program output", &["hello, wasm: 360 1780 24 (50,-3) green 7 desserts", " 7 2"]);
+    }
+}
