@@ -39,10 +39,10 @@ Examples:
 /// Runs the command.
 pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     let shown = args.program.display();
-    let Source::Wasm(wasm) = Source::read(&args.program)? else {
+    let mut tunables = args.code.tunables();
+    let Source::Wasm(wasm) = Source::read(&args.program, tunables.debug_info)? else {
         bail!("`{shown}` is compiled already");
     };
-    let mut tunables = args.code.tunables();
     if let Some(triple) = &args.target {
         tunables.target = match triple.parse() {
             Ok(target) => target,

@@ -1,6 +1,6 @@
 //! `wasmscope debug`: starts a debugger on a program with everything set.
 
-use super::Level;
+use super::{Level, SERVED};
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use debugger_support::{DebugSession, Debugger, Target, gdb_helpers, lldb_helpers};
@@ -76,7 +76,12 @@ pub fn run(args: &Args) -> Result<i32> {
     let program = Path::new(&args.program[0]);
     fs::metadata(program).with_context(|| format!("`{}` cannot be read", program.display()))?;
     let argv = session.argv();
-    let error = Command::new(&argv[0]).args(&argv[1..]).exec();
+    let mut command = Command::new(&argv[0]);
+    command.args(&argv[1..]);
+    if debugger == Debugger::Gdb {
+        command.env(SERVED, "1");
+    }
+    let error = command.exec();
     Err(anyhow!("`{}` cannot be started: {error}", session.program.display()))
 }
 

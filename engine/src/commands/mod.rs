@@ -15,6 +15,10 @@ use wasmscope::{DebugInfo, OptLevel, PointerFlavour, Tunables};
 /// The status of a process whose guest trapped: that of one killed by `abort`.
 const TRAPPED: i32 = 134;
 
+/// A variable of the environment: the debugger has helpers that follow pointers into page zero, so that there is nothing
+/// to say about them.
+const SERVED: &str = "WASMSCOPE_PAGE_ZERO_SERVED";
+
 /// Options that shape the code.
 #[derive(Debug, clap::Args)]
 struct CodeArgs {

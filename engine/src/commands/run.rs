@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::values::{format_value, parse_arguments};
-use super::{CodeArgs, TRAPPED, compile_on_own_threads, debug_info_warnings, trap_report};
+use super::{CodeArgs, SERVED, TRAPPED, compile_on_own_threads, debug_info_warnings, trap_report};
 use anyhow::{Context, Result, anyhow, bail};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -13,7 +13,8 @@ use wasmscope::cache::Cache;
 use wasmscope::compile::CompileError;
 use wasmscope::wasi::{SystemInterface, SystemStop, Wasi, add_to_linker};
 use wasmscope::{
-    Config, DebugInfo, Engine, Error, ExternType, Instance, Linker, Module, Store, Trap, Tunables, Val, WasmBacktrace,
+    Config, DebugInfo, Engine, Error, ExternType, Instance, Linker, MissingReason, Module, Store, Trap, Tunables, Val,
+    WasmBacktrace,
 };
 
 /// Run a program or one of its exported functions
@@ -83,7 +84,7 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
 /// Compiles the program, or takes it as it is compiled already.
 fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Module)> {
     let shown = path.display();
-    match Source::read(path)? {
+    match Source::read(path, tunables.debug_info)? {
         Source::Wasm(wasm) => {
             let engine = Engine::new(Config::new().tunables(tunables))?;
             let artifact = compile(args, path, &wasm, engine.tunables())?;
@@ -243,10 +244,11 @@ fn function_exports(module: &Module) -> String {
 
 /// Pointers into the parts that are missing cannot be followed by the debugger itself. Said only if there is one.
 fn warn_of_missing_pages(store: &Store<Wasi>, path: &Path) {
+    let served = std::env::var_os(SERVED).is_some();
     if store.engine().tunables().debug_info == DebugInfo::Full
         && debugger_support::tracer() != debugger_support::Tracer::None
         && let Some(map) = store.identity_map()
-        && !map.missing.is_empty()
+        && !map.missing.iter().all(|(_, reason)| served && matches!(reason, MissingReason::PageZero { .. }))
     {
         eprintln!("note: `{}`: the debugger cannot follow all pointers by itself: {map}", path.display());
     }

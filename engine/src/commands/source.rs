@@ -16,8 +16,9 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads the file and finds out what it is by its contents.
-    pub fn read(path: &Path) -> Result<Source> {
+    /// Reads the file and finds out what it is by its contents. Text is assembled with debug info of its own if it is
+    /// wanted: the text is then the source that a debugger shows.
+    pub fn read(path: &Path, debug_info: DebugInfo) -> Result<Source> {
         let shown = path.display();
         let bytes = fs::read(path).with_context(|| format!("`{shown}` cannot be read"))?;
         if bytes.starts_with(b"\0asm") {
@@ -30,7 +31,12 @@ impl Source {
             bail!("`{shown}` is not WebAssembly: the file is empty");
         }
         if let Some(text) = as_wat(&bytes) {
-            return wat::parse_str(text).map(Source::Wasm).map_err(|error| one_paragraph(path, &error.to_string()));
+            let mut assembler = wat::Parser::new();
+            if debug_info != DebugInfo::None {
+                assembler.generate_dwarf(wat::GenerateDwarf::Full);
+            }
+            let wasm = assembler.parse_str(Some(path), text);
+            return wasm.map(Source::Wasm).map_err(|error| one_paragraph(path, &error.to_string()));
         }
         let start: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         bail!(

@@ -262,6 +262,18 @@ fn a_runaway_recursion_shows_its_two_ends() {
 }
 
 #[test]
+fn a_text_module_is_its_own_source() {
+    let folder = Folder::new();
+    let path = folder
+        .file("text.wat", "(module\n  (func $inner\n    unreachable)\n  (func (export \"_start\")\n    call $inner))");
+    let ended = run([OsStr::new("run"), OsStr::new("-g"), path.as_os_str()]);
+    assert_eq!(ended.status, Some(134));
+    for expected in ["#0 inner at", "text.wat:3:5\n", "text.wat:5:5\n"] {
+        assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn names_without_debug_info_are_demangled() {
     let folder = Folder::new();
     let path = folder.file(
