@@ -20,7 +20,7 @@ allowed() {
     artifact | dwarf-transform | debugger-support | unwind) echo ;;
     engine) echo artifact dwarf-transform unwind debugger-support ;;
     wasm-objdump) echo artifact unwind dwarf-transform ;;
-    tests) echo artifact dwarf-transform unwind debugger-support wasmscope wasm-objdump ;;
+    tests | fuzz) echo artifact dwarf-transform unwind debugger-support wasmscope wasm-objdump ;;
     *) complain "crate $1 is not described" ;;
     esac
 }
