@@ -1,5 +1,5 @@
 #!/bin/sh
-# compare.sh [--debugger gdb] SOURCE.{c,cc,cpp,rs} [LEVEL...]
+# compare.sh [--debugger gdb|lldb] SOURCE.{c,cc,cpp,rs} [LEVEL...]
 #
 # Builds a program natively (-m32 for C and C++) and for wasm, steps both side by side from `main` to the end, the wasm
 # build in the engine's code at each level (default: 0 and 2), and prints which share of the native stops is met and
@@ -9,7 +9,10 @@
 # (default: the release build of this workspace), DIFFERENCES how many differences are listed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-[ "${1-}" = --debugger ] && { [ "$2" = gdb ] || { echo "compare.sh: no recorder for $2 yet" >&2; exit 2; }; shift 2; }
+if [ "${1-}" = --debugger ]; then
+    export DEBUGGER="$2"
+    shift 2
+fi
 source=$1
 shift
 [ $# -gt 0 ] || set -- 0 2

@@ -1,5 +1,5 @@
 #!/bin/sh
-# native.sh SOURCE OUT.json: records the native twin of a C, C++ or Rust source file (see step_record.py).
+# native.sh SOURCE OUT.json: records the native twin of a C, C++ or Rust source file (see record.sh).
 #
 # C and C++ are built with -m32, so that the types have the sizes that they have in the guest. What the program never
 # wrote reads as anything, natively too: a second and third run with other garbage in fresh memory show which values
@@ -10,13 +10,8 @@ source=$1
 out=$2
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-helpers="$here/../../debugger-support/python"
-
 record() { # name, program
-    RECORD_OUT="$work/$1.json" RECORD_SOURCES="$source" RECORD_MAIN="$main" timeout 600 \
-        gdb -nx -q -batch -iex 'set auto-load no' -x "$helpers/wasmscope_gdb.py" -x "$helpers/containers_gdb.py" \
-        -x "$here/step_record.py" --args "$2" >"$work/$1.log" 2>&1 </dev/null ||
-        { tail -n 20 "$work/$1.log" >&2; exit 1; }
+    RECORD_SOURCES="$source" RECORD_MAIN="$main" "$here/record.sh" "$work/$1.json" "$2"
 }
 
 main=main

@@ -1,0 +1,28 @@
+#!/bin/sh
+# record.sh OUT.json PROGRAM [ARGUMENT...]: records a stepped program with the debugger that $DEBUGGER names (gdb or lldb).
+# RECORD_SOURCES and RECORD_MAIN as in step_record.py.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+helpers="$here/../../debugger-support/python"
+export RECORD_OUT="$1"
+shift
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+case ${DEBUGGER:-gdb} in
+gdb)
+    timeout 600 gdb -nx -q -batch -iex 'set auto-load no' -x "$helpers/wasmscope_gdb.py" -x "$helpers/low_memory_gdb.py" \
+        -x "$helpers/containers_gdb.py" -x "$here/step_record.py" --args "$@" >"$log" 2>&1 </dev/null ||
+        { tail -n 30 "$log" >&2; exit 1; }
+    ;;
+lldb)
+    timeout 600 lldb-19 -x -b -O 'settings set plugin.jit-loader.gdb.enable on' \
+        -o "command script import $helpers/wasmscope_lldb.py" \
+        -o "command script import $here/../lldb/step_record.py" -- "$@" >"$log" 2>&1 </dev/null ||
+        { tail -n 30 "$log" >&2; exit 1; }
+    ;;
+*)
+    echo "record.sh: no recorder for $DEBUGGER" >&2
+    exit 2
+    ;;
+esac
+[ -s "$RECORD_OUT" ] || { tail -n 30 "$log" >&2; exit 1; }
