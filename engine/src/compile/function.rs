@@ -2,7 +2,9 @@
 
 use super::CompileError;
 use crate::environ::{Module, OptLevel, TrapCode, Tunables, VMOffsets};
-use crate::translate::{ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, TranslateError};
+use crate::translate::{
+    ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, StackCopies, TranslateError,
+};
 use crate::types::ValType;
 use cranelift_codegen::binemit::{Addend, Reloc};
 use cranelift_codegen::control::ControlPlane;
@@ -83,6 +85,8 @@ pub(super) struct DebugRequest<'a> {
     pub(super) locals: Vec<(u32, ValType)>,
     /// File offsets of the body's operators.
     pub(super) operators: Vec<u32>,
+    /// Entries of the operand stack that need a home.
+    pub(super) copies: StackCopies,
     /// The statements.
     pub(super) anchors: &'a [AnchorRange],
 }
@@ -98,7 +102,7 @@ pub(super) fn compile_guest(
     let ty = shared.module.func_type(input.index);
     let mut env = FuncEnv::new(shared.module, shared.offsets, shared.tunables, shared.isa.frontend_config(), ty);
     if let Some(debug) = debug {
-        env = env.with_debug_info(HomeSlots::new(debug.locals), debug.operators, debug.anchors);
+        env = env.with_debug_info(HomeSlots::new(debug.locals), debug.operators, debug.anchors, debug.copies);
     }
     let validator = input.validator.take().expect("each function is compiled once");
     let mut validator = validator.into_validator(std::mem::take(&mut scratch.allocations));
@@ -114,7 +118,10 @@ pub(super) fn compile_guest(
         cranelift_wasm::WasmError::Unsupported(feature) => TranslateError::Unsupported { offset, feature },
         other => TranslateError::Function { function: input.index, offset, reason: other.to_string() },
     })?;
-    let homes = env.homes.take();
+    let mut homes = env.homes.take();
+    if let Some(homes) = &mut homes {
+        homes.locals.retain(|(local, ..)| env.home_is_complete(*local));
+    }
     emit(shared.isa, &mut scratch.context).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
@@ -298,7 +305,9 @@ fn trap_code(code: ir::TrapCode) -> Option<TrapCode> {
     })
 }
 
-/// Are homes read back at this level, so that they can be assigned?
-pub(super) fn homes_are_writable(tunables: &Tunables, ty: ValType) -> bool {
-    tunables.opt_level == OptLevel::None && !matches!(ty, ValType::Ref(_))
+/// Is a home read back at this level, so that it can be assigned?
+pub(super) fn home_is_writable(tunables: &Tunables, local: u32, ty: ValType) -> bool {
+    tunables.opt_level == OptLevel::None
+        && local < dwarf_transform::OPERAND_STACK_HOME
+        && !matches!(ty, ValType::Ref(_))
 }

@@ -209,9 +209,16 @@ fn compile_functions(
             };
             let request = full.map(|debug| {
                 let types = local_types(shared.module, input);
-                let named = debug.uses.functions[number].locals.iter();
+                let uses = &debug.uses.functions[number];
+                let named = uses.locals.iter().filter_map(|&local| Some((local, *types.get(local as usize)?)));
+                let mut wanted: Vec<(u32, u32)> =
+                    uses.stack_values.iter().map(|value| (base as u32 + value.offset.0, value.depth)).collect();
+                wanted.sort_unstable();
+                let copies = crate::translate::plan_stack_copies(input, shared.module, &wanted);
+                let entries = copies.depths.iter().map(|depth| dwarf_transform::OPERAND_STACK_HOME + depth);
                 DebugRequest {
-                    locals: named.filter_map(|&local| Some((local, *types.get(local as usize)?))).collect(),
+                    locals: named.chain(entries.map(|local| (local, ValType::I64))).collect(),
+                    copies,
                     operators: operators.into_iter().map(|(offset, _)| offset).collect(),
                     anchors: &anchors,
                 }
@@ -474,7 +481,7 @@ fn artifact_function(
             local: home.local,
             cfa_offset: home.cfa_offset,
             size: home.ty.byte_size(),
-            writable: function::homes_are_writable(translation.tunables, home.ty),
+            writable: function::home_is_writable(translation.tunables, home.local, home.ty),
         })
         .collect();
     function.vmctx_home = compiled.vmctx_home;
@@ -575,7 +582,7 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
                     local: home.local,
                     cfa_offset: home.cfa_offset,
                     size: home.ty.byte_size(),
-                    writable: function::homes_are_writable(translation.tunables, home.ty),
+                    writable: function::home_is_writable(translation.tunables, home.local, home.ty),
                 })
                 .collect(),
             vmctx_home_cfa_offset: function.vmctx_home,

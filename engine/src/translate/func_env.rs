@@ -1,5 +1,6 @@
 //! The environment in which cranelift-wasm translates one function.
 
+use super::operand_stack::StackCopies;
 use super::reference_roots::ReferenceRoots;
 use super::sink_guard::SinkGuard;
 use crate::environ::builtins::{Builtin, BuiltinType};
@@ -106,6 +107,8 @@ pub(crate) struct FuncEnv<'a> {
     anchors: &'a [AnchorRange],
     next_anchor: usize,
     pending_anchor: Option<AnchorRange>,
+    /// Operand stack entries that are copied to a home.
+    copies: StackCopies,
     guard: SinkGuard,
     roots: ReferenceRoots,
 }
@@ -132,6 +135,7 @@ impl<'a> FuncEnv<'a> {
             anchors: &[],
             next_anchor: 0,
             pending_anchor: None,
+            copies: StackCopies::default(),
             guard: SinkGuard::default(),
             roots: ReferenceRoots::new(ty),
         }
@@ -140,7 +144,14 @@ impl<'a> FuncEnv<'a> {
     /// Asks for homes and statement anchors.
     ///
     /// `operators` are the file offsets of the body's operators, `anchors` the statements (both sorted).
-    pub(crate) fn with_debug_info(mut self, homes: HomeSlots, operators: Vec<u32>, anchors: &'a [AnchorRange]) -> Self {
+    pub(crate) fn with_debug_info(
+        mut self,
+        homes: HomeSlots,
+        operators: Vec<u32>,
+        anchors: &'a [AnchorRange],
+        copies: StackCopies,
+    ) -> Self {
+        self.copies = copies;
         self.homes = Some(homes);
         self.operators = operators;
         self.anchors = anchors;
@@ -345,6 +356,43 @@ impl<'a> FuncEnv<'a> {
         builder.set_srcloc(ir::SourceLoc::new(anchor | ANCHOR_BIT));
         builder.ins().debugtrap();
         builder.set_srcloc(ir::SourceLoc::new(operator));
+    }
+
+    /// Copies what the operator just translated has pushed, where debug info names it.
+    fn copy_stack_entry(&mut self, op: &Operator<'_>, builder: &mut FunctionBuilder<'_>) {
+        let Some(&(depth, ty)) = self.copies.by_operator.get(&self.next_operator.wrapping_sub(1)) else { return };
+        let pushed = match op {
+            Operator::LocalGet { local_index } | Operator::LocalTee { local_index } => {
+                Some(builder.use_var(Variable::new(*local_index as usize)))
+            }
+            // The translator ends with the instruction whose result it pushes.
+            _ => builder
+                .current_block()
+                .and_then(|block| builder.func.layout.last_inst(block))
+                .and_then(|inst| builder.func.dfg.inst_results(inst).first().copied()),
+        };
+        let home = self.homes.as_ref().and_then(|homes| {
+            let (offset, _) = homes.by_local.get(&(dwarf_transform::OPERAND_STACK_HOME + depth))?;
+            Some((homes.slot?, *offset as i32))
+        });
+        match (pushed.filter(|value| builder.func.dfg.value_type(*value) == ir_type(ty)), home) {
+            (Some(value), Some((slot, offset))) => {
+                builder.ins().stack_store(value, slot, offset);
+                if ty.byte_size() == 4 {
+                    let zero = builder.ins().iconst(types::I32, 0);
+                    builder.ins().stack_store(zero, slot, offset + 4);
+                }
+            }
+            // A home that misses a copy would show another value.
+            _ => {
+                self.copies.depths.remove(&depth);
+            }
+        }
+    }
+
+    /// Has every entry of the operand stack that this home stands for been copied to it? True of homes of locals.
+    pub(crate) fn home_is_complete(&self, local: u32) -> bool {
+        local.checked_sub(dwarf_transform::OPERAND_STACK_HOME).is_none_or(|depth| self.copies.depths.contains(&depth))
     }
 
     fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, local: u32) {
@@ -864,7 +912,9 @@ impl FuncEnvironment for FuncEnv<'_> {
             let vmctx = builder.ins().global_value(types::I64, vmctx);
             builder.ins().stack_store(vmctx, slot, 0);
             for (local, _, _) in self.homes.as_ref().map(|h| h.locals.clone()).unwrap_or_default() {
-                self.store_home(builder, local);
+                if local < dwarf_transform::OPERAND_STACK_HOME {
+                    self.store_home(builder, local);
+                }
             }
             builder.set_srcloc(ir::SourceLoc::new(first));
         }
@@ -926,6 +976,7 @@ impl FuncEnvironment for FuncEnv<'_> {
         if let Operator::LocalSet { local_index } | Operator::LocalTee { local_index } = op {
             self.store_home(builder, *local_index);
         }
+        self.copy_stack_entry(op, builder);
         Ok(())
     }
 

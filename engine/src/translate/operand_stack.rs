@@ -1,0 +1,208 @@
+//! Which operators push the operand stack entries that debug info names.
+//!
+//! Optimized guest code keeps variables on the operand stack, and its debug info says "entry `depth` from this operator
+//! on". An entry is copied to a home when it is pushed, and stays valid there as long as it is on the stack. The
+//! translator's own stack is out of reach, so the operators are followed by their heights, as the validator sees them.
+
+use super::FunctionInput;
+use crate::environ::Module;
+use crate::types::ValType;
+use std::collections::{BTreeSet, HashMap};
+use wasmparser::{BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
+
+/// What is to be copied where.
+#[derive(Debug, Default)]
+pub(crate) struct StackCopies {
+    /// For the number of an operator: the depth of what it pushes, and its type.
+    pub(crate) by_operator: HashMap<usize, (u32, ValType)>,
+    /// Depths of which every named entry can be copied.
+    pub(crate) depths: BTreeSet<u32>,
+}
+
+/// Plans the copies for the entries `wanted`: file offset of an operator, and the depth that is named there.
+pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u32)]) -> StackCopies {
+    let mut copies = StackCopies { depths: wanted.iter().map(|&(_, depth)| depth).collect(), ..StackCopies::default() };
+    if wanted.is_empty() {
+        return copies;
+    }
+    // A body that is invalid is refused when it is translated; here it only has nothing to copy.
+    let Some(tracker) = Tracker::new(input, module) else { return StackCopies::default() };
+    let mut found = 0;
+    tracker.follow(input, |offset, pushers| {
+        let first = wanted.partition_point(|&(at, _)| at < offset);
+        for &(_, depth) in wanted[first..].iter().take_while(|&&(at, _)| at == offset) {
+            found += 1;
+            match pushers.get(depth as usize) {
+                Some(Some((operator, ty))) => {
+                    copies.by_operator.insert(*operator, (depth, *ty));
+                }
+                _ => {
+                    copies.depths.remove(&depth);
+                }
+            }
+        }
+    });
+    if found < wanted.len() {
+        // An offset that is no operator: what is said of it cannot be right.
+        return StackCopies::default();
+    }
+    let depths = &copies.depths;
+    copies.by_operator.retain(|_, (depth, _)| depths.contains(depth));
+    copies
+}
+
+/// For each entry of the stack: which operator pushed it, where that is one result of one operator.
+type Pushers = Vec<Option<(usize, ValType)>>;
+
+struct Tracker<'a> {
+    validator: FuncValidator<&'a wasmparser::ValidatorResources>,
+    module: &'a Module,
+    pushers: Pushers,
+    /// Height of the stack below the parameters of each open block.
+    blocks: Vec<usize>,
+}
+
+impl<'a> Tracker<'a> {
+    fn new(input: &'a FunctionInput<'_>, module: &'a Module) -> Option<Tracker<'a>> {
+        let given = input.validator.as_ref()?;
+        let mut validator = FuncToValidate {
+            resources: &given.resources,
+            index: given.index,
+            ty: given.ty,
+            features: given.features,
+        }
+        .into_validator(FuncValidatorAllocations::default());
+        validator.read_locals(&mut input.body.get_binary_reader()).ok()?;
+        Some(Tracker { validator, module, pushers: Vec::new(), blocks: vec![0] })
+    }
+
+    /// Calls `before` with the offset of each operator and the stack before it.
+    fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &Pushers)) {
+        let Ok(mut reader) = input.body.get_operators_reader() else { return };
+        let mut number = 0;
+        while !reader.eof() {
+            let Ok((op, offset)) = reader.read_with_offset() else { return };
+            before(offset as u32, &self.pushers);
+            if self.validator.op(offset, &op).is_err() {
+                return;
+            }
+            self.step(number, &op);
+            number += 1;
+        }
+    }
+
+    fn step(&mut self, number: usize, op: &Operator<'_>) {
+        let height = self.validator.operand_stack_height() as usize;
+        match op {
+            Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
+                let params = self.params(*blockty);
+                self.blocks.push(height.saturating_sub(params));
+                self.renew(height.saturating_sub(params), height);
+            }
+            Operator::Else => {
+                let base = self.blocks.last().copied().unwrap_or(0);
+                self.renew(base, height);
+            }
+            Operator::End => {
+                let base = self.blocks.pop().unwrap_or(0);
+                self.renew(base, height);
+            }
+            Operator::Call { function_index } => {
+                let results = self.module.func_type(*function_index).results.len();
+                self.results(number, height, results);
+            }
+            Operator::CallIndirect { type_index, .. } | Operator::CallRef { type_index } => {
+                let results = self.module.types[*type_index as usize].results.len();
+                self.results(number, height, results);
+            }
+            _ => self.results(number, height, usize::from(pushes(op))),
+        }
+    }
+
+    fn params(&self, ty: BlockType) -> usize {
+        match ty {
+            BlockType::FuncType(index) => self.module.types.get(index as usize).map_or(0, |ty| ty.params.len()),
+            _ => 0,
+        }
+    }
+
+    /// The entries from `base` on are new and come from several places.
+    fn renew(&mut self, base: usize, height: usize) {
+        self.pushers.truncate(base);
+        self.pushers.resize(height, None);
+    }
+
+    /// The last `count` entries are results of operator `number`.
+    fn results(&mut self, number: usize, height: usize, count: usize) {
+        self.renew(height.saturating_sub(count).min(self.pushers.len()), height);
+        if count == 1
+            && let Some(ty) = self.validator.get_operand_type(0).and_then(numeric)
+            && let Some(top) = self.pushers.last_mut()
+        {
+            *top = Some((number, ty));
+        }
+    }
+}
+
+/// The type of an entry that fits a home of 8 bytes.
+fn numeric(ty: Option<wasmparser::ValType>) -> Option<ValType> {
+    match ty? {
+        wasmparser::ValType::I32 => Some(ValType::I32),
+        wasmparser::ValType::I64 => Some(ValType::I64),
+        wasmparser::ValType::F32 => Some(ValType::F32),
+        wasmparser::ValType::F64 => Some(ValType::F64),
+        wasmparser::ValType::V128 | wasmparser::ValType::Ref(_) => None,
+    }
+}
+
+/// Does the operator push a result? Every operator that is neither control nor a call pushes one or none.
+fn pushes(op: &Operator<'_>) -> bool {
+    !matches!(
+        op,
+        Operator::Nop
+            | Operator::Unreachable
+            | Operator::Drop
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. }
+            | Operator::Return
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
+            | Operator::LocalSet { .. }
+            | Operator::GlobalSet { .. }
+            | Operator::I32Store { .. }
+            | Operator::I64Store { .. }
+            | Operator::F32Store { .. }
+            | Operator::F64Store { .. }
+            | Operator::I32Store8 { .. }
+            | Operator::I32Store16 { .. }
+            | Operator::I64Store8 { .. }
+            | Operator::I64Store16 { .. }
+            | Operator::I64Store32 { .. }
+            | Operator::V128Store { .. }
+            | Operator::V128Store8Lane { .. }
+            | Operator::V128Store16Lane { .. }
+            | Operator::V128Store32Lane { .. }
+            | Operator::V128Store64Lane { .. }
+            | Operator::I32AtomicStore { .. }
+            | Operator::I64AtomicStore { .. }
+            | Operator::I32AtomicStore8 { .. }
+            | Operator::I32AtomicStore16 { .. }
+            | Operator::I64AtomicStore8 { .. }
+            | Operator::I64AtomicStore16 { .. }
+            | Operator::I64AtomicStore32 { .. }
+            | Operator::AtomicFence
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryFill { .. }
+            | Operator::MemoryInit { .. }
+            | Operator::DataDrop { .. }
+            | Operator::TableSet { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableFill { .. }
+            | Operator::TableInit { .. }
+            | Operator::ElemDrop { .. }
+    )
+}
