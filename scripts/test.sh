@@ -21,7 +21,7 @@ step() {
 step scripts/check-architecture.sh
 step cargo fmt --all --check
 echo "== cargo build"
-cargo build --locked --workspace --bins
+cargo build --locked --workspace --all-targets
 # Where cargo puts what it builds.
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 # The tests that need the command line take this build.
