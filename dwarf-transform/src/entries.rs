@@ -495,7 +495,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             return;
         }
         if is_call_flag(name)
-            && self.fill.input.native.functions.get(function as usize).is_none_or(|f| f.calls.is_empty())
+            && self.fill.input.native.functions.get(function as usize).is_some_and(|f| f.calls.is_empty())
         {
             return;
         }
