@@ -112,10 +112,12 @@ class LowMemory:
         with open("/proc/%d/stat" % pid) as file:
             process = (pid, file.read().rsplit(")", 1)[1].split()[19])  # its start time: numbers are used again
         if process not in self.bases:
-            mapping = reservation(linear_memory(pid))
+            mappings = linear_memory(pid)
+            mapping = reservation(mappings)
             if mapping is None:
                 return 0
-            self.bases[process] = mapping.start
+            # Where the identity map is whole, the guest's code uses it itself: nothing to translate.
+            self.bases[process] = 0 if any(it.start == 0 for it in mappings) else mapping.start
         return self.bases[process]
 
 

@@ -112,7 +112,9 @@ class Flat:
             self.add(path, text, depth + 1)
         elif text is not None:
             if hasattr(text, "value") and hasattr(text, "length"):  # a lazy string
-                text = self.text(text.value() if text.type.code != gdb.TYPE_CODE_PTR else text.value(), text.length)
+                text = self.text(text.value(), text.length)
+            elif isinstance(text, str) and getattr(printer, "display_hint", str)() == "string":
+                text = json.dumps(text[:MAX_TEXT]) + " of %d" % len(text)
             self.put(path, canonical(str(text)))
         if depth < MAX_DEPTH and hasattr(printer, "children"):
             for index, (name, child) in enumerate(printer.children()):
