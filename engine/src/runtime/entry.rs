@@ -59,13 +59,29 @@ enum Reason {
     Panic(Box<dyn Any + Send>),
 }
 
+/// What an entry needs to know of its thread, in one place so that one access finds all of it.
+struct Thread {
+    current: Cell<*const Activation>,
+    /// Lowest address of the stack; 0 until the thread is prepared.
+    stack_low: Cell<usize>,
+}
+
 thread_local! {
-    static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
+    static THREAD: Thread = const { Thread { current: Cell::new(ptr::null()), stack_low: Cell::new(0) } };
 }
 
 /// This thread's innermost activation, or null. Fit for a signal handler.
 pub fn current() -> *const Activation {
-    CURRENT.get()
+    THREAD.with(|thread| thread.current.get())
+}
+
+/// Gives the thread what guest code needs; once.
+#[cold]
+#[inline(never)]
+fn prepare_thread() {
+    signals::prepare_thread();
+    let low = stack::query_stack_low();
+    THREAD.with(|thread| thread.stack_low.set(low));
 }
 
 core::arch::global_asm!(
@@ -208,6 +224,7 @@ impl Activation {
 ///
 /// `trampoline`, `callee` and `wasm_call` must be of one function of the store, and `values` must have a slot for each of
 /// its parameters, which must be of the right types, and for each of its results.
+#[inline]
 pub unsafe fn enter(
     store: *mut StoreOpaque,
     trampoline: ArrayToWasm,
@@ -215,15 +232,19 @@ pub unsafe fn enter(
     wasm_call: *const u8,
     values: *mut ValRaw,
 ) -> Result<(), Error> {
-    signals::prepare_thread();
+    // SAFETY: plain cells of this thread, which stay where they are until it ends; guest code does not outlive that.
+    let thread: &Thread = unsafe { &*THREAD.with(ptr::from_ref) };
+    if thread.stack_low.get() == 0 {
+        prepare_thread();
+    }
     // SAFETY: the caller's store is alive; its limits outlive it.
     let (limits, max_wasm_stack) = unsafe { ((*store).limits_ptr(), (*store).max_wasm_stack()) };
     // SAFETY: as above.
     let shared = unsafe { &*limits };
-    let previous = CURRENT.get();
+    let previous = thread.current.get();
     let outer_stack_limit = shared.stack_limit.load(Ordering::Relaxed);
-    let Some(stack_limit) = stack::guest_limit(max_wasm_stack, outer_stack_limit) else {
-        return Err(Error::new(Trap::StackOverflow));
+    let Some(stack_limit) = stack::guest_limit(max_wasm_stack, outer_stack_limit, thread.stack_low.get()) else {
+        return Err(no_stack());
     };
     shared.stack_limit.store(stack_limit, Ordering::Relaxed);
     let activation = Activation {
@@ -240,15 +261,20 @@ pub unsafe fn enter(
         reason: Cell::new(None),
         fault: Cell::new(Fault::default()),
     };
-    CURRENT.set(&activation);
+    thread.current.set(&activation);
     // SAFETY: the caller's promise; `activation` lives until the call returns.
     let finished = unsafe { wasmscope_enter(&activation, trampoline, callee, callee, wasm_call, values) };
-    CURRENT.set(previous);
+    thread.current.set(previous);
     shared.stack_limit.store(activation.outer_stack_limit, Ordering::Relaxed);
     shared.last_wasm_exit_pc.store(activation.outer_exit.0, Ordering::Relaxed);
     shared.last_wasm_exit_fp.store(activation.outer_exit.1, Ordering::Relaxed);
     shared.last_wasm_entry_fp.store(activation.outer_entry_fp, Ordering::Relaxed);
     if finished != 0 { Ok(()) } else { Err(left(&activation, shared)) }
+}
+
+#[cold]
+fn no_stack() -> Error {
+    Error::new(Trap::StackOverflow)
 }
 
 /// The error that the guest was left with.
@@ -274,7 +300,7 @@ fn left(activation: &Activation, limits: &VMRuntimeLimits) -> Error {
 /// The thread must have an activation whose reason is set, and no frame up to its entry may have anything to drop.
 unsafe fn leave() -> ! {
     // SAFETY: the caller promises an activation; it lies in a frame of `enter` that is still there.
-    let saved_rsp = unsafe { (*CURRENT.get()).saved_rsp.get() };
+    let saved_rsp = unsafe { (*current()).saved_rsp.get() };
     // SAFETY: saved by the entry stub of this activation, whose frame is still there.
     unsafe { wasmscope_leave(saved_rsp) }
 }
@@ -282,7 +308,7 @@ unsafe fn leave() -> ! {
 /// Notes why the guest has to be left; [`leave`] follows.
 fn set_reason(reason: Reason) {
     // SAFETY: the thread's current activation lies in a frame of `enter` that is still there.
-    let activation = unsafe { CURRENT.get().as_ref() }.expect("guest code runs in an activation");
+    let activation = unsafe { current().as_ref() }.expect("guest code runs in an activation");
     activation.reason.set(Some(reason));
 }
 
@@ -340,7 +366,7 @@ pub unsafe fn raise() -> ! {
 unsafe extern "C" fn trap_landed() -> ! {
     {
         // SAFETY: the signal handler only lands threads with an activation.
-        let activation = unsafe { &*CURRENT.get() };
+        let activation = unsafe { &*current() };
         let fault = activation.fault.get();
         let trap = Trap::from_u8(fault.trap_code).unwrap_or(Trap::UnreachableCodeReached);
         let mut error = Error::new(trap);

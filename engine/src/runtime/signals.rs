@@ -109,22 +109,13 @@ unsafe fn pass_on(signal: libc::c_int, siginfo: *mut libc::siginfo_t, context: *
 }
 
 thread_local! {
-    static PREPARED: Cell<bool> = const { Cell::new(false) };
     static ALTERNATE_STACK: Cell<Option<AlternateStack>> = const { Cell::new(None) };
 }
 
-/// Gives this thread an alternate signal stack unless it has one of sufficient size.
+/// Gives this thread an alternate signal stack unless it has one of sufficient size. To be called once in a thread.
 pub fn prepare_thread() {
-    if !PREPARED.get() {
-        prepare_thread_slow();
-    }
-}
-
-#[cold]
-fn prepare_thread_slow() {
     /// The handler itself is small; handlers that it chains to (the standard library's, a sanitizer's) are not.
     const SIZE: usize = 64 << 10;
-    PREPARED.set(true);
     // SAFETY: `sigaltstack` writes the old stack to `old`, and reads a description of live memory from `new`. The memory
     // is freed by `AlternateStack::drop`, which takes it out of use before.
     unsafe {

@@ -1,50 +1,36 @@
 //! How far the guest may use the native stack.
 
-use std::cell::Cell;
-
 /// Stack that is left to the host when the guest has used up its share: host functions, signal landing, backtraces.
 const HOST_RESERVE: usize = 256 << 10;
 
-thread_local! {
-    /// Lowest address of this thread's stack; 0 when not yet known.
-    static STACK_LOW: Cell<usize> = const { Cell::new(0) };
-}
-
 /// The limit for guest frames that begin here, or `None` if there is no room for any.
 ///
-/// `outer` is the limit of the store's enclosing activation (`usize::MAX`: none). It stays in force, so that recursion
-/// through the host gets no new share each time.
-pub fn guest_limit(max_wasm_stack: usize, outer: usize) -> Option<usize> {
+/// `stack_low` is the lowest address of this thread's stack. `outer` is the limit of the store's enclosing activation
+/// (`usize::MAX`: none). It stays in force, so that recursion through the host gets no new share each time.
+#[inline]
+pub fn guest_limit(max_wasm_stack: usize, outer: usize, stack_low: usize) -> Option<usize> {
     /// What a trampoline and a small guest function take at least.
     const LEAST: usize = 4 << 10;
     let here = here();
     if outer != usize::MAX {
         return (here > outer + LEAST).then_some(outer);
     }
-    let floor = stack_low().saturating_add(HOST_RESERVE);
+    let floor = stack_low.saturating_add(HOST_RESERVE);
     let limit = here.saturating_sub(max_wasm_stack).max(floor);
     (here > limit.saturating_add(LEAST)).then_some(limit)
 }
 
-/// An address in the caller's frame or just below.
-#[inline(never)]
+/// The stack pointer.
+#[inline(always)]
 fn here() -> usize {
-    let local = 0u8;
-    std::ptr::from_ref(std::hint::black_box(&local)) as usize
+    let here: usize;
+    // SAFETY: copies a register.
+    unsafe { std::arch::asm!("mov {}, rsp", out(reg) here, options(nomem, nostack, preserves_flags)) };
+    here
 }
 
-fn stack_low() -> usize {
-    let known = STACK_LOW.get();
-    if known != 0 {
-        return known;
-    }
-    let low = query_stack_low();
-    STACK_LOW.set(low);
-    low
-}
-
-/// Asks the C library. If it does not know, assumes 1 MiB below here.
-fn query_stack_low() -> usize {
+/// The lowest address of this thread's stack. Asks the C library; if it does not know, assumes 1 MiB below here.
+pub fn query_stack_low() -> usize {
     let here = here();
     let mut low = here.saturating_sub(1 << 20);
     // SAFETY: `attributes` is initialized by `pthread_getattr_np` before it is read, and destroyed once.
@@ -67,18 +53,19 @@ mod tests {
 
     #[test]
     fn the_guest_gets_what_was_asked_for_but_not_the_hosts_reserve() {
-        let here = here();
-        let limit = guest_limit(64 << 10, usize::MAX).unwrap();
+        let (here, low) = (here(), query_stack_low());
+        let limit = guest_limit(64 << 10, usize::MAX, low).unwrap();
         assert!(here - limit <= (64 << 10) + 4096 && here > limit);
-        let all = guest_limit(usize::MAX, usize::MAX).unwrap();
-        assert_eq!(all, stack_low() + HOST_RESERVE);
+        let all = guest_limit(usize::MAX, usize::MAX, low).unwrap();
+        assert_eq!(all, low + HOST_RESERVE);
     }
 
     #[test]
     fn an_enclosing_limit_stays_in_force() {
-        let outer = guest_limit(64 << 10, usize::MAX).unwrap();
-        assert_eq!(guest_limit(1 << 20, outer), Some(outer));
+        let low = query_stack_low();
+        let outer = guest_limit(64 << 10, usize::MAX, low).unwrap();
+        assert_eq!(guest_limit(1 << 20, outer, low), Some(outer));
         let here = here();
-        assert_eq!(guest_limit(1 << 20, here), None);
+        assert_eq!(guest_limit(1 << 20, here, low), None);
     }
 }

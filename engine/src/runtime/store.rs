@@ -71,6 +71,8 @@ pub struct StoreOpaque {
     id: StoreId,
     engine: Engine,
     limits: Arc<VMRuntimeLimits>,
+    /// The engine's setting, at hand for each call.
+    max_wasm_stack: usize,
     pub activations: Activations,
     pub store_limits: StoreLimits,
     modules: Vec<Module>,
@@ -103,6 +105,7 @@ impl StoreOpaque {
             id: StoreId::next(),
             engine: engine.clone(),
             limits: Arc::default(),
+            max_wasm_stack: engine.config().max_wasm_stack,
             activations: Activations::new(),
             store_limits: StoreLimits::default(),
             modules: Vec::new(),
@@ -136,7 +139,7 @@ impl StoreOpaque {
     }
 
     pub fn max_wasm_stack(&self) -> usize {
-        self.engine.config().max_wasm_stack
+        self.max_wasm_stack
     }
 
     pub fn wants_backtraces(&self) -> bool {

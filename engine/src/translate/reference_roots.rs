@@ -1,8 +1,8 @@
 //! Which values are counted references and must be found by a collection at a safepoint.
 //!
-//! cranelift-wasm declares parameters, locals, block parameters of blocks with a wasm type and call results. Two
-//! kinds of values escape it: parameters of loop headers that stand for a local, and results of `select`. Both are
-//! found by following the references through the finished function until nothing is added.
+//! cranelift-wasm declares parameters, locals and block parameters of blocks with a wasm type. Three kinds of values
+//! escape it: results of calls that never were in a local, parameters of loop headers that stand for a local, and
+//! results of `select`. They are found by following the references through the finished function until nothing is added.
 
 use crate::environ::Module;
 use crate::types::{FuncType, ValType};
@@ -82,6 +82,9 @@ impl ReferenceRoots {
         }
         if known.is_empty() {
             return;
+        }
+        for &value in &known {
+            builder.declare_value_needs_stack_map(value);
         }
         loop {
             let mut found = Vec::new();
