@@ -103,7 +103,10 @@ def trap_kind():
         stack = int(gdb.parse_and_eval("(unsigned long) $sp"))
         if abs(address - stack) < 0x10000:
             return "call stack exhausted"
-        base = reservation(linear_memory(process_id()))
+        mappings = linear_memory(process_id())
+        # Where the identity map is whole, the code uses it, otherwise the reservation.
+        whole = [m for m in mappings if m.start == 0 and m.offset == 0]
+        base = max(whole, key=lambda m: m.end) if whole else reservation(mappings)
         if base is not None and base.start <= address < base.start + (1 << 34):
             return "out of bounds memory access at wasm address 0x%x (memory ends at 0x%x)" % (
                 address - base.start,
