@@ -37,6 +37,21 @@ fn a_loop_that_swaps_references_keeps_both() {
 }
 
 #[test]
+fn a_loops_parameter_that_no_operator_reads_is_kept() {
+    // The loop's parameter for `$c` only goes on to the parameter of the block behind `if`.
+    check(
+        r#"(module (import "" "gc" (func $gc (result i32))) (import "" "use" (func $use (param externref)))
+            (import "" "make" (func $make (result externref)))
+            (func (param $c externref)
+                (loop $again
+                    (if (call $gc) (then (local.set $c (call $make))))
+                    (br_if $again (call $gc)))
+                (call $use (local.get $c))))"#,
+        &[1, 1],
+    );
+}
+
+#[test]
 fn a_selected_reference_is_kept() {
     check(
         r#"(module (import "" "gc" (func $gc)) (import "" "use" (func $use (param externref)))
