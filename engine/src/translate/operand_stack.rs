@@ -65,13 +65,9 @@ struct Tracker<'a> {
 impl<'a> Tracker<'a> {
     fn new(input: &'a FunctionInput<'_>, module: &'a Module) -> Option<Tracker<'a>> {
         let given = input.validator.as_ref()?;
-        let mut validator = FuncToValidate {
-            resources: &given.resources,
-            index: given.index,
-            ty: given.ty,
-            features: given.features,
-        }
-        .into_validator(FuncValidatorAllocations::default());
+        let mut validator =
+            FuncToValidate { resources: &given.resources, index: given.index, ty: given.ty, features: given.features }
+                .into_validator(FuncValidatorAllocations::default());
         validator.read_locals(&mut input.body.get_binary_reader()).ok()?;
         Some(Tracker { validator, module, pushers: Vec::new(), blocks: vec![0] })
     }
