@@ -63,8 +63,9 @@ fn run_all(tunables: Tunables) {
                 listed.remove(&name);
                 continue;
             }
-            let outcome: Outcome = 
-                FileRunner::new(&engine, &suite, listed.get(&name).map(String::as_str), superseded(&name)).run(file.raw());
+            let outcome: Outcome =
+                FileRunner::new(&engine, &suite, listed.get(&name).map(String::as_str), superseded(&name))
+                    .run(file.raw());
             problems.extend(outcome.failures.iter().map(|failure| format!("{name}:{failure}")));
             let reason = listed.remove(&name);
             match (&outcome.refused, reason) {
