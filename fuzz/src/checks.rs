@@ -189,7 +189,7 @@ fn observe(engine: &Engine, wasm: &[u8]) -> Result<Observed, Failure> {
                 let bytes = memory.data(&store);
                 observed.memories.push((name, bytes.len(), hash(bytes)));
             }
-            Some(Extern::Table(table)) => observed.tables.push((name, u64::from(table.size(&store)))),
+            Some(Extern::Table(table)) => observed.tables.push((name, table.size(&store))),
             _ => {}
         }
     }

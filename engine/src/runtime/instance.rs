@@ -437,8 +437,8 @@ impl InstanceData {
         // SAFETY: the store keeps instances.
         let data = unsafe { this.as_ref() };
         Ok(match entity {
-            // SAFETY: the caller's promise.
             EntityIndex::Function(index) => {
+                // SAFETY: the caller's promise.
                 ImportValue::Function(unsafe { InstanceData::any_func_ref(this, store, index) })
             }
             EntityIndex::Table(index) => ImportValue::Table(data.table(index)?),

@@ -266,6 +266,7 @@ pub struct MemoryInstance {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly every memory is a local one, and each is boxed already")]
 enum Kind {
     Local(LinearMemory),
     Shared(Arc<SharedMemoryInner>),

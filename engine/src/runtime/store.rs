@@ -67,6 +67,7 @@ impl GlobalInstance {
 
 /// A store without the embedder's data. Everything in it stays until it is dropped, so that pointers into it (in
 /// contexts, function references, handles) are valid as long as it is.
+#[allow(clippy::vec_box, reason = "compiled code and handles hold pointers to the items, which must not move")]
 pub struct StoreOpaque {
     id: StoreId,
     engine: Engine,

@@ -14,6 +14,9 @@ struct Types {
     types: Vec<FuncType>,
 }
 
+/// The registry's number of each type of a module, and the types in terms of these numbers.
+pub type RegisteredTypes = (Box<[u32]>, Box<[FuncType]>);
+
 impl TypeRegistry {
     /// The number of a type.
     pub fn register(&self, ty: &FuncType) -> u32 {
@@ -37,7 +40,7 @@ impl TypeRegistry {
 
     /// Registers the types of a module, which refer to earlier ones by index; their numbers and the types in terms of
     /// the registry's numbers. `Err`: this index refers to itself or to a later one.
-    pub fn register_module(&self, types: &[FuncType]) -> Result<(Box<[u32]>, Box<[FuncType]>), usize> {
+    pub fn register_module(&self, types: &[FuncType]) -> Result<RegisteredTypes, usize> {
         let mut numbers: Vec<u32> = Vec::with_capacity(types.len());
         let mut canonical = Vec::with_capacity(types.len());
         for (index, ty) in types.iter().enumerate() {
