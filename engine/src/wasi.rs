@@ -109,100 +109,66 @@ macro_rules! system_functions {
     };
 }
 
-system_functions! {
-    preview_1::wasi_snapshot_preview1 {
-        args_get(I32, I32);
-        args_sizes_get(I32, I32);
-        environ_get(I32, I32);
-        environ_sizes_get(I32, I32);
-        clock_res_get(I32, I32);
-        clock_time_get(I32, I64, I32);
-        fd_advise(I32, I64, I64, I32);
-        fd_allocate(I32, I64, I64);
-        fd_close(I32);
-        fd_datasync(I32);
-        fd_fdstat_get(I32, I32);
-        fd_fdstat_set_flags(I32, I32);
-        fd_fdstat_set_rights(I32, I64, I64);
-        fd_filestat_get(I32, I32);
-        fd_filestat_set_size(I32, I64);
-        fd_filestat_set_times(I32, I64, I64, I32);
-        fd_pread(I32, I32, I32, I64, I32);
-        fd_prestat_get(I32, I32);
-        fd_prestat_dir_name(I32, I32, I32);
-        fd_pwrite(I32, I32, I32, I64, I32);
-        fd_read(I32, I32, I32, I32);
-        fd_readdir(I32, I32, I32, I64, I32);
-        fd_renumber(I32, I32);
-        fd_seek(I32, I64, I32, I32);
-        fd_sync(I32);
-        fd_tell(I32, I32);
-        fd_write(I32, I32, I32, I32);
-        path_create_directory(I32, I32, I32);
-        path_filestat_get(I32, I32, I32, I32, I32);
-        path_filestat_set_times(I32, I32, I32, I32, I64, I64, I32);
-        path_link(I32, I32, I32, I32, I32, I32, I32);
-        path_open(I32, I32, I32, I32, I32, I64, I64, I32, I32);
-        path_readlink(I32, I32, I32, I32, I32, I32);
-        path_remove_directory(I32, I32, I32);
-        path_rename(I32, I32, I32, I32, I32, I32);
-        path_symlink(I32, I32, I32, I32, I32);
-        path_unlink_file(I32, I32, I32);
-        poll_oneoff(I32, I32, I32, I32);
-        proc_raise(I32);
-        sched_yield();
-        random_get(I32, I32);
-        sock_accept(I32, I32, I32);
-        sock_recv(I32, I32, I32, I32, I32, I32);
-        sock_send(I32, I32, I32, I32, I32);
-        sock_shutdown(I32, I32);
-    }
-    preview_0::wasi_unstable {
-        args_get(I32, I32);
-        args_sizes_get(I32, I32);
-        environ_get(I32, I32);
-        environ_sizes_get(I32, I32);
-        clock_res_get(I32, I32);
-        clock_time_get(I32, I64, I32);
-        fd_advise(I32, I64, I64, I32);
-        fd_allocate(I32, I64, I64);
-        fd_close(I32);
-        fd_datasync(I32);
-        fd_fdstat_get(I32, I32);
-        fd_fdstat_set_flags(I32, I32);
-        fd_fdstat_set_rights(I32, I64, I64);
-        fd_filestat_get(I32, I32);
-        fd_filestat_set_size(I32, I64);
-        fd_filestat_set_times(I32, I64, I64, I32);
-        fd_pread(I32, I32, I32, I64, I32);
-        fd_prestat_get(I32, I32);
-        fd_prestat_dir_name(I32, I32, I32);
-        fd_pwrite(I32, I32, I32, I64, I32);
-        fd_read(I32, I32, I32, I32);
-        fd_readdir(I32, I32, I32, I64, I32);
-        fd_renumber(I32, I32);
-        fd_seek(I32, I64, I32, I32);
-        fd_sync(I32);
-        fd_tell(I32, I32);
-        fd_write(I32, I32, I32, I32);
-        path_create_directory(I32, I32, I32);
-        path_filestat_get(I32, I32, I32, I32, I32);
-        path_filestat_set_times(I32, I32, I32, I32, I64, I64, I32);
-        path_link(I32, I32, I32, I32, I32, I32, I32);
-        path_open(I32, I32, I32, I32, I32, I64, I64, I32, I32);
-        path_readlink(I32, I32, I32, I32, I32, I32);
-        path_remove_directory(I32, I32, I32);
-        path_rename(I32, I32, I32, I32, I32, I32);
-        path_symlink(I32, I32, I32, I32, I32);
-        path_unlink_file(I32, I32, I32);
-        poll_oneoff(I32, I32, I32, I32);
-        proc_raise(I32);
-        sched_yield();
-        random_get(I32, I32);
-        sock_recv(I32, I32, I32, I32, I32, I32);
-        sock_send(I32, I32, I32, I32, I32);
-        sock_shutdown(I32, I32);
-    }
+/// Preview 0 has the functions of preview 1 but for one, with the same parameters.
+macro_rules! both_previews {
+    ($($shared:tt)*) => {
+        system_functions! {
+            preview_1::wasi_snapshot_preview1 {
+                $($shared)*
+                sock_accept(I32, I32, I32);
+            }
+            preview_0::wasi_unstable {
+                $($shared)*
+            }
+        }
+    };
+}
+
+both_previews! {
+    args_get(I32, I32);
+    args_sizes_get(I32, I32);
+    environ_get(I32, I32);
+    environ_sizes_get(I32, I32);
+    clock_res_get(I32, I32);
+    clock_time_get(I32, I64, I32);
+    fd_advise(I32, I64, I64, I32);
+    fd_allocate(I32, I64, I64);
+    fd_close(I32);
+    fd_datasync(I32);
+    fd_fdstat_get(I32, I32);
+    fd_fdstat_set_flags(I32, I32);
+    fd_fdstat_set_rights(I32, I64, I64);
+    fd_filestat_get(I32, I32);
+    fd_filestat_set_size(I32, I64);
+    fd_filestat_set_times(I32, I64, I64, I32);
+    fd_pread(I32, I32, I32, I64, I32);
+    fd_prestat_get(I32, I32);
+    fd_prestat_dir_name(I32, I32, I32);
+    fd_pwrite(I32, I32, I32, I64, I32);
+    fd_read(I32, I32, I32, I32);
+    fd_readdir(I32, I32, I32, I64, I32);
+    fd_renumber(I32, I32);
+    fd_seek(I32, I64, I32, I32);
+    fd_sync(I32);
+    fd_tell(I32, I32);
+    fd_write(I32, I32, I32, I32);
+    path_create_directory(I32, I32, I32);
+    path_filestat_get(I32, I32, I32, I32, I32);
+    path_filestat_set_times(I32, I32, I32, I32, I64, I64, I32);
+    path_link(I32, I32, I32, I32, I32, I32, I32);
+    path_open(I32, I32, I32, I32, I32, I64, I64, I32, I32);
+    path_readlink(I32, I32, I32, I32, I32, I32);
+    path_remove_directory(I32, I32, I32);
+    path_rename(I32, I32, I32, I32, I32, I32);
+    path_symlink(I32, I32, I32, I32, I32);
+    path_unlink_file(I32, I32, I32);
+    poll_oneoff(I32, I32, I32, I32);
+    proc_raise(I32);
+    sched_yield();
+    random_get(I32, I32);
+    sock_recv(I32, I32, I32, I32, I32, I32);
+    sock_send(I32, I32, I32, I32, I32);
+    sock_shutdown(I32, I32);
 }
 
 /// `proc_exit`. Not the implementation's, which refuses a status above 125.
