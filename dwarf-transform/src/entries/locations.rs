@@ -1,0 +1,147 @@
+//! Expressions, location lists and range lists.
+
+use super::UnitFiller;
+use crate::address_map::TextRange;
+use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
+use crate::guest_dwarf::Slice;
+use crate::loss::LossKind;
+use crate::scope::Entry;
+use gimli::AttributeValue;
+use gimli::write::{self, AttributeValue as Value, Location, LocationList, Range, RangeList};
+use std::collections::HashMap;
+
+impl<'a> UnitFiller<'_, '_, 'a> {
+    pub(super) fn context<'c>(&'c self, function: u32, frame_base: Option<&'c FrameBase<'a>>) -> Context<'c, 'a> {
+        Context {
+            dwarf: self.fill.input.dwarf,
+            unit: self.unit,
+            native: self.fill.input.native,
+            function: self.fill.input.native.functions.get(function as usize),
+            frame_base,
+            lookup: self,
+            memory64: self.fill.input.guest.memory64,
+        }
+    }
+
+    pub(super) fn failed(&mut self, failure: Failure, entry: &Entry<'_>, name: gimli::DwAt) {
+        if let Failure::Loss(kind) = failure {
+            self.lose(kind, entry, name);
+        }
+    }
+
+    pub(super) fn range_list(&mut self, ranges: &[TextRange]) -> Value {
+        self.needs_base = true;
+        let list = ranges
+            .iter()
+            .map(|range| Range::OffsetPair { begin: u64::from(range.0), end: u64::from(range.1) })
+            .collect();
+        Value::RangeListRef(self.output.ranges.add(RangeList(list)))
+    }
+
+    pub(super) fn expression(
+        &mut self,
+        entry: &Entry<'a>,
+        name: gimli::DwAt,
+        expression: GuestExpression<'a>,
+        function: u32,
+        base: Option<&FrameBase<'a>>,
+        role: Role,
+    ) -> Option<Value> {
+        if expression.0.is_empty() {
+            return Some(Value::Exprloc(write::Expression::new()));
+        }
+        match self.context(function, base).translate(expression, role) {
+            Ok(expression) => Some(Value::Exprloc(expression)),
+            Err(failure) => {
+                self.failed(failure, entry, name);
+                None
+            }
+        }
+    }
+
+    pub(super) fn location_list(
+        &mut self,
+        entry: &Entry<'a>,
+        name: gimli::DwAt,
+        value: AttributeValue<Slice<'a>>,
+        function: u32,
+        base: Option<&FrameBase<'a>>,
+        role: Role,
+    ) -> Option<Value> {
+        let input = self.fill.input;
+        let Ok(Some(mut list)) = input.dwarf.sections.attr_locations(self.unit, value) else {
+            self.lose(LossKind::MalformedList, entry, name);
+            return None;
+        };
+        let mut pieces: Vec<(TextRange, write::Expression)> = Vec::new();
+        let mut failures: HashMap<u8, Failure> = HashMap::new();
+        let mut live = false;
+        loop {
+            let item = match list.next() {
+                Ok(Some(item)) => item,
+                Ok(None) => break,
+                Err(_) => {
+                    self.lose(LossKind::MalformedList, entry, name);
+                    break;
+                }
+            };
+            let Some(budget) = self.list_budget.checked_sub(1) else {
+                self.lose(LossKind::MalformedList, entry, name);
+                break;
+            };
+            self.list_budget = budget;
+            let ranges = if item.range.begin == 0 && item.range.end == u64::MAX {
+                match input.native.functions.get(function as usize) {
+                    Some(native) => vec![(native.prologue_end.0, native.text.end.0)],
+                    None => continue,
+                }
+            } else {
+                let Some(position) = input.index.find(item.range.begin) else {
+                    continue;
+                };
+                input.maps.get(position).ranges(item.range.begin, item.range.end)
+            };
+            live = true;
+            if ranges.is_empty() || item.data.0.is_empty() {
+                continue;
+            }
+            match self.context(function, base).translate(item.data, role) {
+                Ok(expression) => pieces.extend(ranges.into_iter().map(|range| (range, expression.clone()))),
+                Err(failure) => {
+                    let key = match failure {
+                        Failure::Loss(kind) => kind as u8,
+                        Failure::Dropped => u8::MAX,
+                    };
+                    failures.entry(key).or_insert(failure);
+                }
+            }
+        }
+        let mut failures: Vec<(u8, Failure)> = failures.into_iter().collect();
+        failures.sort_by_key(|failure| failure.0);
+        let failed = !failures.is_empty();
+        for (_, failure) in failures {
+            self.failed(failure, entry, name);
+        }
+        if pieces.is_empty() {
+            if live && !failed {
+                self.lose(LossKind::OptimizedAway, entry, name);
+            }
+            return None;
+        }
+        pieces.sort_by_key(|piece| piece.0);
+        let mut locations: Vec<Location> = Vec::with_capacity(pieces.len());
+        for ((begin, end), data) in pieces {
+            let (begin, end) = (u64::from(begin), u64::from(end));
+            if let Some(Location::OffsetPair { end: last, data: before, .. }) = locations.last_mut()
+                && *last == begin
+                && *before == data
+            {
+                *last = end;
+                continue;
+            }
+            locations.push(Location::OffsetPair { begin, end, data });
+        }
+        self.needs_base = true;
+        Some(Value::LocationListRef(self.output.locations.add(LocationList(locations))))
+    }
+}

@@ -1,0 +1,325 @@
+//! Fills the output's units: a clone of the guest's trees, with native code addresses and locations.
+
+mod attributes;
+mod locations;
+mod pointer_types;
+mod results;
+mod types;
+
+use crate::address::TextOffset;
+use crate::address_map::TextRange;
+use crate::expression::{EntryLookup, FrameBase, GuestExpression, Role};
+use crate::files::{Files, files};
+use crate::guest_dwarf::{Unit, section_offset};
+use crate::guest_lines::UnitLines;
+use crate::loss::{LossKind, Losses};
+use crate::native_lines::function_rows;
+use crate::options::TransformOptions;
+use crate::plan::{Input, Plan};
+use crate::pointers::PointerKind;
+use crate::scope::Entry;
+use crate::serialize::text_address;
+use gimli::write::{self, AttributeValue as Value, DebugInfoRef, UnitEntryId};
+use gimli::{AttributeValue, DieReference, Encoding, Format, UnitOffset, constants as c};
+use std::collections::HashMap;
+
+/// The guest's string section, already in the output's string table.
+pub(crate) struct Strings {
+    /// `(offset in the guest's section, id)`, sorted.
+    ids: Vec<(usize, write::StringId)>,
+}
+
+impl Strings {
+    /// Adds every string of the guest's `.debug_str`.
+    pub(crate) fn new(section: &[u8], table: &mut write::StringTable) -> Strings {
+        let mut ids = Vec::new();
+        let mut offset = 0;
+        while offset < section.len() {
+            let Some(length) = section[offset..].iter().position(|byte| *byte == 0) else {
+                break;
+            };
+            ids.push((offset, table.add(&section[offset..offset + length])));
+            offset += length + 1;
+        }
+        Strings { ids }
+    }
+
+    fn get(&self, offset: usize) -> Option<write::StringId> {
+        let position = self.ids.binary_search_by_key(&offset, |entry| entry.0).ok()?;
+        Some(self.ids[position].1)
+    }
+}
+
+/// Everything that filling a unit looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Fill<'f, 'a> {
+    pub(crate) input: Input<'f, 'a>,
+    pub(crate) plan: &'f Plan,
+    pub(crate) strings: &'f Strings,
+    pub(crate) options: &'f TransformOptions,
+    pub(crate) encoding: Encoding,
+    /// The guest's lines, by unit.
+    pub(crate) lines: &'f [UnitLines],
+    /// The functions whose lines each unit writes.
+    pub(crate) line_owner: &'f [Vec<usize>],
+}
+
+/// The output's encoding.
+pub(crate) fn encoding(options: &TransformOptions) -> Encoding {
+    Encoding { format: Format::Dwarf32, version: options.dwarf_version, address_size: 8 }
+}
+
+/// Type definitions, qualifiers and origins that are followed in a row.
+const MAX_TYPE_CHAIN: usize = 32;
+
+struct UnitFiller<'u, 'f, 'a> {
+    fill: Fill<'f, 'a>,
+    position: usize,
+    unit: &'f Unit<'a>,
+    output: &'u mut write::Unit,
+    files: Files,
+    losses: Losses,
+    /// Pointer types of the debugger's own width, by the position of the guest's pointer type.
+    wide_pointers: HashMap<usize, UnitEntryId>,
+    /// The 4-byte type of the members of structures that stand for pointers.
+    address_type: Option<UnitEntryId>,
+    /// An offset pair needs the unit's base address.
+    needs_base: bool,
+    /// List items left before lists are given up: lists that share their bytes could blow up otherwise.
+    list_budget: usize,
+}
+
+impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
+    fn base_type(&self, offset: UnitOffset) -> Option<UnitEntryId> {
+        // Operations name base types by their offset in the unit, and only children of the root come early enough.
+        let plan = &self.fill.plan.units[self.position];
+        let entry = &plan.entries[plan.find(offset.0)?];
+        (entry.tag == c::DW_TAG_base_type && entry.parent == 0).then_some(entry.id).flatten()
+    }
+
+    fn entry(&self, reference: DieReference<usize>) -> Option<DebugInfoRef> {
+        let target = self.fill.plan.find(self.fill.input.dwarf, self.position, reference)?;
+        self.entry_reference(target)
+    }
+
+    fn location(&self, reference: DieReference<usize>) -> Option<GuestExpression<'a>> {
+        let (unit, entry) = self.fill.plan.find(self.fill.input.dwarf, self.position, reference)?;
+        if unit != self.position {
+            return None;
+        }
+        let offset = self.fill.plan.units[unit].entries[entry].offset as usize;
+        let entry = self.unit.entry(UnitOffset(offset)).ok()?;
+        match entry.attr_value(c::DW_AT_location)? {
+            AttributeValue::Exprloc(expression) => Some(expression),
+            AttributeValue::Block(block) => Some(gimli::Expression(block)),
+            _ => None,
+        }
+    }
+}
+
+/// Where the walk over the entries is.
+#[derive(Clone, Copy)]
+struct Here<'h, 'a> {
+    id: UnitEntryId,
+    tag: gimli::DwTag,
+    function: u32,
+    base: Option<&'h FrameBase<'a>>,
+    codeless: bool,
+    /// The entry is a variable of pointer or reference type that becomes a value of the debugger's width.
+    pointer: Option<PointerKind>,
+}
+
+/// Fills one unit and says what was lost.
+pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut write::Unit) -> Losses {
+    let unit = &fill.input.dwarf.units[position];
+    let files = files(fill.input.dwarf, unit, fill.encoding);
+    let sections = &fill.input.guest.sections;
+    let list_bytes: usize = [".debug_loc", ".debug_loclists", ".debug_ranges", ".debug_rnglists"]
+        .iter()
+        .map(|name| sections.get(name).len())
+        .sum();
+    let mut filler = UnitFiller {
+        fill,
+        position,
+        unit,
+        output,
+        files,
+        losses: Losses::default(),
+        wide_pointers: HashMap::new(),
+        address_type: None,
+        needs_base: false,
+        list_budget: list_bytes * 4 + 100_000,
+    };
+    filler.lines();
+    // An error in the entries was counted when they were planned, and ends both passes at the same entry.
+    let _ = filler.entries();
+    filler.root();
+    let UnitFiller { files, losses, .. } = filler;
+    output.line_program = files.program;
+    losses
+}
+
+impl<'a> UnitFiller<'_, '_, 'a> {
+    fn place(&self, entry: &Entry<'_>) -> String {
+        format!("unit {:#x} entry {:#x}", section_offset(&self.unit.header), entry.offset().0)
+    }
+
+    fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
+        let place = self.place(entry);
+        self.losses.count(kind, || format!("{place}: {name}"));
+    }
+
+    /// Writes the line sequences of the functions whose lines this unit has.
+    fn lines(&mut self) {
+        for &position in &self.fill.line_owner[self.position] {
+            let native = &self.fill.input.native.functions[position];
+            let rows = function_rows(self.fill.lines[self.position].function(position), native);
+            if rows.is_empty() || self.files.program.is_none() {
+                continue;
+            }
+            let start = native.text.start;
+            let mut begun = false;
+            for row in rows {
+                let Some(file) = self.files.get(u64::from(row.file)) else {
+                    continue;
+                };
+                let program = &mut self.files.program;
+                if !begun {
+                    begun = true;
+                    program.begin_sequence(Some(text_address(start)));
+                }
+                let out = program.row();
+                out.address_offset = u64::from(row.text.saturating_sub(start.0));
+                out.file = file;
+                out.line = u64::from(row.line);
+                out.column = u64::from(row.column);
+                out.discriminator = u64::from(row.discriminator);
+                out.is_statement = row.is_stmt;
+                out.prologue_end = row.prologue_end;
+                out.epilogue_begin = row.epilogue_begin;
+                program.generate_row();
+            }
+            if begun {
+                self.files.program.end_sequence(u64::from(native.text.end.0 - start.0));
+            }
+        }
+    }
+
+    /// The unit's own code addresses.
+    fn root(&mut self) {
+        let native = self.fill.input.native;
+        let mut ranges: Vec<TextRange> = self.fill.plan.units[self.position]
+            .functions
+            .iter()
+            .chain(&self.fill.line_owner[self.position])
+            .map(|position| &native.functions[*position].text)
+            .filter(|text| !text.is_empty())
+            .map(|text| (text.start.0, text.end.0))
+            .collect();
+        crate::address_map::merge(&mut ranges);
+        let root = self.output.root();
+        if !ranges.is_empty() || self.needs_base {
+            // The base of all offset pairs, so that they are offsets in .text.
+            self.output.get_mut(root).set(c::DW_AT_low_pc, Value::Address(text_address(TextOffset(0))));
+        }
+        if !ranges.is_empty() {
+            let list = self.range_list(&ranges);
+            self.output.get_mut(root).set(c::DW_AT_ranges, list);
+        }
+    }
+
+    fn entries(&mut self) -> Result<(), gimli::Error> {
+        let plan = &self.fill.plan.units[self.position];
+        let mut reader = self.unit.entries_raw(None)?;
+        let mut entry = Entry::null();
+        // The frame bases of the subprograms around the current entry: `(position, frame base)`.
+        let mut frame_bases: Vec<(isize, FrameBase<'a>)> = Vec::new();
+        let mut position = 0;
+        while !reader.is_empty() && position < plan.entries.len() {
+            if !reader.read_entry(&mut entry)? {
+                continue;
+            }
+            if plan.entries[position].offset as usize != entry.offset().0 {
+                continue;
+            }
+            let planned = plan.entries[position];
+            while frame_bases.last().is_some_and(|base| base.0 >= entry.depth()) {
+                frame_bases.pop();
+            }
+            let here = position;
+            position += 1;
+            let Some(id) = planned.id else {
+                continue;
+            };
+            if here > 0 {
+                let Some(parent) = plan.entries.get(planned.parent as usize).and_then(|parent| parent.id) else {
+                    continue;
+                };
+                let tag = if self.is_pointer_structure(planned.tag) { c::DW_TAG_structure_type } else { planned.tag };
+                self.output.add_reserved(id, parent, tag);
+                if tag != planned.tag {
+                    self.pointer_structure(here, id);
+                    continue;
+                }
+            }
+            self.output.get_mut(id).reserve(entry.attrs().len());
+            if planned.tag == c::DW_TAG_subprogram {
+                let base = self.subprogram(&entry, id, planned.function, plan.codeless(here));
+                frame_bases.push((entry.depth(), base));
+            } else if let Some(ranges) = plan.scopes.get(planned.scope as usize) {
+                let list = self.range_list(ranges);
+                self.output.get_mut(id).set(c::DW_AT_ranges, list);
+            }
+            let base = frame_bases.last().map(|base| base.1.clone());
+            let codeless = plan.codeless(here);
+            let pointer = self.pointer_variable(&entry, planned.tag);
+            for attr in entry.attrs() {
+                let here =
+                    Here { id, tag: planned.tag, function: planned.function, base: base.as_ref(), codeless, pointer };
+                self.attribute(&entry, here, attr);
+            }
+            self.pointer_size(id, planned.tag);
+        }
+        Ok(())
+    }
+
+    /// The code of a subprogram and its frame base.
+    fn subprogram(&mut self, entry: &Entry<'a>, id: UnitEntryId, function: u32, codeless: bool) -> FrameBase<'a> {
+        let native = self.fill.input.native;
+        let Some(code) = native.functions.get(function as usize).filter(|_| !codeless) else {
+            return FrameBase::default();
+        };
+        let size = code.text.end.0 - code.text.start.0;
+        self.output.get_mut(id).set(c::DW_AT_low_pc, Value::Address(text_address(code.text.start)));
+        self.output.get_mut(id).set(c::DW_AT_high_pc, Value::Data4(size));
+        if !self.fill.options.lines_only && self.has_hidden_result(entry) {
+            self.output.get_mut(id).set(c::DW_AT_calling_convention, Value::CallingConvention(c::DW_CC_nocall));
+        }
+        let mut base = FrameBase::default();
+        let Some(value) = entry.attr_value(c::DW_AT_frame_base).filter(|_| !self.fill.options.lines_only) else {
+            return base;
+        };
+        let expression = match value {
+            AttributeValue::Exprloc(expression) => expression,
+            AttributeValue::Block(block) => gimli::Expression(block),
+            value => {
+                if let Some(list) =
+                    self.location_list(entry, c::DW_AT_frame_base, value, function, None, Role::FrameBase)
+                {
+                    self.output.get_mut(id).set(c::DW_AT_frame_base, list);
+                    base.native = true;
+                }
+                return base;
+            }
+        };
+        base.guest = Some(expression);
+        match self.context(function, None).translate(expression, Role::FrameBase) {
+            Ok(native) => {
+                self.output.get_mut(id).set(c::DW_AT_frame_base, Value::Exprloc(native));
+                base.native = true;
+            }
+            Err(failure) => self.failed(failure, entry, c::DW_AT_frame_base),
+        }
+        base
+    }
+}

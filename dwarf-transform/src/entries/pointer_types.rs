@@ -1,0 +1,150 @@
+//! Pointer types of the guest's width, for the debugger that the output is made for.
+
+use super::UnitFiller;
+use crate::guest_dwarf::Slice;
+use crate::options::PointerFlavour;
+use crate::pointers::{POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, pointer_kind};
+use gimli::write::{AttributeValue as Value, UnitEntryId};
+use gimli::{AttributeValue, constants as c};
+
+impl<'a> UnitFiller<'_, '_, 'a> {
+    /// lldb's flavour, with pointers that are narrower than lldb's.
+    pub(super) fn narrow_pointers(&self) -> bool {
+        self.fill.options.flavour == PointerFlavour::Lldb && !self.fill.input.guest.memory64
+    }
+
+    pub(super) fn is_pointer_structure(&self, tag: gimli::DwTag) -> bool {
+        self.narrow_pointers() && pointer_kind(tag).is_some()
+    }
+
+    /// The type of a value outside of objects: a wide pointer in place of a pointer, the referent of a reference.
+    pub(super) fn wide_type(&mut self, tag: gimli::DwTag, value: AttributeValue<Slice<'a>>) -> Option<Value> {
+        if !self.narrow_pointers() {
+            return None;
+        }
+        let (found, kind) = self.pointer_type(self.position, value)?;
+        if matches!(kind, PointerKind::DataMember | PointerKind::Method) {
+            return None;
+        }
+        let variable = matches!(tag, c::DW_TAG_variable | c::DW_TAG_formal_parameter);
+        if kind == PointerKind::Reference && variable {
+            return self.pointee(found);
+        }
+        if found.0 != self.position {
+            return None;
+        }
+        Some(Value::UnitRef(self.wide_pointer(found.1)))
+    }
+
+    /// A pointer (or reference) type of lldb's width to what the guest's one at `position` points to.
+    fn wide_pointer(&mut self, position: usize) -> UnitEntryId {
+        if let Some(id) = self.wide_pointers.get(&position) {
+            return *id;
+        }
+        let root = self.output.root();
+        let id = self.output.add(root, self.fill.plan.units[self.position].entries[position].tag);
+        self.wide_pointers.insert(position, id);
+        self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(8));
+        if let Some(pointee) = self.pointee((self.position, position)) {
+            self.output.get_mut(id).set(c::DW_AT_type, pointee);
+        }
+        id
+    }
+
+    /// Makes the entry `id` the structure that stands for the pointer type at `position` in memory.
+    pub(super) fn pointer_structure(&mut self, position: usize, id: UnitEntryId) {
+        let plan = &self.fill.plan.units[self.position];
+        let kind = pointer_kind(plan.entries[position].tag);
+        let name = self.type_name(self.position, position, 0);
+        let root = self.output.root();
+        let address_type = match self.address_type {
+            Some(id) => id,
+            None => {
+                let id = self.output.add(root, c::DW_TAG_base_type);
+                let base = self.output.get_mut(id);
+                base.set(c::DW_AT_name, Value::String(b"__wasm_address".to_vec()));
+                base.set(c::DW_AT_encoding, Value::Encoding(c::DW_ATE_unsigned));
+                base.set(c::DW_AT_byte_size, Value::Udata(4));
+                self.address_type = Some(id);
+                id
+            }
+        };
+        let entry = self.output.get_mut(id);
+        entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
+        entry.set(c::DW_AT_byte_size, Value::Udata(4));
+        let member = self.output.add(id, c::DW_TAG_member);
+        let entry = self.output.get_mut(member);
+        entry.set(c::DW_AT_name, Value::String(POINTER_MEMBER.as_bytes().to_vec()));
+        entry.set(c::DW_AT_type, Value::UnitRef(address_type));
+        entry.set(c::DW_AT_data_member_location, Value::Udata(0));
+        let constant = self.output.add(root, c::DW_TAG_const_type);
+        self.output.get_mut(constant).set(c::DW_AT_type, Value::UnitRef(id));
+        let this = self.output.add(root, c::DW_TAG_pointer_type);
+        self.output.get_mut(this).set(c::DW_AT_type, Value::UnitRef(constant));
+        self.output.get_mut(this).set(c::DW_AT_byte_size, Value::Udata(8));
+
+        let pointee = self.pointee((self.position, position));
+        let wide = if kind == Some(PointerKind::Pointer) {
+            self.wide_pointer(position)
+        } else {
+            self.pointer_to(c::DW_TAG_pointer_type, pointee.clone())
+        };
+        let mut operators = vec![("operator ".to_owned() + &self.pointer_name(position), wide)];
+        if pointee.is_some() {
+            operators.push(("operator->".to_owned(), wide));
+            let reference = if kind == Some(PointerKind::Reference) {
+                self.wide_pointer(position)
+            } else {
+                self.pointer_to(c::DW_TAG_reference_type, pointee)
+            };
+            operators.push(("operator*".to_owned(), reference));
+        }
+        for (name, result) in operators {
+            let operator = self.output.add(id, c::DW_TAG_subprogram);
+            let object = self.output.add(operator, c::DW_TAG_formal_parameter);
+            let entry = self.output.get_mut(object);
+            entry.set(c::DW_AT_type, Value::UnitRef(this));
+            entry.set(c::DW_AT_artificial, Value::FlagPresent);
+            let entry = self.output.get_mut(operator);
+            entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
+            entry.set(c::DW_AT_linkage_name, Value::String(POINTER_OPERATOR_SYMBOL.as_bytes().to_vec()));
+            entry.set(c::DW_AT_type, Value::UnitRef(result));
+            entry.set(c::DW_AT_declaration, Value::FlagPresent);
+            entry.set(c::DW_AT_external, Value::FlagPresent);
+            entry.set(c::DW_AT_object_pointer, Value::UnitRef(object));
+        }
+    }
+
+    fn pointer_to(&mut self, tag: gimli::DwTag, pointee: Option<Value>) -> UnitEntryId {
+        let root = self.output.root();
+        let id = self.output.add(root, tag);
+        self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(8));
+        if let Some(pointee) = pointee {
+            self.output.get_mut(id).set(c::DW_AT_type, pointee);
+        }
+        id
+    }
+
+    /// `T *` for the pointer or reference type at `position`.
+    fn pointer_name(&self, position: usize) -> String {
+        match self.attribute_of(self.position, position, c::DW_AT_type).and_then(|ty| self.target(self.position, ty)) {
+            Some((unit, entry)) => self.type_name(unit, entry, 1) + " *",
+            None => "void *".to_owned(),
+        }
+    }
+
+    /// Pointers without a size would have that of the host's.
+    pub(super) fn pointer_size(&mut self, id: UnitEntryId, tag: gimli::DwTag) {
+        let pointer = matches!(
+            tag,
+            c::DW_TAG_pointer_type
+                | c::DW_TAG_reference_type
+                | c::DW_TAG_rvalue_reference_type
+                | c::DW_TAG_ptr_to_member_type
+        );
+        if pointer && self.output.get(id).get(c::DW_AT_byte_size).is_none() {
+            let size = if self.fill.input.guest.memory64 { 8 } else { 4 };
+            self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(size));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether the guest returns a result where the host would.
+
+use super::{MAX_TYPE_CHAIN, UnitFiller};
+use crate::plan::NONE;
+use crate::pointers::is_transparent;
+use crate::scope::Entry;
+use gimli::{AttributeValue, constants as c};
+
+/// How many scalars a type consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scalars {
+    None,
+    One,
+    Many,
+}
+
+impl<'a> UnitFiller<'_, '_, 'a> {
+    /// Whether the guest returns the result of a subprogram through a hidden pointer, where the host's convention has it
+    /// in registers (or the other way round), so that a debugger would show something else for it.
+    ///
+    /// The basic C ABI of WebAssembly returns a structure with one scalar as that scalar and all others through memory;
+    /// so Rust does, except that what fits in a pointer comes in a register.
+    pub(super) fn has_hidden_result(&self, entry: &Entry<'a>) -> bool {
+        let mut ty = entry.attr_value(c::DW_AT_type).map(|ty| (self.position, ty));
+        let origin = entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin));
+        let mut origin = origin.and_then(|origin| self.target(self.position, origin));
+        for _ in 0..MAX_TYPE_CHAIN {
+            let Some((unit, at)) = origin.filter(|_| ty.is_none()) else {
+                break;
+            };
+            ty = self.attribute_of(unit, at, c::DW_AT_type).map(|ty| (unit, ty));
+            origin = self
+                .attribute_of(unit, at, c::DW_AT_specification)
+                .or_else(|| self.attribute_of(unit, at, c::DW_AT_abstract_origin))
+                .and_then(|origin| self.target(unit, origin));
+        }
+        let Some((unit, entry)) = ty.and_then(|(unit, ty)| self.target(unit, ty)) else {
+            return false;
+        };
+        let mut budget = 10_000;
+        match self.scalars(unit, entry, 0, &mut budget) {
+            Scalars::None | Scalars::One => false,
+            Scalars::Many => {
+                let size = self.attribute_of(unit, entry, c::DW_AT_byte_size).and_then(|size| size.udata_value());
+                let rust = self.attribute_of(self.position, 0, c::DW_AT_language)
+                    == Some(AttributeValue::Language(c::DW_LANG_Rust));
+                !(rust && size.is_some_and(|size| size <= 4))
+            }
+        }
+    }
+
+    /// How many scalars a type consists of, for the question whether it is returned in a register.
+    fn scalars(&self, unit: usize, entry: usize, depth: usize, budget: &mut u32) -> Scalars {
+        if depth > MAX_TYPE_CHAIN || *budget == 0 {
+            return Scalars::Many;
+        }
+        *budget -= 1;
+        let plan = &self.fill.plan.units[unit];
+        let tag = plan.entries[entry].tag;
+        let number = |name| self.attribute_of(unit, entry, name).and_then(|value| value.udata_value());
+        let inner =
+            |budget: &mut u32| match self.attribute_of(unit, entry, c::DW_AT_type).and_then(|ty| self.target(unit, ty))
+            {
+                Some((unit, entry)) => self.scalars(unit, entry, depth + 1, budget),
+                None => Scalars::None,
+            };
+        match tag {
+            tag if is_transparent(tag) => inner(budget),
+            c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type => {
+                if number(c::DW_AT_calling_convention) == Some(u64::from(c::DW_CC_pass_by_reference.0))
+                    || self.attribute_of(unit, entry, c::DW_AT_calling_convention)
+                        == Some(AttributeValue::CallingConvention(c::DW_CC_pass_by_reference))
+                {
+                    return Scalars::Many;
+                }
+                let mut found = Scalars::None;
+                for child in entry + 1..plan.entries.len() {
+                    let planned = &plan.entries[child];
+                    if planned.parent == NONE || (planned.parent as usize) < entry {
+                        break;
+                    }
+                    if planned.parent as usize != entry {
+                        continue;
+                    }
+                    *budget = budget.saturating_sub(1);
+                    let more = match planned.tag {
+                        c::DW_TAG_member if self.attribute_of(unit, child, c::DW_AT_external).is_some() => {
+                            Scalars::None
+                        }
+                        c::DW_TAG_member | c::DW_TAG_inheritance => {
+                            let ty = self.attribute_of(unit, child, c::DW_AT_type);
+                            match ty.and_then(|ty| self.target(unit, ty)) {
+                                Some((unit, entry)) => self.scalars(unit, entry, depth + 1, budget),
+                                None => Scalars::Many,
+                            }
+                        }
+                        c::DW_TAG_variant_part => Scalars::Many,
+                        _ => Scalars::None,
+                    };
+                    found = match (found, more) {
+                        (found, Scalars::None) => found,
+                        (Scalars::None, more) => more,
+                        _ => Scalars::Many,
+                    };
+                    if found == Scalars::Many || *budget == 0 {
+                        return Scalars::Many;
+                    }
+                }
+                found
+            }
+            c::DW_TAG_array_type => match number(c::DW_AT_byte_size) {
+                Some(0) => Scalars::None,
+                _ => Scalars::Many,
+            },
+            c::DW_TAG_base_type => match number(c::DW_AT_byte_size) {
+                Some(0) => Scalars::None,
+                Some(size) if size > 8 => Scalars::Many,
+                _ if self.attribute_of(unit, entry, c::DW_AT_encoding)
+                    == Some(AttributeValue::Encoding(c::DW_ATE_complex_float)) =>
+                {
+                    Scalars::Many
+                }
+                _ => Scalars::One,
+            },
+            c::DW_TAG_ptr_to_member_type => Scalars::Many,
+            _ => Scalars::One,
+        }
+    }
+}
