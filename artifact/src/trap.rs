@@ -1,17 +1,22 @@
-//! Why an instruction traps.
+//! Why the guest traps.
+
+use std::fmt;
 
 macro_rules! trap_codes {
     ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal;)*) => {
-        /// Why an instruction traps, as stored in a [`TrapRow`](crate::TrapRow).
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        /// Why the guest traps. The number is what a [`TrapRow`](crate::TrapRow) stores.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
-        #[non_exhaustive]
         pub enum TrapCode {
             $($(#[$doc])* $name = $value,)*
         }
 
         impl TrapCode {
+            /// All of them.
+            pub const ALL: &[TrapCode] = &[$(TrapCode::$name,)*];
+
             /// The code with this number, if there is one.
+            #[must_use]
             pub fn from_u8(code: u8) -> Option<TrapCode> {
                 match code {
                     $($value => Some(TrapCode::$name),)*
@@ -20,6 +25,7 @@ macro_rules! trap_codes {
             }
 
             /// What happened, in the words of the specification's test suite where it has them.
+            #[must_use]
             pub fn description(self) -> &'static str {
                 match self {
                     $(TrapCode::$name => $text,)*
@@ -30,38 +36,38 @@ macro_rules! trap_codes {
 }
 
 trap_codes! {
-    /// `unreachable` was executed.
-    Unreachable = 1, "unreachable";
-    /// A load, store or bulk operation left its memory.
+    /// The `unreachable` operator.
+    UnreachableCodeReached = 1, "wasm `unreachable` instruction executed";
+    /// An access outside a linear memory.
     MemoryOutOfBounds = 2, "out of bounds memory access";
-    /// An atomic operation on a misaligned address.
-    UnalignedAtomic = 3, "unaligned atomic";
-    /// A table operation left its table.
-    TableOutOfBounds = 4, "out of bounds table access";
-    /// `call_indirect` through an index outside of the table.
-    UndefinedElement = 5, "undefined element";
-    /// `call_indirect` through a null element.
-    UninitializedElement = 6, "uninitialized element";
-    /// `call_indirect` of a function of another type.
-    IndirectCallTypeMismatch = 7, "indirect call type mismatch";
-    /// A signed division overflowed.
+    /// An atomic access to an address that is not a multiple of its size.
+    HeapMisaligned = 3, "unaligned atomic";
+    /// An access outside a table.
+    TableOutOfBounds = 4, "undefined element: out of bounds table access";
+    /// An indirect call to a null element.
+    IndirectCallToNull = 6, "uninitialized element";
+    /// An indirect call to a function of another type.
+    BadSignature = 7, "indirect call type mismatch";
+    /// The result of an integer operation does not fit.
     IntegerOverflow = 8, "integer overflow";
-    /// A division by zero.
-    IntegerDivideByZero = 9, "integer divide by zero";
-    /// A NaN was converted to an integer.
-    InvalidConversionToInteger = 10, "invalid conversion to integer";
+    /// An integer division by zero.
+    IntegerDivisionByZero = 9, "integer divide by zero";
+    /// A float that is not a number or too large was converted to an integer.
+    BadConversionToInteger = 10, "invalid conversion to integer";
     /// The stack is used up.
     StackOverflow = 11, "call stack exhausted";
     /// A null reference was used.
     NullReference = 12, "null reference";
-    /// The host asked the guest to stop.
-    Interrupt = 13, "interrupt";
-    /// Fuel is used up.
-    OutOfFuel = 14, "all fuel consumed";
-    /// `throw` found no handler.
-    UncaughtException = 15, "uncaught exception";
-    /// A breakpoint that the engine itself placed.
-    Breakpoint = 16, "breakpoint";
-    /// Code that the compiler believed it cannot reach.
-    InternalAssertion = 17, "internal assertion of the compiler";
+    /// The guest was interrupted.
+    Interrupt = 13, "interrupted";
+    /// `memory.atomic.wait` on a memory that is not shared. No instruction traps with it; the host finds it.
+    AtomicWaitNonSharedMemory = 64, "atomic wait on non-shared memory";
 }
+
+impl fmt::Display for TrapCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description())
+    }
+}
+
+impl std::error::Error for TrapCode {}

@@ -65,7 +65,7 @@ fn facts_come_back_as_they_went_in() {
     assert_eq!(artifact.lookup(TextOffset(sample::OUTER_AT + 25)), None);
 
     let trap = artifact.trap_at(TextOffset(sample::OUTER_AT + 23)).unwrap();
-    assert_eq!(trap.trap_code(), Some(TrapCode::Unreachable));
+    assert_eq!(trap.trap_code(), Some(TrapCode::UnreachableCodeReached));
     assert_eq!(artifact.trap_at(TextOffset(sample::OUTER_AT + 24)), None);
     let slots = artifact.stack_map_at(TextOffset(sample::OUTER_AT + 19)).unwrap();
     assert_eq!(slots.iter().collect::<Vec<_>>(), [0, 8]);

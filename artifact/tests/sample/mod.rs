@@ -82,7 +82,7 @@ pub fn builder() -> ArtifactBuilder {
     outer.address_map[1].anchor = true;
     outer.homes = vec![LocalHome { local: 0, cfa_offset: -20, size: 4, writable: false }];
     outer.vmctx_home = Some(-32);
-    outer.traps = vec![Trap { code: CodeOffset(23), trap_code: TrapCode::Unreachable as u8 }];
+    outer.traps = vec![Trap { code: CodeOffset(23), trap_code: TrapCode::UnreachableCodeReached as u8 }];
     outer.stack_maps = vec![StackMap { return_address: CodeOffset(19), slots: vec![0, 8] }];
     // Not in the order of their text, which the builder must not need.
     builder.functions = vec![outer, inner];

@@ -1,10 +1,11 @@
 //! Things that can be imported and exported.
 
 use crate::api::handle::Handle;
+use crate::api::limits::{Wanted, grow_table};
 use crate::api::{AsContext, AsContextMut, Error, Func, Memory, Result, SharedMemory, Trap, Val};
 use crate::runtime::instance::ImportValue;
 use crate::runtime::store::{GlobalInstance, StoreOpaque};
-use crate::runtime::table::TableInstance;
+use crate::runtime::table::{TableError, TableInstance};
 use crate::runtime::vm::ValRaw;
 use crate::types::{ExternType, GlobalType, TableType, ValType};
 use std::sync::Arc;
@@ -173,12 +174,12 @@ impl Table {
     ///
     /// If the type is absurd, a limit forbids it, or the value is not of the type.
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Val) -> Result<Table> {
-        let store = &mut store.as_context_mut().0.opaque;
-        store.check_room(0, 0, 1)?;
-        store.check_table(&ty)?;
+        let store = store.as_context_mut();
+        let (store, limiter) = store.0.with_limiter();
+        Wanted { tables: &[ty], ..Wanted::default() }.check(store, limiter)?;
         let word = element_word(store, ty, &init)?;
         // SAFETY: the table has its own definition.
-        let table = unsafe { TableInstance::new(ty, word, store.table_limit(), None)? };
+        let table = unsafe { TableInstance::new(ty, word, None)? };
         let id = store.id();
         Ok(Table(Handle::new(id, store.add_table(table))))
     }
@@ -220,10 +221,11 @@ impl Table {
     ///
     /// If the maximum or a limit forbids it, or the value is not of the type.
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64, init: Val) -> Result<u64> {
-        let store = &mut store.as_context_mut().0.opaque;
+        let store = store.as_context_mut();
+        let (store, limiter) = store.0.with_limiter();
         let word = element_word(store, self.0.item(store).ty(), &init)?;
-        let limit = store.table_limit();
-        Ok(self.0.item_mut(store).grow(delta, word, limit)?)
+        let old = grow_table(self.0.item_mut(store), delta, word, limiter)?;
+        old.ok_or_else(|| TableError::Grow { delta }.into())
     }
 
     /// Assigns `len` elements from `start` on.

@@ -62,7 +62,8 @@ impl Instance {
         for (number, item) in imports.iter().enumerate() {
             values.push(check_import(opaque, module, number, item)?);
         }
-        let instance = InstanceData::allocate(opaque, module, &values)?;
+        let (opaque, limiter) = store.0.with_limiter();
+        let instance = InstanceData::allocate(opaque, limiter, module, &values)?;
         // SAFETY: just made, of this store, which is borrowed mutably.
         module.set_running_instance(unsafe { instance.as_ref() }.vmctx());
         // SAFETY: as above.

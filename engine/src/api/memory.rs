@@ -1,8 +1,9 @@
 //! Linear memories.
 
 use crate::api::handle::Handle;
+use crate::api::limits::{Wanted, grow_memory};
 use crate::api::{AsContext, AsContextMut, Engine, Error, Result, StoreContext, StoreContextMut, Trap};
-use crate::runtime::memory::{MemoryInstance, SharedMemoryInner};
+use crate::runtime::memory::{MemoryError, MemoryInstance, SharedMemoryInner};
 use crate::runtime::parking;
 use crate::runtime::store::StoreId;
 use crate::types::MemoryType;
@@ -66,14 +67,15 @@ impl Memory {
     ///
     /// If the type is absurd or shared (see [`SharedMemory`]), a limit forbids it, or there is no address space.
     pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Memory> {
-        let store = &mut store.as_context_mut().0.opaque;
+        let store = store.as_context_mut();
+        let (store, limiter) = store.0.with_limiter();
         if ty.shared {
             return Err(Error::msg("a shared memory is made with `SharedMemory::new`"));
         }
         if ty.page_size_log2 != 16 && ty.page_size_log2 != 0 {
             return Err(Error::msg("a memory's pages have 64 KiB or 1 byte"));
         }
-        store.check_room(0, 1, 0)?;
+        Wanted { memories: &[ty], ..Wanted::default() }.check(store, limiter)?;
         let memory = store.allocate_memory(ty)?;
         // SAFETY: the memory has its own definition.
         let memory = unsafe { MemoryInstance::new(memory, None) };
@@ -152,9 +154,10 @@ impl Memory {
     ///
     /// If the maximum or a limit forbids it, or there is no memory.
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64) -> Result<u64> {
-        let store = &mut store.as_context_mut().0.opaque;
-        let limit = store.memory_limit();
-        Ok(self.0.item_mut(store).grow(delta, limit)?)
+        let store = store.as_context_mut();
+        let (store, limiter) = store.0.with_limiter();
+        let old = grow_memory(self.0.item_mut(store), delta, limiter)?;
+        old.ok_or_else(|| MemoryError::Grow { delta }.into())
     }
 }
 
@@ -223,7 +226,7 @@ impl SharedMemory {
     ///
     /// If the maximum forbids it, or there is no memory.
     pub fn grow(&self, delta: u64) -> Result<u64> {
-        Ok(self.0.grow(delta, u64::MAX)?)
+        Ok(self.0.grow(delta)?)
     }
 
     /// Copies out, byte by byte atomically.

@@ -7,6 +7,7 @@ mod externals;
 mod func;
 mod handle;
 mod instance;
+pub(crate) mod limits;
 mod linker;
 mod memory;
 mod module;
@@ -26,12 +27,11 @@ pub use error::{Context, Error, LinkError, Result};
 pub use externals::{Export, Extern, Global, Table};
 pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};
 pub use instance::Instance;
+pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::Linker;
 pub use memory::{Memory, MemoryAccessError, SharedMemory};
 pub use module::{ExportType, ImportType, Module};
 pub(crate) use store::StoreInner;
-pub use store::{
-    AsContext, AsContextMut, InterruptHandle, Store, StoreContext, StoreContextMut, StoreLimits, StoreLimitsBuilder,
-};
+pub use store::{AsContext, AsContextMut, InterruptHandle, Store, StoreContext, StoreContextMut};
 pub use trap::{FrameInfo, Trap, WasmBacktrace};
 pub use values::{ExternRef, V128, Val};

@@ -1,13 +1,13 @@
 //! Compiled modules.
 
 use crate::api::{Context, Engine, Error, Result};
-use crate::compile::{CompileReport, compile_with_report};
+use crate::compile::{Compilation, CompileReport};
 use crate::environ::{self, DataSegment, DebugInfo, EntityIndex, VMOffsets};
 use crate::runtime::code::LoadedCode;
 use crate::runtime::type_registry::{canonical_ref, canonical_val};
 use crate::runtime::vm::VMContext;
 use crate::symbolize::Symbolizer;
-use crate::translate::{ModuleTranslation, Names};
+use crate::translate::{Declarations, ModuleTranslation, Names};
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -85,8 +85,17 @@ impl Module {
     ///
     /// As [`Module::new`].
     pub fn from_binary(engine: &Engine, wasm: &[u8]) -> Result<Module> {
-        let (artifact, report) = compile_with_report(wasm, engine.tunables())?;
-        Module::load(engine, artifact, Some(wasm), Some(report))
+        Module::from_compilation(engine, Compilation::of(wasm, engine.tunables())?, wasm)
+    }
+
+    /// Loads what was compiled from `wasm`, whose debug info gives backtraces their source positions.
+    ///
+    /// # Errors
+    ///
+    /// If it was compiled with settings that this engine does not have.
+    pub fn from_compilation(engine: &Engine, compilation: Compilation, wasm: &[u8]) -> Result<Module> {
+        let Compilation { artifact, report, declarations } = compilation;
+        Module::load(engine, artifact, Some(wasm), Some(report), Some(declarations))
     }
 
     /// Compiles the module in a file (binary or text).
@@ -142,7 +151,7 @@ impl Module {
     ///
     /// The artifact's code is executed: it must come from [`Module::serialize`] and be unchanged.
     pub unsafe fn deserialize(engine: &Engine, artifact: impl Into<Vec<u8>>) -> Result<Module> {
-        Module::load(engine, artifact.into(), None, None)
+        Module::load(engine, artifact.into(), None, None, None)
     }
 
     /// Loads an artifact that was compiled from `wasm`, whose debug info then gives backtraces their source positions.
@@ -159,21 +168,27 @@ impl Module {
         artifact: impl Into<Vec<u8>>,
         wasm: &[u8],
     ) -> Result<Module> {
-        Module::load(engine, artifact.into(), Some(wasm), None)
+        Module::load(engine, artifact.into(), Some(wasm), None, None)
     }
 
-    fn load(engine: &Engine, artifact: Vec<u8>, wasm: Option<&[u8]>, report: Option<CompileReport>) -> Result<Module> {
+    fn load(
+        engine: &Engine,
+        artifact: Vec<u8>,
+        wasm: Option<&[u8]>,
+        report: Option<CompileReport>,
+        declarations: Option<Declarations>,
+    ) -> Result<Module> {
         let code = LoadedCode::load(artifact)?;
         check_settings(engine, code.artifact().meta())?;
         let tunables = engine.tunables();
-        let translation = ModuleTranslation::parse(code.artifact().module(), tunables)?;
-        let names = translation.names;
-        let code_section_start = translation.code_section.start as u32;
-        let env = translation.module;
+        let Declarations { module: env, names, code_section_start } = match declarations {
+            Some(declarations) => declarations,
+            None => ModuleTranslation::parse(code.artifact().module(), tunables)?.into_declarations(),
+        };
         let (type_ids, types) = engine
             .types()
-            .register_module(&env.types)
-            .map_err(|index| Error::msg(format!("type {index} refers to itself or to a later type")))?;
+            .register_module(&env.types, &env.type_groups)
+            .map_err(|index| Error::msg(format!("type {index} refers to a later recursion group")))?;
         let offsets = VMOffsets::new(&env);
         let words = code.artifact().instance_cell_size().div_ceil(8).clamp(1, 1 << 12);
         let instance_cell: Box<[AtomicU64]> = (0..words).map(|_| AtomicU64::new(0)).collect();

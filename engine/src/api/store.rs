@@ -1,5 +1,6 @@
 //! The store: everything that instances own.
 
+use crate::api::limits::{Limiter, ResourceLimiter, StoreLimits};
 use crate::api::{Engine, Error, Result};
 use crate::runtime::identity_map::IdentityMapState;
 use crate::runtime::store::StoreOpaque;
@@ -34,6 +35,27 @@ pub struct StoreInner<T> {
     /// First: the address of the one is the address of the other.
     pub(crate) opaque: StoreOpaque,
     pub(crate) data: T,
+    limiter: Limiter<T>,
+}
+
+impl<T> StoreInner<T> {
+    /// The parts that are needed to make something that the limiter must agree to.
+    pub(crate) fn with_limiter(&mut self) -> (&mut StoreOpaque, &mut dyn ResourceLimiter) {
+        (&mut self.opaque, self.limiter.get(&mut self.data))
+    }
+
+    /// Lets the guest's operators ask the limiter.
+    ///
+    /// # Safety
+    ///
+    /// `store` must be the first field of a `StoreInner<T>` that nobody else uses at this time but for the guest that
+    /// waits for this call.
+    unsafe fn ask_limiter(store: *mut StoreOpaque, ask: &mut dyn FnMut(&mut dyn ResourceLimiter)) {
+        let inner = store.cast::<StoreInner<T>>();
+        // SAFETY: the caller's promise; the two fields are borrowed apart from the opaque part of the store.
+        let (data, limiter) = unsafe { (&mut (*inner).data, &mut (*inner).limiter) };
+        ask(limiter.get(data));
+    }
 }
 
 /// A shared borrow of a [`Store`].
@@ -94,83 +116,6 @@ pub trait AsContextMut: AsContext {
     fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
 }
 
-/// Limits of what a store's guests may allocate.
-#[derive(Clone, Debug)]
-pub struct StoreLimits {
-    pub(crate) memory_size: Option<u64>,
-    pub(crate) table_elements: Option<u64>,
-    pub(crate) instances: usize,
-    pub(crate) tables: usize,
-    pub(crate) memories: usize,
-    pub(crate) trap_on_grow_failure: bool,
-}
-
-/// Makes [`StoreLimits`].
-#[derive(Clone, Debug, Default)]
-pub struct StoreLimitsBuilder(StoreLimits);
-
-impl Default for StoreLimits {
-    fn default() -> StoreLimits {
-        StoreLimits {
-            memory_size: None,
-            table_elements: None,
-            instances: 10_000,
-            tables: 10_000,
-            memories: 10_000,
-            trap_on_grow_failure: false,
-        }
-    }
-}
-
-impl StoreLimitsBuilder {
-    /// The defaults.
-    #[must_use]
-    pub fn new() -> StoreLimitsBuilder {
-        StoreLimitsBuilder::default()
-    }
-    /// Bytes that one memory may have.
-    #[must_use]
-    pub fn memory_size(mut self, bytes: u64) -> Self {
-        self.0.memory_size = Some(bytes);
-        self
-    }
-    /// Elements that one table may have.
-    #[must_use]
-    pub fn table_elements(mut self, elements: u64) -> Self {
-        self.0.table_elements = Some(elements);
-        self
-    }
-    /// How many instances there may be.
-    #[must_use]
-    pub fn instances(mut self, count: usize) -> Self {
-        self.0.instances = count;
-        self
-    }
-    /// How many tables there may be.
-    #[must_use]
-    pub fn tables(mut self, count: usize) -> Self {
-        self.0.tables = count;
-        self
-    }
-    /// How many memories there may be.
-    #[must_use]
-    pub fn memories(mut self, count: usize) -> Self {
-        self.0.memories = count;
-        self
-    }
-    /// Whether growth beyond a limit ends the guest with an error instead of `-1`.
-    #[must_use]
-    pub fn trap_on_grow_failure(mut self, trap: bool) -> Self {
-        self.0.trap_on_grow_failure = trap;
-        self
-    }
-    /// The limits.
-    #[must_use]
-    pub fn build(self) -> StoreLimits {
-        self.0
-    }
-}
-
 /// Stops a store's guest from another thread.
 #[derive(Clone, Debug)]
 pub struct InterruptHandle(Arc<VMRuntimeLimits>);
@@ -205,7 +150,8 @@ impl InterruptHandle {
 impl<T> Store<T> {
     /// An empty store.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
-        let inner = Box::new(StoreInner { opaque: StoreOpaque::new(engine), data });
+        let opaque = StoreOpaque::new(engine, StoreInner::<T>::ask_limiter);
+        let inner = Box::new(StoreInner { opaque, data, limiter: Limiter::Limits(StoreLimits::default()) });
         Store { inner: NonNull::new(Box::into_raw(inner)).expect("a box is not null") }
     }
 
@@ -255,7 +201,36 @@ impl<T> Store<T> {
     /// # Ok::<(), wasmscope::Error>(())
     /// ```
     pub fn set_limits(&mut self, limits: StoreLimits) {
-        self.inner_mut().opaque.store_limits = limits;
+        self.inner_mut().limiter = Limiter::Limits(limits);
+    }
+
+    /// Lets a part of the embedder's data decide what is allocated from now on; replaces what
+    /// [`set_limits`](Store::set_limits) has set. See [`ResourceLimiter`].
+    pub fn limiter(&mut self, limiter: impl FnMut(&mut T) -> &mut (dyn ResourceLimiter) + Send + Sync + 'static) {
+        self.inner_mut().limiter = Limiter::Hook(Box::new(limiter));
+    }
+
+    /// How deep this store's guests may recurse: the bytes of native stack that they may use from now on, instead of the
+    /// engine's [`max_wasm_stack`](crate::Config::max_wasm_stack). Less if the thread's stack has less left.
+    ///
+    /// ```
+    /// use wasmscope::{Engine, Instance, Module, Store, Trap};
+    ///
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, r#"(module (func $f (export "f") (param i32) (result i32)
+    ///     (if (result i32) (local.get 0)
+    ///         (then (i32.add (i32.const 1) (call $f (i32.sub (local.get 0) (i32.const 1)))))
+    ///         (else (i32.const 0)))))"#)?;
+    /// let mut store = Store::new(&engine, ());
+    /// let f = Instance::new(&mut store, &module, &[])?.get_typed_func::<i32, i32>(&mut store, "f")?;
+    /// assert_eq!(f.call(&mut store, 1000)?, 1000);
+    /// store.set_max_wasm_stack(16 << 10);
+    /// let error = f.call(&mut store, 1000).unwrap_err();
+    /// assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::StackOverflow));
+    /// # Ok::<(), wasmscope::Error>(())
+    /// ```
+    pub fn set_max_wasm_stack(&mut self, bytes: usize) {
+        self.inner_mut().opaque.set_max_wasm_stack(bytes);
     }
 
     /// A handle that stops this store's guest.

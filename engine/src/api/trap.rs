@@ -9,9 +9,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// Why the guest trapped; the cause of the [`Error`](crate::Error) that a call returns.
-pub use crate::environ::TrapCode as Trap;
-
-impl std::error::Error for Trap {}
+pub use artifact::TrapCode as Trap;
 
 /// The guest's call stack at a point in time, innermost frame first.
 ///

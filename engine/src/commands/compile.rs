@@ -49,15 +49,15 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
             Err(error) => bail!("`{triple}` is not a target: {error}"),
         };
     }
-    let (elf, report) =
+    let compilation =
         compile_on_own_threads(&wasm, &tunables).with_context(|| format!("`{shown}` cannot be compiled"))?;
-    for warning in debug_info_warnings(&report) {
+    for warning in debug_info_warnings(compilation.report()) {
         eprintln!("warning: `{shown}`: {warning}");
     }
     let path = args.output.clone().unwrap_or_else(|| args.program.with_extension("elf"));
-    write(&path, &elf).with_context(|| format!("`{}` cannot be written", path.display()))?;
+    write(&path, compilation.artifact()).with_context(|| format!("`{}` cannot be written", path.display()))?;
     if args.verbose {
-        describe(&path, &elf, &report, output)?;
+        describe(&path, compilation.artifact(), compilation.report(), output)?;
     }
     Ok(0)
 }

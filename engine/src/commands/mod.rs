@@ -9,7 +9,7 @@ mod values;
 
 use clap::ValueEnum;
 use std::io;
-use wasmscope::compile::{CompileError, CompileReport, compile_with_report};
+use wasmscope::compile::{Compilation, CompileError, CompileReport};
 use wasmscope::{DebugInfo, OptLevel, PointerFlavour, Tunables};
 
 /// The status of a process whose guest trapped: that of one killed by `abort`.
@@ -99,10 +99,10 @@ impl CodeArgs {
 }
 
 /// Compiles on threads of its own, which are gone afterwards: to a debugger the program has one thread.
-fn compile_on_own_threads(wasm: &[u8], tunables: &Tunables) -> Result<(Vec<u8>, CompileReport), CompileError> {
+fn compile_on_own_threads(wasm: &[u8], tunables: &Tunables) -> Result<Compilation, CompileError> {
     match rayon::ThreadPoolBuilder::new().build() {
-        Ok(pool) => pool.install(|| compile_with_report(wasm, tunables)),
-        Err(_) => compile_with_report(wasm, tunables),
+        Ok(pool) => pool.install(|| Compilation::of(wasm, tunables)),
+        Err(_) => Compilation::of(wasm, tunables),
     }
 }
 

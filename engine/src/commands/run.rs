@@ -87,9 +87,19 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
     match Source::read(path, tunables.debug_info)? {
         Source::Wasm(wasm) => {
             let engine = Engine::new(Config::new().tunables(tunables))?;
-            let artifact = compile(args, path, &wasm, engine.tunables())?;
-            // SAFETY: the code comes from the compiler, or from a cache that verified that it does.
-            let module = unsafe { Module::deserialize_with_source(&engine, artifact, &wasm) };
+            let module = match cache(args)? {
+                Some(cache) => {
+                    let artifact = compile_cached(&cache, path, &wasm, engine.tunables())?;
+                    // SAFETY: the code comes from the compiler, or from a cache that verified that it does.
+                    unsafe { Module::deserialize_with_source(&engine, artifact, &wasm) }
+                }
+                None => {
+                    let compilation = compile_on_own_threads(&wasm, engine.tunables())
+                        .with_context(|| format!("`{shown}` cannot be compiled"))?;
+                    debug_info_warnings(compilation.report()).iter().for_each(|warning| warn(path, warning));
+                    Module::from_compilation(&engine, compilation, &wasm)
+                }
+            };
             let module = module.map_err(|error| anyhow!("`{shown}` cannot be loaded: {error:#}"))?;
             Ok((engine, module))
         }
@@ -106,33 +116,29 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
     }
 }
 
-fn compile(args: &Args, path: &Path, wasm: &[u8], tunables: &Tunables) -> Result<Vec<u8>> {
+fn warn(path: &Path, warning: &str) {
+    eprintln!("warning: `{}`: {warning}", path.display());
+}
+
+/// The artifact, from the cache if it is there.
+fn compile_cached(cache: &Cache, path: &Path, wasm: &[u8], tunables: &Tunables) -> Result<Vec<u8>> {
     let shown = path.display();
-    let warn = |warning: &str| eprintln!("warning: `{shown}`: {warning}");
-    let compile = || {
-        let (artifact, report) = compile_on_own_threads(wasm, tunables)?;
-        Ok::<_, CompileError>((artifact, debug_info_warnings(&report)))
-    };
-    let Some(cache) = cache(args)? else {
-        let (artifact, warnings) = compile().with_context(|| format!("`{shown}` cannot be compiled"))?;
-        warnings.iter().for_each(|warning| warn(warning));
-        return Ok(artifact);
-    };
     // The warnings are kept with the code: first their length, then a line for each, then the code.
     let loaded = cache
         .load((wasm, tunables), || {
-            let (artifact, warnings) = compile()?;
-            let warnings: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
+            let compilation = compile_on_own_threads(wasm, tunables)?;
+            let warnings: String =
+                debug_info_warnings(compilation.report()).iter().map(|warning| format!("{warning}\n")).collect();
             let length = u32::try_from(warnings.len()).unwrap_or(0);
             let kept = &warnings.as_bytes()[..length as usize];
-            Ok::<_, CompileError>([&length.to_le_bytes(), kept, &artifact].concat())
+            Ok::<_, CompileError>([&length.to_le_bytes(), kept, compilation.artifact()].concat())
         })
         .with_context(|| format!("`{shown}` cannot be compiled"))?;
     loaded.problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
     let mut bytes = loaded.bytes;
     let length = bytes.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
     let Some(warnings) = bytes.get(4..4 + length) else { bail!("`{shown}`: the cached code has no header") };
-    String::from_utf8_lossy(warnings).lines().for_each(warn);
+    String::from_utf8_lossy(warnings).lines().for_each(|warning| warn(path, warning));
     bytes.drain(..4 + length);
     Ok(bytes)
 }

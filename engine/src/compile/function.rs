@@ -1,11 +1,12 @@
 //! Compiles one function and turns the code generator's results into plain data.
 
 use super::CompileError;
-use crate::environ::{Module, OptLevel, TrapCode, Tunables, VMOffsets};
+use crate::environ::{Module, OptLevel, Tunables, VMOffsets};
 use crate::translate::{
     ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, StackCopies, TranslateError,
 };
 use crate::types::ValType;
+use artifact::TrapCode;
 use cranelift_codegen::binemit::{Addend, Reloc};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir;

@@ -8,14 +8,13 @@ mod isa;
 mod trampolines;
 
 use crate::environ::{DebugInfo, Module, PointerFlavour, Tunables, VMOffsets};
-use crate::translate::{AnchorRange, ModuleTranslation, TranslateError};
+use crate::translate::{AnchorRange, Declarations, ModuleTranslation, TranslateError};
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
 use function::{CompiledFunction, DebugRequest, ModuleContext, Scratch};
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use thiserror::Error;
 use unwind::{FrameTable, FunctionFrame, SectionAddresses, TextOffset};
@@ -81,14 +80,47 @@ pub fn compile(wasm: &[u8], tunables: &Tunables) -> Result<Vec<u8>, CompileError
 ///
 /// As [`compile`].
 pub fn compile_with_report(wasm: &[u8], tunables: &Tunables) -> Result<(Vec<u8>, CompileReport), CompileError> {
-    let isa = isa::build(tunables)?;
-    let mut translation = ModuleTranslation::parse(wasm, tunables)?;
-    let mut report = CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
-    let debug = GuestDebug::scan(&translation, &mut report);
-    let functions = compile_functions(&*isa, &mut translation, debug.as_ref())?;
-    let linked = link(&*isa, &translation, functions)?;
-    let bytes = write_artifact(&*isa, &translation, linked, debug.as_ref(), &mut report)?;
-    Ok((bytes, report))
+    let compilation = Compilation::of(wasm, tunables)?;
+    Ok((compilation.artifact, compilation.report))
+}
+
+/// A compiled module, ready to be loaded.
+pub struct Compilation {
+    pub(crate) artifact: Vec<u8>,
+    pub(crate) report: CompileReport,
+    pub(crate) declarations: Declarations,
+}
+
+impl Compilation {
+    /// Compiles a module.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`].
+    pub fn of(wasm: &[u8], tunables: &Tunables) -> Result<Compilation, CompileError> {
+        let isa = isa::build(tunables)?;
+        let mut translation = ModuleTranslation::parse(wasm, tunables)?;
+        let mut report =
+            CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
+        let debug = GuestDebug::scan(&translation, &mut report);
+        let functions = compile_functions(&*isa, &mut translation, debug.as_ref())?;
+        let linked = link(&*isa, &translation, functions)?;
+        let artifact = write_artifact(&*isa, &translation, linked, debug.as_ref(), &mut report)?;
+        drop(debug);
+        Ok(Compilation { artifact, report, declarations: translation.into_declarations() })
+    }
+
+    /// The bytes of the artifact.
+    #[must_use]
+    pub fn artifact(&self) -> &[u8] {
+        &self.artifact
+    }
+
+    /// What there is to say beside the result.
+    #[must_use]
+    pub fn report(&self) -> &CompileReport {
+        &self.report
+    }
 }
 
 /// The guest's debug info as the compiler needs it.
@@ -237,14 +269,9 @@ fn compile_functions(
     let guest = guest.into_iter().collect::<Result<Vec<_>, _>>()?;
     translation.functions = inputs;
 
-    let mut distinct: HashMap<&crate::types::FuncType, u32> = HashMap::new();
-    let mut types = Vec::new();
-    for (index, ty) in translation.module.types.iter().enumerate() {
-        distinct.entry(ty).or_insert_with(|| {
-            types.push(index as u32);
-            index as u32
-        });
-    }
+    let mut types = translation.module.trampoline_types();
+    types.sort_unstable();
+    types.dedup();
     let trampolines = |build: fn(
         &dyn TargetIsa,
         &crate::types::FuncType,
@@ -411,7 +438,7 @@ fn write_artifact(
                 .collect(),
         })
         .collect();
-    builder.module = without_debug_sections(translation);
+    builder.module = translation.without_debug_sections();
     builder.meta = describe(isa, translation.tunables).into_bytes();
     Ok(builder.finish()?)
 }
@@ -597,24 +624,6 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
         });
     }
     native
-}
-
-/// The module as it is kept in the artifact: all but the debug sections, which are there in translated form.
-fn without_debug_sections(translation: &ModuleTranslation<'_>) -> Vec<u8> {
-    let wasm = translation.wasm;
-    let mut kept = wasm[..8.min(wasm.len())].to_vec();
-    let mut start = kept.len();
-    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
-        let Ok(payload) = payload else { break };
-        let Some((_, range)) = payload.as_section() else { continue };
-        let is_debug = matches!(&payload, wasmparser::Payload::CustomSection(section)
-            if section.name().starts_with(".debug_"));
-        if !is_debug {
-            kept.extend_from_slice(&wasm[start..range.end]);
-        }
-        start = range.end;
-    }
-    kept
 }
 
 /// What the engine must know to run an artifact: `key=value` lines.

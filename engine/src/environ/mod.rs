@@ -2,13 +2,11 @@
 
 pub mod builtins;
 mod module;
-mod trap_code;
 mod tunables;
 pub mod vmoffsets;
 
 pub use module::{
     ConstExpr, ConstOp, DataSegment, ElementItems, ElementSegment, EntityIndex, Export, Import, Module, SegmentMode,
 };
-pub use trap_code::TrapCode;
 pub use tunables::{DebugInfo, OptLevel, PointerFlavour, Tunables};
 pub use vmoffsets::{Place, VMOffsets};

@@ -1,6 +1,7 @@
 //! What a wasm module declares, in plain types: everything that instantiation needs to know.
 
 use crate::types::{FuncType, GlobalType, MemoryType, RefType, TableType};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A module's declarations. Index spaces hold imports first, as in the wasm specification.
@@ -10,6 +11,8 @@ pub struct Module {
     pub name: Option<String>,
     /// The type section. A `HeapType::Concrete` in it refers to an index of this list.
     pub types: Vec<FuncType>,
+    /// How many of `types` belong to each recursion group, in order.
+    pub type_groups: Vec<u32>,
     /// The imports in order of declaration.
     pub imports: Vec<Import>,
     /// The exports in order of declaration.
@@ -52,6 +55,14 @@ impl Module {
     #[must_use]
     pub fn func_type(&self, index: u32) -> &FuncType {
         &self.types[self.functions[index as usize] as usize]
+    }
+
+    /// For each type the first one with the same parameters and results: types of distinct recursion groups may be different
+    /// types and yet share their trampolines.
+    #[must_use]
+    pub fn trampoline_types(&self) -> Vec<u32> {
+        let mut first: HashMap<&FuncType, u32> = HashMap::new();
+        self.types.iter().enumerate().map(|(index, ty)| *first.entry(ty).or_insert(index as u32)).collect()
     }
 
     /// The index among the defined functions of function `index`, unless it is imported.

@@ -6,8 +6,10 @@ use super::entry;
 use super::instance::InstanceData;
 use super::memory::MemoryInstance;
 use super::parking::{self, WaitResult};
+use super::store::StoreOpaque;
 use super::vm::VMContext;
-use crate::api::{Error, Trap};
+use crate::api::limits::{grow_memory, grow_table};
+use crate::api::{Error, ResourceLimiter, Trap};
 use crate::environ::vmoffsets::{VMCTX_LIMITS, limits};
 use crate::for_each_builtin;
 use std::ptr::NonNull;
@@ -95,29 +97,6 @@ unsafe fn memory<'a>(vmctx: *mut VMContext, index: u32) -> Result<&'a mut Memory
     unsafe { Ok(&mut *instance(vmctx).memory(index)?.as_ptr()) }
 }
 
-/// What the tables of the store may hold.
-///
-/// # Safety
-///
-/// As [`instance`].
-unsafe fn limits_of(vmctx: *mut VMContext) -> (u64, u64, bool) {
-    // SAFETY: the guest passes its own context.
-    let store = unsafe { &*(*vmctx).store };
-    (store.memory_limit(), store.table_limit(), store.store_limits.trap_on_grow_failure)
-}
-
-/// The answer of an operator that grows something.
-fn grown<E: std::error::Error + Send + Sync + 'static>(
-    result: Result<u64, E>,
-    trap_on_failure: bool,
-) -> Result<u64, Error> {
-    match result {
-        Ok(old) => Ok(old),
-        Err(error) if trap_on_failure => Err(Error::new(error)),
-        Err(_) => Ok(u64::MAX),
-    }
-}
-
 /// The functions behind the stubs.
 ///
 /// # Safety
@@ -131,8 +110,9 @@ mod implementation {
         // SAFETY: see the module; nothing here has anything to drop when `builtin` leaves.
         unsafe {
             entry::builtin(vmctx, || {
-                let (limit, _, trap) = limits_of(vmctx);
-                grown(memory(vmctx, mem)?.grow(delta, limit), trap)
+                let memory = memory(vmctx, mem)?;
+                let old = StoreOpaque::ask_limiter((*vmctx).store, |limiter| grow_memory(memory, delta, limiter))?;
+                Ok(old.unwrap_or(u64::MAX))
             })
         }
     }
@@ -186,9 +166,9 @@ mod implementation {
         // SAFETY: see the module; tables live as long as the store, and nobody else uses them.
         unsafe {
             entry::builtin(vmctx, || {
-                let (_, limit, trap) = limits_of(vmctx);
                 let table = &mut *instance(vmctx).table(table)?.as_ptr();
-                Ok(grown(table.grow(u64::from(delta), init as u64, limit), trap)? as u32)
+                let grow = |limiter: &mut dyn ResourceLimiter| grow_table(table, delta.into(), init as u64, limiter);
+                Ok(StoreOpaque::ask_limiter((*vmctx).store, grow)?.map_or(u32::MAX, |old| old as u32))
             })
         }
     }

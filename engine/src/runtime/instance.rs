@@ -5,10 +5,11 @@ use super::memory::{MemoryInstance, SharedMemoryInner};
 use super::store::{GlobalInstance, StoreOpaque};
 use super::table::TableInstance;
 use super::vm::{VMContext, VMFuncRef, VMFunctionImport, VMGlobalDefinition, VMMemoryDefinition, ValRaw};
-use crate::api::{Error, Module};
+use crate::api::limits::Wanted;
+use crate::api::{Error, Module, ResourceLimiter};
 use crate::environ::vmoffsets::VMCONTEXT_MAGIC;
-use crate::environ::{ConstExpr, ConstOp, ElementItems, EntityIndex, SegmentMode, TrapCode};
-use artifact::FunctionKind;
+use crate::environ::{ConstExpr, ConstOp, ElementItems, EntityIndex, SegmentMode};
+use artifact::{FunctionKind, TrapCode};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -82,6 +83,7 @@ impl InstanceData {
     /// `imports` must be as many, of the kinds and types, as the module declares, and of this store.
     pub fn allocate(
         store: &mut StoreOpaque,
+        limiter: &mut dyn ResourceLimiter,
         module: &Module,
         imports: &[ImportValue],
     ) -> Result<NonNull<InstanceData>, Error> {
@@ -89,13 +91,7 @@ impl InstanceData {
         let own_memories = &env.memories[env.num_imported_memories as usize..];
         let own_tables = &env.tables[env.num_imported_tables as usize..];
         // Everything that can be refused is refused before anything is allocated.
-        store.check_room(1, own_memories.len(), own_tables.len())?;
-        for memory in own_memories {
-            store.check_memory(memory)?;
-        }
-        for table in own_tables {
-            store.check_table(table)?;
-        }
+        Wanted { instances: 1, memories: own_memories, tables: own_tables }.check(store, limiter)?;
         store.add_module(module);
         let vmctx = Context::new(module.offsets().size());
         let data = InstanceData {
@@ -229,7 +225,6 @@ impl InstanceData {
                 )
             };
             let memory = if ty.shared {
-                store.check_memory(&ty)?;
                 let identity = store.memories().is_empty() && store.engine().wants_identity_map();
                 MemoryInstance::shared(SharedMemoryInner::new(ty, store.engine().tunables(), identity)?)
             } else {
@@ -254,7 +249,7 @@ impl InstanceData {
             // SAFETY: the layout has this slot; the context lives as long as the store, and so does the table.
             let table = unsafe {
                 let definition = self.vmctx.at(module.offsets().defined_table(number as u32));
-                TableInstance::new(ty, init, store.table_limit(), Some(definition))?
+                TableInstance::new(ty, init, Some(definition))?
             };
             self.tables.push(store.add_table(table));
         }

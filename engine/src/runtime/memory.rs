@@ -201,14 +201,14 @@ impl LinearMemory {
         Ok(())
     }
 
-    /// Grows by `delta` pages, to at most `bytes_limit` bytes; the old size in pages.
-    pub fn grow(&mut self, delta: u64, bytes_limit: u64) -> Result<u64, MemoryError> {
+    /// Grows by `delta` pages; the old size in pages.
+    pub fn grow(&mut self, delta: u64) -> Result<u64, MemoryError> {
         let old = self.pages();
         let refused = || MemoryError::Grow { delta };
         let new = delta
             .checked_mul(1 << self.ty.page_size_log2)
             .and_then(|bytes| bytes.checked_add(self.len as u64))
-            .filter(|&bytes| bytes <= self.limit && (bytes <= bytes_limit || delta == 0))
+            .filter(|&bytes| bytes <= self.limit)
             .and_then(|bytes| usize::try_from(bytes).ok())
             .ok_or_else(refused)?;
         if delta == 0 {
@@ -346,14 +346,14 @@ impl MemoryInstance {
     }
 
     /// Grows; see [`LinearMemory::grow`].
-    pub fn grow(&mut self, delta: u64, bytes_limit: u64) -> Result<u64, MemoryError> {
+    pub fn grow(&mut self, delta: u64) -> Result<u64, MemoryError> {
         match &mut self.kind {
             Kind::Local(memory) => {
-                let old = memory.grow(delta, bytes_limit)?;
+                let old = memory.grow(delta)?;
                 self.update_definition();
                 Ok(old)
             }
-            Kind::Shared(memory) => memory.grow(delta, bytes_limit),
+            Kind::Shared(memory) => memory.grow(delta),
         }
     }
 
@@ -408,9 +408,9 @@ impl SharedMemoryInner {
     }
 
     /// Grows; see [`LinearMemory::grow`].
-    pub fn grow(&self, delta: u64, bytes_limit: u64) -> Result<u64, MemoryError> {
+    pub fn grow(&self, delta: u64) -> Result<u64, MemoryError> {
         let mut memory = self.lock();
-        let old = memory.grow(delta, bytes_limit)?;
+        let old = memory.grow(delta)?;
         debug_assert_eq!(memory.base(), self.definition.base, "a shared memory does not move");
         self.definition.length.store(memory.len(), Ordering::SeqCst);
         Ok(old)

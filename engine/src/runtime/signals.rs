@@ -5,7 +5,7 @@
 
 use super::code;
 use super::entry::{self, Fault};
-use crate::environ::TrapCode;
+use artifact::TrapCode;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;

@@ -7,8 +7,8 @@ use super::instance::InstanceData;
 use super::memory::{LinearMemory, MemoryInstance, SharedMemoryInner};
 use super::table::TableInstance;
 use super::vm::{ArrayToWasm, VMFuncRef, VMGlobalDefinition, VMRuntimeLimits, ValRaw};
-use crate::api::{Engine, Error, ExternRef, Func, Module, StoreLimits, V128, Val};
-use crate::types::{GlobalType, MemoryType, TableType, ValType};
+use crate::api::{Engine, Error, ExternRef, Func, Module, ResourceLimiter, V128, Val};
+use crate::types::{GlobalType, MemoryType, ValType};
 use artifact::FunctionKind;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -65,6 +65,9 @@ impl GlobalInstance {
     }
 }
 
+/// Leads from a store to its limiter, which lies with the embedder's data.
+pub type AskLimiter = unsafe fn(*mut StoreOpaque, &mut dyn FnMut(&mut dyn ResourceLimiter));
+
 /// A store without the embedder's data. Everything in it stays until it is dropped, so that pointers into it (in
 /// contexts, function references, handles) are valid as long as it is.
 #[allow(clippy::vec_box, reason = "compiled code and handles hold pointers to the items, which must not move")]
@@ -75,7 +78,7 @@ pub struct StoreOpaque {
     /// The engine's setting, at hand for each call.
     max_wasm_stack: usize,
     pub activations: Activations,
-    pub store_limits: StoreLimits,
+    ask_limiter: AskLimiter,
     modules: Vec<Module>,
     trampolines: HashMap<u32, Trampolines>,
     /// Host functions whose type no module of this store has yet.
@@ -101,14 +104,14 @@ unsafe impl Sync for StoreOpaque {}
 const FIRST_COLLECTION: usize = 1 << 12;
 
 impl StoreOpaque {
-    pub fn new(engine: &Engine) -> StoreOpaque {
+    pub fn new(engine: &Engine, ask_limiter: AskLimiter) -> StoreOpaque {
         StoreOpaque {
             id: StoreId::next(),
             engine: engine.clone(),
             limits: Arc::default(),
             max_wasm_stack: engine.config().max_wasm_stack,
             activations: Activations::new(),
-            store_limits: StoreLimits::default(),
+            ask_limiter,
             modules: Vec::new(),
             trampolines: HashMap::new(),
             without_trampoline: Vec::new(),
@@ -143,6 +146,24 @@ impl StoreOpaque {
         self.max_wasm_stack
     }
 
+    pub fn set_max_wasm_stack(&mut self, bytes: usize) {
+        self.max_wasm_stack = bytes;
+    }
+
+    /// Lets the limiter of the store at `this` answer.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be what compiled code knows as its store, and the guest that runs must wait for this call.
+    pub unsafe fn ask_limiter<R>(this: *mut StoreOpaque, ask: impl FnOnce(&mut dyn ResourceLimiter) -> R) -> R {
+        let (mut ask, mut answer) = (Some(ask), None);
+        // SAFETY: the caller's promise.
+        unsafe {
+            ((*this).ask_limiter)(this, &mut |limiter| answer = ask.take().map(|ask| ask(limiter)));
+        }
+        answer.expect("the limiter is there and is asked once")
+    }
+
     pub fn wants_backtraces(&self) -> bool {
         self.engine.config().wasm_backtrace
     }
@@ -153,6 +174,10 @@ impl StoreOpaque {
 
     pub fn instances(&self) -> &[Box<InstanceData>] {
         &self.instances
+    }
+
+    pub fn num_tables(&self) -> usize {
+        self.tables.len()
     }
 
     pub fn memories(&self) -> &[Box<MemoryInstance>] {
@@ -166,14 +191,12 @@ impl StoreOpaque {
         }
         self.modules.push(module.clone());
         let code = module.code();
-        for (index, &type_id) in module.type_ids().iter().enumerate() {
-            let index = index as u32;
-            let (Some(array_to_wasm), Some(wasm_to_array)) =
+        for (index, &type_id) in module.env().trampoline_types().into_iter().zip(module.type_ids()) {
+            if let (Some(array_to_wasm), Some(wasm_to_array)) =
                 (code.function(FunctionKind::ArrayToWasm(index)), code.function(FunctionKind::WasmToArray(index)))
-            else {
-                continue; // An equal type of the module has them.
-            };
-            self.trampolines.entry(type_id).or_insert(Trampolines { array_to_wasm, wasm_to_array });
+            {
+                self.trampolines.entry(type_id).or_insert(Trampolines { array_to_wasm, wasm_to_array });
+            }
         }
         let trampolines = &self.trampolines;
         self.without_trampoline.retain(|func_ref| {
@@ -240,56 +263,8 @@ impl StoreOpaque {
         NonNull::from(&mut **self.globals.last_mut().expect("just pushed"))
     }
 
-    /// Refuses what the store's limits forbid.
-    pub fn check_room(&self, instances: usize, memories: usize, tables: usize) -> Result<(), Error> {
-        let limits = &self.store_limits;
-        for (what, have, more, limit) in [
-            ("instances", self.instances.len(), instances, limits.instances),
-            ("memories", self.memories.len(), memories, limits.memories),
-            ("tables", self.tables.len(), tables, limits.tables),
-        ] {
-            if more > 0 && have.saturating_add(more) > limit {
-                return Err(Error::msg(format!("resource limit exceeded: {what} limit of {limit} reached")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses a memory that the store's limits forbid.
-    pub fn check_memory(&self, ty: &MemoryType) -> Result<(), Error> {
-        let bytes = ty.minimum.saturating_mul(1 << ty.page_size_log2);
-        match self.store_limits.memory_size {
-            Some(limit) if bytes > limit => Err(Error::msg(format!(
-                "resource limit exceeded: memory minimum size of {bytes} bytes exceeds the limit of {limit}"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses a table that the store's limits forbid.
-    pub fn check_table(&self, ty: &TableType) -> Result<(), Error> {
-        match self.store_limits.table_elements {
-            Some(limit) if u64::from(ty.minimum) > limit => Err(Error::msg(format!(
-                "resource limit exceeded: table minimum size of {} elements exceeds the limit of {limit}",
-                ty.minimum
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Bytes that a memory of this store may have.
-    pub fn memory_limit(&self) -> u64 {
-        self.store_limits.memory_size.unwrap_or(u64::MAX)
-    }
-
-    /// Elements that a table of this store may have.
-    pub fn table_limit(&self) -> u64 {
-        self.store_limits.table_elements.unwrap_or(u64::MAX)
-    }
-
     /// Makes the bytes of a memory that is going to be this store's.
     pub fn allocate_memory(&self, ty: MemoryType) -> Result<LinearMemory, Error> {
-        self.check_memory(&ty)?;
         // The first memory of the store; an instance's memories are made in order.
         let identity = self.memories.is_empty() && self.engine.wants_identity_map();
         Ok(LinearMemory::new(ty, self.engine.tunables(), identity)?)

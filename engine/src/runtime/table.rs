@@ -1,8 +1,8 @@
 //! Tables.
 
 use super::vm::VMTableDefinition;
-use crate::environ::TrapCode;
 use crate::types::TableType;
+use artifact::TrapCode;
 use std::ptr::NonNull;
 
 /// A table cannot be made or grown.
@@ -61,10 +61,9 @@ impl TableInstance {
     pub unsafe fn new(
         ty: TableType,
         init: u64,
-        limit: u64,
         definition: Option<NonNull<VMTableDefinition>>,
     ) -> Result<TableInstance, TableError> {
-        let limit = limit.min(ABSOLUTE_LIMIT);
+        let limit = ABSOLUTE_LIMIT;
         let minimum = u64::from(ty.minimum);
         if minimum > limit {
             return Err(TableError::TooLarge { elements: minimum, limit });
@@ -124,11 +123,11 @@ impl TableInstance {
     }
 
     /// Grows by `delta` elements; the old size.
-    pub fn grow(&mut self, delta: u64, init: u64, limit: u64) -> Result<u64, TableError> {
+    pub fn grow(&mut self, delta: u64, init: u64) -> Result<u64, TableError> {
         let old = self.len();
-        let maximum = self.ty.maximum.map_or(u64::from(u32::MAX), u64::from).min(limit).min(ABSOLUTE_LIMIT);
+        let maximum = self.ty.maximum.map_or(u64::from(u32::MAX), u64::from).min(ABSOLUTE_LIMIT);
         let refused = || TableError::Grow { delta };
-        let new = old.checked_add(delta).filter(|&new| new <= maximum || delta == 0).ok_or_else(refused)?;
+        let new = old.checked_add(delta).filter(|&new| new <= maximum).ok_or_else(refused)?;
         self.elements.try_reserve(delta as usize).map_err(|_| TableError::OutOfMemory { elements: new })?;
         self.elements.resize(new as usize, init);
         self.update_definition();
@@ -182,25 +181,24 @@ mod tests {
     fn table(minimum: u32, maximum: Option<u32>) -> TableInstance {
         let ty = TableType { element: RefType::FUNCREF, minimum, maximum };
         // SAFETY: the table has its own definition.
-        unsafe { TableInstance::new(ty, 0, u64::MAX, None) }.unwrap()
+        unsafe { TableInstance::new(ty, 0, None) }.unwrap()
     }
 
     #[test]
-    fn growth_stops_at_the_maximum_and_at_the_limit() {
+    fn growth_stops_at_the_maximum() {
         let mut table = table(2, Some(10));
-        assert_eq!(table.grow(3, 7, u64::MAX).unwrap(), 2);
+        assert_eq!(table.grow(3, 7).unwrap(), 2);
         assert_eq!(table.elements(), [0, 0, 7, 7, 7]);
-        assert!(table.grow(6, 0, u64::MAX).is_err());
-        assert!(table.grow(2, 0, 6).is_err());
-        assert_eq!(table.grow(0, 0, 1).unwrap(), 5);
-        assert!(table.grow(u64::MAX, 0, u64::MAX).is_err());
+        assert!(table.grow(6, 0).is_err());
+        assert_eq!(table.grow(0, 0).unwrap(), 5);
+        assert!(table.grow(u64::MAX, 0).is_err());
     }
 
     #[test]
     fn absurd_sizes_are_refused_before_anything_is_allocated() {
         let ty = TableType { element: RefType::FUNCREF, minimum: 4_000_000_000, maximum: None };
         // SAFETY: the table has its own definition.
-        assert!(matches!(unsafe { TableInstance::new(ty, 0, u64::MAX, None) }, Err(TableError::TooLarge { .. })));
+        assert!(matches!(unsafe { TableInstance::new(ty, 0, None) }, Err(TableError::TooLarge { .. })));
     }
 
     #[test]

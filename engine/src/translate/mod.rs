@@ -10,5 +10,5 @@ mod sink_guard;
 pub use error::TranslateError;
 pub(crate) use func_env::{ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, HomeSlots, guest_signature};
 pub(crate) use operand_stack::{StackCopies, plan as plan_stack_copies};
-pub(crate) use parse::convert_type;
+pub(crate) use parse::{Declarations, convert_type};
 pub use parse::{FunctionInput, ModuleTranslation, Names, parse_module};

@@ -27,11 +27,24 @@ pub struct ModuleTranslation<'a> {
     pub code_section: Range<usize>,
     /// The custom sections whose names start with `.debug_`, and the others that say where debug info lies.
     pub debug_sections: Vec<(&'a str, &'a [u8])>,
+    /// Where the sections whose names start with `.debug_` lie in the file, headers included, in order.
+    debug_ranges: Vec<Range<usize>>,
     /// Names from the name section.
     pub names: Names,
     /// What was odd but harmless, for instance an unreadable name section.
     pub warnings: Vec<String>,
 }
+
+/// What is needed of a module when its functions are compiled.
+pub(crate) struct Declarations {
+    pub(crate) module: Module,
+    pub(crate) names: Names,
+    /// Where the contents of the code section start in the wasm file.
+    pub(crate) code_section_start: u32,
+}
+
+/// The magic number and the version.
+const HEADER_SIZE: usize = 8;
 
 /// One function body.
 pub struct FunctionInput<'a> {
@@ -104,11 +117,13 @@ impl<'a> ModuleTranslation<'a> {
             functions: Vec::new(),
             code_section: 0..0,
             debug_sections: Vec::new(),
+            debug_ranges: Vec::new(),
             names: Names::default(),
             warnings: Vec::new(),
         };
         let mut validator = Validator::new_with_features(features());
         let mut escaping = Vec::new();
+        let mut section_start = HEADER_SIZE;
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             if let Payload::Version { encoding: Encoding::Component, range, .. } = &payload {
@@ -118,10 +133,42 @@ impl<'a> ModuleTranslation<'a> {
                 let index = this.module.num_imported_functions + this.functions.len() as u32;
                 this.functions.push(FunctionInput { index, body, validator: Some(to_validate) });
             }
+            if let Some((_, range)) = payload.as_section() {
+                if matches!(&payload, Payload::CustomSection(section) if section.name().starts_with(".debug_")) {
+                    this.debug_ranges.push(section_start..range.end);
+                }
+                section_start = range.end;
+            }
             this.declare(payload, &mut escaping)?;
         }
         this.number_func_refs(&escaping);
         Ok(this)
+    }
+
+    /// The module as it is kept in the artifact: all but the debug sections, which are there in translated form.
+    pub(crate) fn without_debug_sections(&self) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(self.wasm.len() - self.debug_ranges.iter().map(Range::len).sum::<usize>());
+        let mut start = 0;
+        for range in &self.debug_ranges {
+            kept.extend_from_slice(&self.wasm[start..range.start]);
+            start = range.end;
+        }
+        kept.extend_from_slice(&self.wasm[start..]);
+        kept
+    }
+
+    /// What instances need, in terms of [`without_debug_sections`](Self::without_debug_sections).
+    pub(crate) fn into_declarations(mut self) -> Declarations {
+        for segment in &mut self.module.data {
+            let before = self.debug_ranges.iter().take_while(|range| range.end <= segment.bytes.start);
+            let removed: usize = before.map(Range::len).sum();
+            segment.bytes = segment.bytes.start - removed..segment.bytes.end - removed;
+        }
+        Declarations {
+            module: self.module,
+            names: self.names,
+            code_section_start: u32::try_from(self.code_section.start).unwrap_or(u32::MAX),
+        }
     }
 
     fn declare(&mut self, payload: Payload<'a>, escaping: &mut Vec<u32>) -> Result<(), TranslateError> {
@@ -130,12 +177,7 @@ impl<'a> ModuleTranslation<'a> {
             Payload::TypeSection(reader) => {
                 for group in reader.into_iter_with_offsets() {
                     let (offset, group) = group?;
-                    if group.types().len() > 1 {
-                        return Err(TranslateError::Unsupported {
-                            offset,
-                            feature: "recursive type groups (the garbage collection proposal)".into(),
-                        });
-                    }
+                    module.type_groups.push(group.types().len() as u32);
                     for ty in group.types() {
                         if !ty.is_final || ty.supertype_idx.is_some() {
                             return Err(TranslateError::Unsupported {
