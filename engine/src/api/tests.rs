@@ -116,6 +116,8 @@ fn traps_name_their_cause_and_their_place() {
         (func $type (export "type") (call_indirect (type $v) (i32.const 1)))
         (func $bounds (export "bounds") (call_indirect (type $v) (i32.const 2)))
         (func $fill (export "fill") (memory.fill (i32.const 65530) (i32.const 0) (i32.const 7)))
+        (func $atomic (export "atomic") (drop (i64.atomic.load (i32.const 4))))
+        (func $rmw (export "rmw") (drop (i32.atomic.rmw.add (i32.const 2) (i32.const 1))))
         (func $outer (export "outer") call $unreachable))"#;
     for engine in engines() {
         let mut store = Store::new(&engine, ());
@@ -141,6 +143,8 @@ fn traps_name_their_cause_and_their_place() {
         expect("type", &[], Trap::BadSignature, &["type"]);
         expect("bounds", &[], Trap::TableOutOfBounds, &["bounds"]);
         expect("fill", &[], Trap::MemoryOutOfBounds, &["fill"]);
+        expect("atomic", &[], Trap::HeapMisaligned, &["atomic"]);
+        expect("rmw", &[], Trap::HeapMisaligned, &["rmw"]);
     }
 }
 
@@ -401,6 +405,140 @@ fn absurd_declarations_are_refused() {
     assert!(Instance::new(&mut store, &Module::new(&engine, "(module (table 1 funcref))").unwrap(), &[]).is_err());
     Instance::new(&mut store, &empty, &[]).unwrap();
     assert!(Instance::new(&mut store, &empty, &[]).is_err());
+}
+
+#[test]
+fn a_limiter_is_asked_before_anything_is_made() {
+    #[derive(Default)]
+    struct Log(Vec<String>);
+    impl ResourceLimiter for Log {
+        fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+            self.0.push(format!("memory {current} {desired} {maximum:?}"));
+            if desired == 7 << 16 { Err(Error::msg("seven is too much")) } else { Ok(desired <= 8 << 16) }
+        }
+        fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+            self.0.push(format!("memory failed: {error}"));
+            Ok(())
+        }
+        fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+            self.0.push(format!("table {current} {desired} {maximum:?}"));
+            Ok(desired <= 20)
+        }
+        fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+            Err(error.context("the table"))
+        }
+        fn instances(&self) -> usize {
+            2
+        }
+    }
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, Log::default());
+    store.limiter(|log| log);
+    let wat = r#"(module (memory (export "m") 1 6) (table (export "t") 3 12 funcref)
+        (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+        (func (export "grow-table") (param i32) (result i32) (table.grow (ref.null func) (local.get 0))))"#;
+    let found = instance(&mut store, wat);
+    assert_eq!(std::mem::take(&mut store.data_mut().0), ["memory 0 65536 Some(393216)", "table 0 3 Some(12)"]);
+    let grow = found.get_typed_func::<i32, i32>(&mut store, "grow").unwrap();
+    let grow_table = found.get_typed_func::<i32, i32>(&mut store, "grow-table").unwrap();
+    assert_eq!(grow.call(&mut store, 1).unwrap(), 1);
+    assert_eq!(grow.call(&mut store, 0).unwrap(), 2);
+    assert_eq!(grow.call(&mut store, 9).unwrap(), -1);
+    assert_eq!(grow.call(&mut store, 6).unwrap(), -1, "allowed, but above the maximum");
+    assert_eq!(grow.call(&mut store, 5).unwrap_err().to_string(), "seven is too much");
+    assert_eq!(grow_table.call(&mut store, 4).unwrap(), 3);
+    assert_eq!(grow_table.call(&mut store, 90).unwrap(), -1);
+    assert_eq!(grow_table.call(&mut store, 10).unwrap_err().to_string(), "the table");
+    let log = std::mem::take(&mut store.data_mut().0);
+    assert_eq!(
+        log[..3],
+        ["memory 65536 131072 Some(393216)", "memory 131072 720896 Some(393216)", "memory 131072 524288 Some(393216)"]
+    );
+    assert!(log[3].starts_with("memory failed: "), "{log:?}");
+    // The host's own requests are asked about as well.
+    let memory = found.get_memory(&mut store, "m").unwrap();
+    assert!(memory.grow(&mut store, 20).is_err());
+    let big = MemoryType { minimum: 9, maximum: None, shared: false, memory64: false, page_size_log2: 16 };
+    assert!(Memory::new(&mut store, big).unwrap_err().to_string().contains("resource limit"));
+    let ty = TableType { element: RefType::FUNCREF, minimum: 21, maximum: None };
+    assert!(Table::new(&mut store, ty, Val::FuncRef(None)).is_err());
+    instance(&mut store, "(module)");
+    let third = Module::new(&engine, "(module)").unwrap();
+    assert!(Instance::new(&mut store, &third, &[]).unwrap_err().to_string().contains("instances limit of 2"));
+}
+
+#[test]
+fn types_of_recursion_groups_are_told_apart_where_they_are_called() {
+    for engine in engines() {
+        let mut store = Store::new(&engine, ());
+        // $a and $b have the same parameters, but are members of different groups.
+        let provider = instance(
+            &mut store,
+            r#"(module (rec (type $a (func (param i32) (result i32))) (type (func (param (ref null $a)))))
+                (func (export "f") (type $a) (i32.mul (local.get 0) (i32.const 3)))
+                (type $self (func (param (ref null $self)) (result i32)))
+                (func (export "self") (type $self) (i32.const 7)))"#,
+        );
+        let mut linker = Linker::new(&engine);
+        linker.instance(&mut store, "p", provider).unwrap();
+        let same = r#"(module (rec (type $x (func (param i32) (result i32))) (type (func (param (ref null $x)))))
+            (type $b (func (param i32) (result i32)))
+            (type $own (func (param (ref null $own)) (result i32)))
+            (import "p" "f" (func $f (type $x))) (import "p" "self" (func $self (type $own)))
+            (table 2 funcref) (elem (i32.const 0) $f $self)
+            (func (export "right") (result i32) (call_indirect (type $x) (i32.const 5) (i32.const 0)))
+            (func (export "wrong") (result i32) (call_indirect (type $b) (i32.const 5) (i32.const 0)))
+            (func (export "own") (result i32) (call_indirect (type $own) (ref.null $own) (i32.const 1))))"#;
+        let module = Module::new(&engine, same).unwrap();
+        let found = linker.instantiate(&mut store, &module).unwrap();
+        let mut call = |name| found.get_typed_func::<(), i32>(&mut store, name).unwrap().call(&mut store, ());
+        assert_eq!(call("right").unwrap(), 15);
+        assert_eq!(trap_of(call("wrong")), Trap::BadSignature);
+        assert_eq!(call("own").unwrap(), 7);
+        let other = r#"(module (type $b (func (param i32) (result i32))) (import "p" "f" (func (type $b))))"#;
+        assert!(linker.instantiate(&mut store, &Module::new(&engine, other).unwrap()).is_err());
+        // The host calls through the trampoline of the equal-looking type.
+        let f = provider.get_typed_func::<i32, i32>(&mut store, "f").unwrap();
+        assert_eq!(f.call(&mut store, 4).unwrap(), 12);
+    }
+}
+
+#[test]
+fn debug_sections_may_come_before_what_is_needed() {
+    // A custom section between the header and the rest moves every offset.
+    let plain = wat::parse_str(
+        r#"(module (memory (export "m") 1) (data (i32.const 3) "hello") (data $p "xyz")
+            (func $f (export "f") (memory.init $p (i32.const 0) (i32.const 0) (i32.const 3)) unreachable))"#,
+    )
+    .unwrap();
+    let section = |name: &str, size: usize| {
+        let mut bytes = vec![0, (1 + name.len() + size) as u8, name.len() as u8];
+        bytes.extend(name.as_bytes());
+        bytes.resize(bytes.len() + size, 0xaa);
+        bytes
+    };
+    let shifted =
+        [&plain[..8], &section(".debug_odd", 40), &section("kept", 9), &section(".debug_more", 3), &plain[8..]]
+            .concat();
+    let offset_of = |error: &Error| error.backtrace().unwrap().frames()[0].module_offset.unwrap() as usize;
+    for engine in engines() {
+        let mut offsets = Vec::new();
+        for wasm in [&plain, &shifted] {
+            let mut store = Store::new(&engine, ());
+            let module = Module::new(&engine, wasm).unwrap();
+            let found = Instance::new(&mut store, &module, &[]).unwrap();
+            let f = found.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+            offsets.push(offset_of(&f.call(&mut store, ()).unwrap_err()));
+            let memory = found.get_memory(&mut store, "m").unwrap();
+            assert_eq!(&memory.data(&store)[..8], b"xyzhello");
+            // SAFETY: just made.
+            let again = unsafe { Module::deserialize(&engine, module.serialize()) }.unwrap();
+            let found = Instance::new(&mut store, &again, &[]).unwrap();
+            let memory = found.get_memory(&mut store, "m").unwrap();
+            assert_eq!(&memory.data(&store)[3..8], b"hello");
+        }
+        assert_eq!(offsets[1] - offsets[0], shifted.len() - plain.len(), "offsets are those of the file");
+    }
 }
 
 #[test]
@@ -707,6 +845,90 @@ fn custom_handlers_still_see_the_hosts_faults() {
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(42));
+}
+
+/// Runs a test of this module again in a process of its own, with a variable set that tells it so.
+fn again_in_a_child(test: &str, variable: &str) -> std::process::Output {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("api::tests::{test}"), "--test-threads=1", "--nocapture"])
+        .env(variable, "1")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_host_function_that_uses_up_its_stack_is_no_trap() {
+    // The standard library's handler, which was there before ours, recognizes the guard page and ends the process.
+    const VARIABLE: &str = "WASMSCOPE_HOST_STACK_TEST";
+    if std::env::var_os(VARIABLE).is_none() {
+        let output = again_in_a_child("a_host_function_that_uses_up_its_stack_is_no_trap", VARIABLE);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(libc::SIGABRT), "{stderr}");
+        assert!(stderr.contains("has overflowed its stack"), "{stderr}");
+        return;
+    }
+    #[allow(unconditional_recursion, reason = "this is what is tested")]
+    fn deep(n: u64) -> u64 {
+        std::hint::black_box([n; 64])[3] + deep(n + 1)
+    }
+    let engine = Engine::default();
+    let module =
+        Module::new(&engine, r#"(module (import "" "h" (func $h (result i64))) (func (export "f") (drop (call $h))))"#);
+    let mut store = Store::new(&engine, ());
+    let h = Func::wrap(&mut store, || deep(0));
+    let found = Instance::new(&mut store, &module.unwrap(), &[h.into()]).unwrap();
+    let _ = found.get_typed_func::<(), ()>(&mut store, "f").unwrap().call(&mut store, ());
+}
+
+#[test]
+fn earlier_handlers_get_what_the_kernel_said_and_later_ones_may_pass_on() {
+    const VARIABLE: &str = "WASMSCOPE_CHAIN_TEST";
+    if std::env::var_os(VARIABLE).is_none() {
+        let output = again_in_a_child("earlier_handlers_get_what_the_kernel_said_and_later_ones_may_pass_on", VARIABLE);
+        assert_eq!(output.status.code(), Some(43), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    static LATER_CALLS: AtomicUsize = AtomicUsize::new(0);
+    static OURS: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn earlier(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: what the kernel passes.
+        let address = unsafe { (*info).si_addr() } as usize;
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(if address == 0x20 { 43 } else { 44 }) };
+    }
+    extern "C" fn later(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        LATER_CALLS.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: the handler that was there before, of this signature; the arguments are the kernel's.
+        unsafe {
+            let ours: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                std::mem::transmute(OURS.load(Ordering::SeqCst));
+            ours(signal, info, context);
+        }
+    }
+    type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+    let install = |handler: Handler| {
+        // SAFETY: the action is complete, the handler of the signature that SA_SIGINFO asks for.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            let mut old: libc::sigaction = std::mem::zeroed();
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+            action.sa_sigaction = handler as *const () as usize;
+            libc::sigaction(libc::SIGSEGV, &raw const action, &raw mut old);
+            old.sa_sigaction
+        }
+    };
+    install(earlier);
+    let engine = Engine::default();
+    OURS.store(install(later), Ordering::SeqCst);
+    let mut store = Store::new(&engine, ());
+    let found = instance(&mut store, r#"(module (memory 1) (func (export "f") (drop (i32.load (i32.const 65536)))))"#);
+    let f = found.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+    for _ in 0..3 {
+        assert_eq!(trap_of(f.call(&mut store, ())), Trap::MemoryOutOfBounds);
+    }
+    assert_eq!(LATER_CALLS.load(Ordering::SeqCst), 3);
+    // SAFETY: not at all: this faults.
+    unsafe { std::ptr::without_provenance_mut::<u8>(0x20).write_volatile(1) };
 }
 
 #[test]

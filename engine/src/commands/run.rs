@@ -13,8 +13,8 @@ use wasmscope::cache::Cache;
 use wasmscope::compile::CompileError;
 use wasmscope::wasi::{SystemInterface, SystemStop, Wasi, add_to_linker};
 use wasmscope::{
-    Config, DebugInfo, Engine, Error, ExternType, Instance, Linker, MissingReason, Module, Store, Trap, Tunables, Val,
-    WasmBacktrace,
+    Config, DebugInfo, Engine, Error, ExternType, Instance, Linker, MissingReason, Module, Store, StoreLimitsBuilder,
+    Trap, Tunables, Val, WasmBacktrace,
 };
 
 /// Run a program or one of its exported functions
@@ -35,6 +35,12 @@ pub struct Args {
     /// Stop the program after a time such as `500ms`, `5s` or `2m`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Let no memory of the program grow beyond a size such as `64k`, `16m` or `2g`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_memory: Option<usize>,
+    /// Let the program's calls use that much of the native stack (default: 1m)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_stack: Option<usize>,
     /// Keep compiled code in a directory (default: `wasmscope` in the user's cache) and take it from there
     #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, require_equals = true)]
     cache: Option<Option<PathBuf>>,
@@ -66,6 +72,12 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     let mut linker = Linker::<Wasi>::new(&engine);
     add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
     let mut store = Store::new(&engine, wasi);
+    if let Some(bytes) = args.max_memory {
+        store.set_limits(StoreLimitsBuilder::new().memory_size(bytes).build());
+    }
+    if let Some(bytes) = args.max_stack {
+        store.set_max_wasm_stack(bytes);
+    }
     if let Some(timeout) = args.timeout {
         let handle = store.interrupt_handle().map_err(|error| anyhow!("{error:#}, so `--timeout` does not work"))?;
         thread::spawn(move || {
@@ -187,6 +199,9 @@ fn run_module(
     output: &mut dyn Write,
 ) -> Result<Result<(), Error>> {
     let shown = path.display();
+    if module.imports().any(|import| import.module == "wasi" && import.name == "thread-spawn") {
+        bail!("`{shown}` starts threads (it imports `wasi::thread-spawn`), which `wasmscope run` cannot do");
+    }
     let name = args.invoke.as_deref().unwrap_or("_start");
     // Before anything of the guest runs.
     let ty = match module.get_export(name) {
@@ -291,6 +306,18 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
     }
+}
+
+/// A number of bytes, with `k`, `m` or `g` behind it for powers of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let (number, shift) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let number: usize = number.parse().map_err(|_| "expected a number of bytes, or one with k, m or g".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "the number is too large".to_owned())
 }
 
 /// A number with a unit: `ms`, `s`, `m` or `h`.

@@ -71,6 +71,19 @@ fn a_file_cut_anywhere_is_refused_with_an_offset() {
 }
 
 #[test]
+fn a_program_with_threads_is_refused_as_such() {
+    let folder = Folder::new();
+    let path = folder.file(
+        "threads.wat",
+        r#"(module (import "env" "memory" (memory 1 2 shared)) (import "wasi" "thread-spawn" (func (param i32) (result i32)))
+            (func (export "_start")))"#,
+    );
+    let ended = run([OsStr::new("run"), path.as_os_str()]);
+    assert_eq!(ended.status, Some(1));
+    assert!(ended.stderr.contains("starts threads (it imports `wasi::thread-spawn`)"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_missing_import_is_named() {
     let folder = Folder::new();
     let start = r#"(func (export "_start"))"#;

@@ -245,6 +245,33 @@ fn each_kind_of_trap_has_its_name() {
 }
 
 #[test]
+fn limits_of_memory_and_stack() {
+    let folder = Folder::new();
+    let path = folder.file(
+        "limits.wat",
+        r#"(module (memory 1)
+            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+            (func $deep (export "deep") (param i32) (result i32)
+                (if (result i32) (local.get 0)
+                    (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+                    (else (i32.const 0)))))"#,
+    );
+    let path = path.to_str().unwrap();
+    run(["run", "--max-memory", "128k", "--invoke", "grow", path, "1"]).says("1\n");
+    run(["run", "--max-memory", "128k", "--invoke", "grow", path, "2"]).says("-1\n");
+    let refused = run(["run", "--max-memory", "1000", "--invoke", "grow", path, "0"]);
+    assert_eq!(refused.status, Some(1));
+    assert!(refused.stderr.contains("resource limit exceeded: a memory of at least 65536 bytes"), "{}", refused.stderr);
+    run(["run", "--invoke", "deep", path, "10000"]).says("10000\n");
+    let ended = run(["run", "--max-stack", "64k", "--invoke", "deep", path, "10000"]);
+    assert_eq!(ended.status, Some(134));
+    run(["run", "--max-stack", "4m", "--invoke", "deep", path, "50000"]).says("50000\n");
+    for size in ["", "m", "-1", "1t", "99999999999999g"] {
+        assert_eq!(run(["run", &format!("--max-memory={size}"), path]).status, Some(2), "{size:?}");
+    }
+}
+
+#[test]
 fn a_runaway_recursion_shows_its_two_ends() {
     let folder = Folder::new();
     let path = folder.file(

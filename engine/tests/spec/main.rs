@@ -107,6 +107,20 @@ fn suites_pass_without_optimization() {
 }
 
 #[test]
+fn suites_pass_optimized_for_size() {
+    run_all(tunables(OptLevel::SpeedAndSize, DebugInfo::None));
+}
+
+/// The suites start no threads at present.
+#[test]
+fn scripts_start_threads_that_share_memory() {
+    let engine = Engine::default();
+    let outcome = FileRunner::new(&engine, "threads", None, Vec::new()).run(include_str!("threads.wast"));
+    assert_eq!(outcome.failures, [] as [String; 0]);
+    assert_eq!(outcome.passed, 3);
+}
+
+#[test]
 fn suites_pass_optimized() {
     run_all(tunables(OptLevel::Speed, DebugInfo::None));
 }

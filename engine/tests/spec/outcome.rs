@@ -18,6 +18,17 @@ pub struct Outcome {
     pub failures: Vec<String>,
 }
 
+impl Outcome {
+    /// Adds what came of a part of the file that ran on its own.
+    pub fn add(&mut self, part: Outcome) {
+        self.passed += part.passed;
+        self.superseded += part.superseded;
+        self.skipped += part.skipped;
+        self.refused = self.refused.take().or(part.refused);
+        self.failures.extend(part.failures);
+    }
+}
+
 /// Sums by suite.
 #[derive(Debug, Default)]
 pub struct Table(BTreeMap<String, Sums>);

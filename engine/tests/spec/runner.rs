@@ -5,8 +5,8 @@ use crate::values;
 use std::collections::HashMap;
 use wasmparser::{Validator, WasmFeatures};
 use wasmscope::{
-    Engine, Extern, Func, FuncType, Global, GlobalType, Instance, Linker, Memory, MemoryType, Module, RefType, Store,
-    StoreLimitsBuilder, Table, TableType, Trap, Val, ValType,
+    Engine, Extern, Func, FuncType, Global, GlobalType, Instance, Linker, Memory, MemoryType, Module, RefType,
+    SharedMemory, Store, StoreLimitsBuilder, Table, TableType, Trap, Val, ValType,
 };
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
@@ -37,11 +37,14 @@ pub struct FileRunner<'e> {
     definitions: HashMap<String, Vec<u8>>,
     last_definition: Option<Vec<u8>>,
     current: Option<Instance>,
+    /// Memories that the thread which started this one shares, by module.
+    shared: HashMap<String, Vec<(String, SharedMemory)>>,
+    suite: &'e str,
     features: WasmFeatures,
 }
 
 impl<'e> FileRunner<'e> {
-    pub fn new(engine: &'e Engine, suite: &str, listed: Option<&'e str>, superseded: Vec<usize>) -> Self {
+    pub fn new(engine: &'e Engine, suite: &'e str, listed: Option<&'e str>, superseded: Vec<usize>) -> Self {
         let mut store = Store::new(engine, ());
         store.set_limits(StoreLimitsBuilder::new().table_elements(20_000_000).build());
         let mut linker = Linker::new(engine);
@@ -56,6 +59,8 @@ impl<'e> FileRunner<'e> {
             definitions: HashMap::new(),
             last_definition: None,
             current: None,
+            shared: HashMap::new(),
+            suite,
             features: match suite {
                 "v1" => WasmFeatures::WASM1 | WasmFeatures::MUTABLE_GLOBAL,
                 "v3" => WasmFeatures::all(),
@@ -99,31 +104,71 @@ impl<'e> FileRunner<'e> {
         let memory = Memory::new(&mut *store, memory).expect("a memory");
         linker.define(&*store, "spectest", "memory", memory).expect("defined once");
         let shared = MemoryType { minimum: 1, maximum: Some(2), shared: true, memory64: false, page_size_log2: 16 };
-        let shared = wasmscope::SharedMemory::new(self.engine, shared).expect("a shared memory");
+        let shared = SharedMemory::new(self.engine, shared).expect("a shared memory");
         linker.define(&*store, "spectest", "shared_memory", Extern::SharedMemory(shared)).expect("defined once");
     }
 
-    pub fn run(mut self, source: &str) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub fn run(self, source: &str) -> Outcome {
         let mut lexer = Lexer::new(source);
         lexer.allow_confusing_unicode(true);
         let buffer = ParseBuffer::new_with_lexer(lexer).expect("the suites can be lexed");
         let script = parser::parse::<Wast<'_>>(&buffer).expect("the suites can be parsed");
-        for directive in script.directives {
-            let line = directive.span().linecol_in(source).0 + 1;
-            match self.step(directive) {
-                Ok(Step::Passed) => outcome.passed += 1,
-                Ok(Step::Nothing) => {}
-                Ok(Step::Superseded) => outcome.superseded += 1,
-                Ok(Step::Skipped) => outcome.skipped += 1,
-                Ok(Step::Refused(reason)) => {
-                    outcome.refused.get_or_insert(reason);
+        self.run_all(script.directives, source)
+    }
+
+    /// Runs directives in order; those of a thread on one of its own.
+    fn run_all(mut self, directives: Vec<WastDirective<'_>>, source: &str) -> Outcome {
+        let mut outcome = Outcome::default();
+        std::thread::scope(|scope| {
+            let mut threads = HashMap::new();
+            for directive in directives {
+                let line = directive.span().linecol_in(source).0 + 1;
+                let result = match directive {
+                    WastDirective::Thread(thread) => {
+                        let runner = self.of_thread(thread.shared_module);
+                        let run = move || runner.run_all(thread.directives, source);
+                        threads.insert(thread.name.name(), scope.spawn(run));
+                        Ok(Step::Nothing)
+                    }
+                    WastDirective::Wait { thread, .. } => match threads.remove(thread.name()) {
+                        Some(thread) => {
+                            outcome.add(thread.join().expect("failures are outcomes"));
+                            Ok(Step::Nothing)
+                        }
+                        None => Err(format!("there is no thread {}", thread.name())),
+                    },
+                    directive => self.step(directive),
+                };
+                match result {
+                    Ok(Step::Passed) => outcome.passed += 1,
+                    Ok(Step::Nothing) => {}
+                    Ok(Step::Superseded) => outcome.superseded += 1,
+                    Ok(Step::Skipped) => outcome.skipped += 1,
+                    Ok(Step::Refused(reason)) => {
+                        outcome.refused.get_or_insert(reason);
+                    }
+                    Err(_) if self.superseded.contains(&line) => outcome.superseded += 1,
+                    Err(failure) => outcome.failures.push(format!("{line}: {failure}")),
                 }
-                Err(_) if self.superseded.contains(&line) => outcome.superseded += 1,
-                Err(failure) => outcome.failures.push(format!("{line}: {failure}")),
             }
-        }
+            for (_, thread) in threads {
+                outcome.add(thread.join().expect("failures are outcomes"));
+            }
+        });
         outcome
+    }
+
+    /// What runs a thread's directives: a store of its own that sees the shared memories of one module.
+    fn of_thread(&mut self, module: Option<Id<'_>>) -> FileRunner<'e> {
+        let mut runner = FileRunner::new(self.engine, self.suite, self.listed, self.superseded.clone());
+        if let Some((name, instance)) =
+            module.and_then(|name| Some((name.name().to_owned(), (*self.instances.get(name.name())?)?)))
+        {
+            let memories = instance.exports(&mut self.store).into_iter();
+            let memories = memories.filter_map(|export| Some((export.name, export.item.into_shared_memory()?)));
+            runner.shared.insert(name, memories.collect());
+        }
+        runner
     }
 
     fn step(&mut self, directive: WastDirective<'_>) -> StepResult {
@@ -156,6 +201,13 @@ impl<'e> FileRunner<'e> {
                 };
                 let bytes = bytes.ok_or("no such module definition")?;
                 self.instantiate_as(instance, &bytes)
+            }
+            WastDirective::Register { name, module: Some(module), .. } if self.shared.contains_key(module.name()) => {
+                for (field, memory) in &self.shared[module.name()] {
+                    let memory = Extern::SharedMemory(memory.clone());
+                    self.linker.define(&self.store, name, field, memory).map_err(|error| error.to_string())?;
+                }
+                Ok(Step::Nothing)
             }
             WastDirective::Register { name, module, .. } => match self.instance(module)? {
                 Some(instance) => {
@@ -206,7 +258,7 @@ impl<'e> FileRunner<'e> {
             WastDirective::AssertException { .. } | WastDirective::AssertSuspension { .. } => {
                 if self.current.is_none() { Ok(Step::Skipped) } else { Err("exceptions are not supported".into()) }
             }
-            WastDirective::Thread(_) | WastDirective::Wait { .. } => Err("the script starts a thread".into()),
+            WastDirective::Thread(_) | WastDirective::Wait { .. } => unreachable!("`run_all` takes these"),
         }
     }
 
