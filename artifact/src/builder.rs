@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use object::elf;
 
-use crate::elf::{Contents, ElfImage, ImageSection, ImageSymbol};
+use crate::elf::{ABSOLUTE, Contents, ElfImage, ImageSection, ImageSymbol};
 use crate::read::META_HEADER;
 use crate::rows::{AddressMapRow, FunctionKind, FunctionRow, HomeRow, RelocationRow, StackMapRow, TrapRow};
 use crate::{
@@ -31,12 +31,28 @@ pub struct ArtifactBuilder {
     pub functions: Vec<Function>,
     /// More names for code: exports, helpers inside of a stub.
     pub symbols: Vec<Symbol>,
+    /// Names for the guest's own addresses: table indices and places in linear memory.
+    pub guest_symbols: Vec<GuestSymbol>,
     /// The size of the instance cell in bytes, at least 8.
     pub instance_cell_size: u32,
     /// The wasm module.
     pub module: Vec<u8>,
     /// The engine's own bytes; this crate does not look at them.
     pub meta: Vec<u8>,
+}
+
+/// A name for an address of the guest, where its pointers point: to code by an index of a table, to data by an offset in
+/// linear memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestSymbol {
+    /// The linkage name.
+    pub name: String,
+    /// The table index or the wasm address.
+    pub address: u64,
+    /// How many addresses it covers, at least 1.
+    pub size: u64,
+    /// Is it the index of a function?
+    pub is_function: bool,
 }
 
 /// A DWARF section.
@@ -176,6 +192,7 @@ impl ArtifactBuilder {
             debug_sections: Vec::new(),
             functions: Vec::new(),
             symbols: Vec::new(),
+            guest_symbols: Vec::new(),
             instance_cell_size: 8,
             module: Vec::new(),
             meta: Vec::new(),
@@ -194,7 +211,8 @@ impl ArtifactBuilder {
         }
         self.functions.sort_by_key(|function| (function.text, function.kind));
         let names = self.functions.iter_mut().map(|function| &mut function.name);
-        for name in names.chain(self.symbols.iter_mut().map(|symbol| &mut symbol.name)) {
+        let more = self.symbols.iter_mut().map(|symbol| &mut symbol.name);
+        for name in names.chain(more).chain(self.guest_symbols.iter_mut().map(|symbol| &mut symbol.name)) {
             // A wasm name may contain NUL, an ELF name ends there.
             if name.contains('\0') {
                 *name = name.replace('\0', "\u{fffd}");
@@ -233,11 +251,16 @@ impl ArtifactBuilder {
             sections.push(ImageSection::private(name, bytes));
         }
 
-        let mut bytes = ElfImage {
-            machine: self.machine,
-            sections,
-            symbols: names.into_image_symbols(&layout, self.instance_cell_size.max(8)),
-        }
+        let mut symbols = names.into_image_symbols(&layout, self.instance_cell_size.max(8));
+        symbols.extend(self.guest_symbols.iter().map(|symbol| ImageSymbol {
+            name: symbol.name.as_bytes(),
+            section: ABSOLUTE,
+            kind: if symbol.is_function { elf::STT_FUNC } else { elf::STT_OBJECT },
+            bind: elf::STB_GLOBAL,
+            address: symbol.address,
+            size: symbol.size,
+        }));
+        let mut bytes = ElfImage { machine: self.machine, sections, symbols }
         .write()?;
         crate::read::seal(&mut bytes)?;
         Ok(bytes)

@@ -71,9 +71,12 @@ impl<'a> ImageSection<'a> {
     }
 }
 
+/// In the place of a section's number: the symbol's address belongs to no section.
+pub(crate) const ABSOLUTE: u32 = 0;
+
 pub(crate) struct ImageSymbol<'a> {
     pub name: &'a [u8],
-    /// The section's number, counted from 1 in the order of [`ElfImage::sections`].
+    /// The section's number, counted from 1 in the order of [`ElfImage::sections`], or [`ABSOLUTE`].
     pub section: u32,
     pub kind: elf::SymbolType,
     pub bind: elf::SymbolBind,
@@ -187,11 +190,12 @@ impl ElfImage<'_> {
         writer.write_null_symbol();
         for (symbol, &name) in self.symbols.iter().zip(&symbol_names) {
             writer.write_symbol(&Sym {
-                section: Some(symbol.section),
+                section: (symbol.section != ABSOLUTE).then_some(symbol.section),
                 st_name: writer.string_offset(Some(name)),
                 st_info: elf::SymbolInfo::new(symbol.bind, symbol.kind),
                 st_other: elf::SymbolOther(0),
-                st_shndx: elf::SymbolSection(0),
+                // Used where there is no section.
+                st_shndx: elf::SHN_ABS,
                 st_value: symbol.address,
                 st_size: symbol.size,
             });

@@ -15,6 +15,8 @@ use crate::{Artifact, ArtifactError, LinkLayout, RelocationTarget};
 ///   right. They are not ALLOC sections here: a debugger reads them from this image, whether or not the loader also
 ///   mapped them at that distance.
 /// - Symbols have their real addresses. The engine's own sections are left out.
+/// - `.wasm` is NOBITS over the addresses that the guest's symbols have, so that a debugger finds a name for what a guest
+///   pointer holds. It is no code: breakpoints by name must not go there.
 pub fn registered_image(
     artifact: &Artifact<'_>,
     text_address: u64,
@@ -43,6 +45,24 @@ pub fn registered_image(
     );
     sections.extend(debug_sections.iter().map(|(name, bytes)| ImageSection::debug(name, bytes)));
 
+    let guest_symbols: Vec<_> = artifact
+        .guest_symbols()
+        .filter(|&(_, address, size, _)| address.checked_add(size).is_some_and(|end| end <= GUEST_ADDRESSES))
+        .collect();
+    let start = guest_symbols.iter().map(|&(_, address, ..)| address).min();
+    let end = guest_symbols.iter().map(|&(_, address, size, _)| address + size).max();
+    if let (Some(start), Some(end)) = (start, end) {
+        sections.push(ImageSection {
+            name: ".wasm",
+            kind: elf::SHT_NOBITS,
+            flags: elf::SHF_ALLOC | elf::SHF_WRITE,
+            address: start,
+            align: 1,
+            contents: Contents::Nothing(end - start),
+        });
+    }
+    let guest_section = sections.len() as u32;
+
     // The writer wants local symbols first; the file has them in that order already.
     let code = artifact.text_symbols().map(|(name, offset, size, is_global)| ImageSymbol {
         name,
@@ -54,12 +74,23 @@ pub fn registered_image(
     });
     let mut symbols: Vec<ImageSymbol<'_>> =
         code.chain([instance_symbol(cell_address, artifact.instance_cell_size())]).collect();
+    symbols.extend(guest_symbols.into_iter().map(|(name, address, size, _)| ImageSymbol {
+        name,
+        section: guest_section,
+        kind: elf::STT_OBJECT,
+        bind: elf::STB_LOCAL,
+        address,
+        size,
+    }));
     symbols.sort_by_key(|symbol| symbol.bind != elf::STB_LOCAL);
 
     ElfImage { machine: artifact.machine(), sections, symbols }
         .write()
         .map_err(|source| ArtifactError::Image { machine: artifact.machine(), source })
 }
+
+/// Addresses of the guest lie below; all others are the host's.
+const GUEST_ADDRESSES: u64 = 1 << 32;
 
 fn rebase_debug_sections<'a>(
     artifact: &Artifact<'a>,

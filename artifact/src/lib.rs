@@ -32,7 +32,7 @@
 //! | `.wasmscope.stackmaps` | at which return addresses which words of the frame hold references |
 //! | `.wasmscope.homes` | [`HomeRow`]s: wasm locals that live in the frame |
 //! | `.wasmscope.relocs` | [`RelocationRow`]s: which words of the debug sections hold addresses |
-//! | `.symtab`, `.strtab` | one FUNC symbol a function, by linkage name |
+//! | `.symtab`, `.strtab` | one FUNC symbol a function, by linkage name; absolute symbols for the guest's own addresses |
 //!
 //! ```
 //! use artifact::{Artifact, ArtifactBuilder, Function, FunctionKind, Machine, TextOffset};
@@ -61,7 +61,8 @@ mod table;
 mod trap;
 
 pub use builder::{
-    AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, LocalHome, StackMap, Symbol, Trap,
+    AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, GuestSymbol, LocalHome, StackMap, Symbol,
+    Trap,
 };
 pub use error::{ArtifactError, BuildError};
 pub use image::registered_image;

@@ -419,10 +419,21 @@ impl<'a> Artifact<'a> {
     pub fn text_symbols(&self) -> impl Iterator<Item = (&'a [u8], TextOffset, u64, bool)> + '_ {
         self.symbols.iter().filter_map(|symbol| {
             let offset = symbol.st_value(ENDIAN).checked_sub(self.layout.text)?;
-            let inside = symbol.st_type() == elf::STT_FUNC && offset <= self.text.len() as u64;
+            let inside = symbol.st_type() == elf::STT_FUNC
+                && symbol.st_shndx(ENDIAN) != elf::SHN_ABS
+                && offset <= self.text.len() as u64;
             let name = symbol.name(ENDIAN, self.symbols.strings()).ok()?;
             let is_global = symbol.st_bind() == elf::STB_GLOBAL;
             inside.then_some((name, TextOffset(offset as u32), symbol.st_size(ENDIAN), is_global))
+        })
+    }
+
+    /// The names of the guest's own addresses: name, address, size, and whether the address is an index of a function.
+    pub fn guest_symbols(&self) -> impl Iterator<Item = (&'a [u8], u64, u64, bool)> + '_ {
+        self.symbols.iter().filter(|symbol| symbol.st_shndx(ENDIAN) == elf::SHN_ABS).filter_map(|symbol| {
+            let name = symbol.name(ENDIAN, self.symbols.strings()).ok()?;
+            let is_function = symbol.st_type() == elf::STT_FUNC;
+            Some((name, symbol.st_value(ENDIAN), symbol.st_size(ENDIAN), is_function))
         })
     }
 

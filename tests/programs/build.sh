@@ -31,3 +31,19 @@ cp $place/records.wasm records/records-zig.wasm
 
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name inventory --remap-path-prefix "$PWD=." \
     inventory/main.rs -o inventory/inventory.wasm
+
+# Rust 1.96 with its `rust-src`: the library has no debug information of its own here, which keeps the builds small.
+for optimized in 0 2; do
+    clang-19 $target -O$optimized abilities/main.c -o abilities/c-O$optimized.wasm
+    clang++-19 $target -O$optimized -std=c++17 -fno-exceptions abilities/main.cc -o abilities/cxx-O$optimized.wasm
+    crate=$(mktemp -d)
+    cat >"$crate/Cargo.toml" <<END
+package = { name = "abilities", version = "0.1.0", edition = "2021" }
+bin = [{ name = "abilities", path = "$PWD/abilities/main.rs" }]
+profile.release = { panic = "abort", opt-level = $optimized, debug = true, package."*".debug = false }
+END
+    (cd "$crate" && RUSTFLAGS="--remap-path-prefix $OLDPWD=." RUSTC_BOOTSTRAP=1 cargo +1.96 build -q --release \
+        -Zbuild-std=std,panic_abort --target wasm32-wasip1)
+    cp "$crate/target/wasm32-wasip1/release/abilities.wasm" abilities/rust-O$optimized.wasm
+    rm -r "$crate"
+done

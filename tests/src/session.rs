@@ -18,6 +18,7 @@ pub struct Session {
     program: String,
     level: u8,
     arguments: Vec<String>,
+    privileged: bool,
 }
 
 /// What the debugger said, one entry a command.
@@ -32,13 +33,30 @@ pub struct Answers {
 impl Session {
     /// A session on `programs/<program>` (without `.wasm`), compiled at `level`.
     pub fn new(program: &str, level: u8) -> Self {
-        Self { program: program.to_owned(), level, arguments: Vec::new() }
+        Self { program: program.to_owned(), level, arguments: Vec::new(), privileged: true }
     }
 
     /// Arguments for the guest.
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&it| it.to_owned()));
         self
+    }
+
+    /// Without privileges, debugger and program run with no capabilities, as a plain user's do.
+    pub fn privileged(mut self, privileged: bool) -> Self {
+        self.privileged = privileged;
+        self
+    }
+
+    /// The debugger's command, with the privileges of this session.
+    fn debugger(&self, name: &str, package: &str) -> Command {
+        let command = tool(name, package);
+        if self.privileged {
+            return command;
+        }
+        let mut plain = tool("setpriv", "util-linux");
+        plain.args(["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all"]).arg(command.get_program());
+        plain
     }
 
     /// What is debugged: the engine on the program or, where `WASMSCOPE_TEST_NATIVE` names a folder, the native build
@@ -71,7 +89,7 @@ impl Session {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let helpers = scratch.path().join("helpers.py");
         fs::write(&helpers, debugger_support::gdb_helpers()).expect("the helpers are written");
-        let mut gdb = tool("gdb", "gdb");
+        let mut gdb = self.debugger("gdb", "gdb");
         gdb.args(["-nx", "-q", "-batch", "-iex", "set auto-load no", "-x"])
             .arg(&helpers)
             .arg("-x")
@@ -90,7 +108,7 @@ impl Session {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let helpers = scratch.path().join("wasmscope_helpers.py");
         fs::write(&helpers, debugger_support::lldb_helpers()).expect("the helpers are written");
-        let mut lldb = tool("lldb-19", "lldb-19");
+        let mut lldb = self.debugger("lldb-19", "lldb-19");
         lldb.args([
             "-x",
             "-b",

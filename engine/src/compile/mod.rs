@@ -4,6 +4,7 @@
 //! the frame table, generate and serialize the native debug info, write the artifact.
 
 mod function;
+mod guest_symbols;
 mod isa;
 mod trampolines;
 
@@ -412,6 +413,7 @@ fn write_artifact(
     let debug_sections = debug.map_or_else(Vec::new, |debug| native_debug_info(translation, &linked, debug, report));
     builder.functions =
         linked.functions.iter().map(|(kind, start, f)| artifact_function(translation, *kind, *start, f)).collect();
+    builder.guest_symbols = guest_symbols::guest_symbols(translation);
     builder.text = linked.text;
     let at = LinkLayout::eh_frame_address(machine, builder.text.len());
     let mut addresses = SectionAddresses { text: artifact::TEXT_ADDRESS, eh_frame: at, eh_frame_hdr: 0 };

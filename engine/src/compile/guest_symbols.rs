@@ -1,0 +1,264 @@
+//! Names for what guest pointers hold: a function pointer is an index of table 0, a pointer to a virtual table an offset in
+//! linear memory.
+//!
+//! A linker leaves no symbols for data. The virtual tables and type descriptions of C++ are found in the data segments
+//! by their layout (Itanium C++ ABI, 2.5.2 and 2.9.5), beginning with the names of the descriptions' own classes.
+
+use crate::environ::{ConstExpr, ConstOp, DebugInfo, ElementItems, Module, SegmentMode};
+use crate::translate::ModuleTranslation;
+use artifact::GuestSymbol;
+use std::collections::{HashMap, HashSet};
+
+/// The symbols of a module; none unless full debug info is wanted.
+pub fn guest_symbols(translation: &ModuleTranslation<'_>) -> Vec<GuestSymbol> {
+    if translation.tunables.debug_info != DebugInfo::Full {
+        return Vec::new();
+    }
+    let module = &translation.module;
+    let memory = InitialMemory::new(module, translation.wasm);
+    let table_size = module.tables.first().map_or(0, |table| table.minimum);
+    let mut symbols = virtual_tables(&memory, table_size);
+    // A table index that is the address of data, too, keeps its name to itself.
+    symbols.extend(table_symbols(translation).into_iter().filter(|symbol| !memory.holds(symbol.address)));
+    symbols
+}
+
+fn constant(expression: &ConstExpr) -> Option<u32> {
+    match expression.ops[..] {
+        [ConstOp::I32Const(value)] => Some(value.cast_unsigned()),
+        [ConstOp::I64Const(value)] => u32::try_from(value).ok(),
+        _ => None,
+    }
+}
+
+fn table_symbols(translation: &ModuleTranslation<'_>) -> Vec<GuestSymbol> {
+    let mut symbols = Vec::new();
+    for segment in &translation.module.elements {
+        let SegmentMode::Active { index: 0, offset } = &segment.mode else { continue };
+        let Some(start) = constant(offset) else { continue };
+        let mut name = |position: usize, function: u32| {
+            let name = translation.names.symbol(function);
+            symbols.push(GuestSymbol { name, address: u64::from(start) + position as u64, size: 1, is_function: true });
+        };
+        match &segment.items {
+            ElementItems::Functions(functions) => {
+                functions.iter().enumerate().for_each(|(position, &function)| name(position, function));
+            }
+            ElementItems::Expressions(items) => {
+                for (position, item) in items.iter().enumerate() {
+                    if let [ConstOp::RefFunc(function)] = item.ops[..] {
+                        name(position, function);
+                    }
+                }
+            }
+        }
+    }
+    // A null pointer has no name.
+    symbols.retain(|symbol| symbol.address != 0);
+    symbols
+}
+
+/// What memory 0 holds at the start, as far as it can be known.
+struct InitialMemory<'a> {
+    /// Address and bytes, by address.
+    segments: Vec<(u32, &'a [u8])>,
+}
+
+impl<'a> InitialMemory<'a> {
+    fn new(module: &Module, wasm: &'a [u8]) -> InitialMemory<'a> {
+        let mut segments: Vec<(u32, &[u8])> = module
+            .data
+            .iter()
+            .filter_map(|segment| {
+                let SegmentMode::Active { index: 0, offset } = &segment.mode else { return None };
+                Some((constant(offset)?, wasm.get(segment.bytes.clone())?))
+            })
+            .filter(|(start, bytes)| u64::from(*start) + bytes.len() as u64 <= u64::from(u32::MAX))
+            .collect();
+        segments.sort_by_key(|(start, _)| *start);
+        InitialMemory { segments }
+    }
+
+    fn holds(&self, address: u64) -> bool {
+        u32::try_from(address).is_ok_and(|address| self.from(address).is_some())
+    }
+
+    /// The bytes from an address to the end of its segment.
+    fn from(&self, address: u32) -> Option<&'a [u8]> {
+        let index = self.segments.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
+        let (start, bytes) = self.segments[index];
+        bytes.get((address - start) as usize..).filter(|rest| !rest.is_empty())
+    }
+
+    fn word(&self, address: u32) -> Option<u32> {
+        self.from(address)?.first_chunk().map(|word| u32::from_le_bytes(*word))
+    }
+
+    fn string(&self, address: u32) -> Option<&'a str> {
+        let bytes = self.from(address)?;
+        let end = bytes.iter().take(MAX_NAME).position(|&byte| byte == 0)?;
+        std::str::from_utf8(&bytes[..end]).ok()
+    }
+
+    /// Every aligned word with its address.
+    fn words(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.segments.iter().flat_map(|&(start, bytes)| {
+            let first = start.next_multiple_of(4);
+            let aligned = bytes.get((first - start) as usize..).unwrap_or_default();
+            aligned
+                .chunks_exact(4)
+                .enumerate()
+                .map(move |(index, word)| (first + 4 * index as u32, u32::from_le_bytes([word[0], word[1], word[2], word[3]])))
+        })
+    }
+
+    /// Where these bytes lie.
+    fn find(&self, wanted: &[u8]) -> Vec<u32> {
+        let mut found = Vec::new();
+        for &(start, bytes) in &self.segments {
+            let at = bytes.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
+            found.extend(at.map(|(offset, _)| start + offset as u32));
+        }
+        found
+    }
+}
+
+/// Longer names of types are not believed.
+const MAX_NAME: usize = 1 << 14;
+
+/// The names of the classes of type descriptions; the last one's objects have a list of bases.
+const DESCRIPTIONS: [&[u8]; 3] = [
+    b"N10__cxxabiv117__class_type_infoE\0",
+    b"N10__cxxabiv120__si_class_type_infoE\0",
+    b"N10__cxxabiv121__vmi_class_type_infoE\0",
+];
+
+/// The virtual tables, type descriptions and type names of C++.
+fn virtual_tables(memory: &InitialMemory<'_>, table_size: u32) -> Vec<GuestSymbol> {
+    let names = DESCRIPTIONS.map(|name| memory.find(name));
+    if names.iter().all(Vec::is_empty) {
+        return Vec::new();
+    }
+    let mut referrers: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (at, word) in memory.words() {
+        referrers.entry(word).or_default().push(at);
+    }
+    let referring = |address: u32| referrers.get(&address).map(Vec::as_slice).unwrap_or_default();
+    // A virtual table begins with the offset to the top of the object, 0 in a primary one, and the description of the
+    // class; then come the functions, to which objects point.
+    let points_to = |description: u32| {
+        referring(description).iter().copied().filter(|&at| at >= 4 && memory.word(at - 4) == Some(0)).map(|at| at + 4)
+    };
+
+    // The classes of descriptions are described, too: find these descriptions, their virtual tables, and so all others.
+    let mut descriptions: HashMap<u32, &str> = HashMap::new();
+    let mut base_lists: HashSet<u32> = HashSet::new();
+    for (kind, names) in names.iter().enumerate() {
+        let classes = names.iter().flat_map(|&name| referring(name)).filter_map(|at| at.checked_sub(4));
+        for object in classes.flat_map(points_to).flat_map(referring) {
+            let Some(name) = memory.word(object + 4).and_then(|name| memory.string(name)) else { continue };
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                continue;
+            }
+            descriptions.insert(*object, name.trim_start_matches('*'));
+            if kind == 2 {
+                let bases = memory.word(object + 12).unwrap_or(0).min(1 << 10);
+                base_lists.extend((0..bases).map(|base| object + 16 + 8 * base));
+            }
+        }
+    }
+
+    let mut symbols = Vec::new();
+    let mut add = |kind: &str, name: &str, address: u32, size: u32| {
+        let (address, size) = (u64::from(address), u64::from(size.max(1)));
+        symbols.push(GuestSymbol { name: format!("{kind}{name}"), address, size, is_function: false });
+    };
+    let mut sorted: Vec<_> = descriptions.iter().collect();
+    sorted.sort_unstable();
+    for (&description, name) in sorted {
+        add("_ZTI", name, description, 8);
+        if let Some(text) = memory.word(description + 4) {
+            add("_ZTS", name, text, name.len() as u32 + 1);
+        }
+        for point in points_to(description).filter(|point| !base_lists.contains(&(point - 4))) {
+            add("_ZTV", name, point - 8, table_length(memory, point, description, table_size) + 8);
+        }
+    }
+    symbols
+}
+
+/// How many bytes from its address point on a virtual table has, the secondary ones of the same class included.
+fn table_length(memory: &InitialMemory<'_>, point: u32, description: u32, table_size: u32) -> u32 {
+    // Offsets of virtual bases and calls stand before a secondary table.
+    const MAX_OFFSETS: u32 = 16;
+    let mut end = point;
+    loop {
+        while memory.word(end).is_some_and(|word| word != 0 && word < table_size) {
+            end += 4;
+        }
+        let next = (0..MAX_OFFSETS).map(|index| end + 4 * index).find(|&at| memory.word(at) == Some(description));
+        match next {
+            Some(at) if at >= 4 && memory.word(at - 4).is_some_and(|offset| offset.cast_signed() < 0) => end = at + 4,
+            _ => return end - point,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environ::Tunables;
+
+    fn symbols(text: &str) -> Vec<(String, u64, u64)> {
+        let wasm = wat::parse_str(text).unwrap();
+        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+        let translation = ModuleTranslation::parse(&wasm, &tunables).unwrap();
+        guest_symbols(&translation).into_iter().map(|it| (it.name, it.address, it.size)).collect()
+    }
+
+    #[test]
+    fn functions_are_named_by_their_table_indices() {
+        let found = symbols(
+            r#"(module (table 8 funcref) (memory 1)
+                 (elem (i32.const 1) $one $two) (elem (i32.const 6) $one) (elem (i32.const 0) $two)
+                 (data (i32.const 6) "x")
+                 (func $one) (func $two))"#,
+        );
+        // 0 is the null pointer; 6 is an address of data.
+        assert_eq!(found, [("one".to_owned(), 1, 1), ("two".to_owned(), 2, 1)]);
+    }
+
+    #[test]
+    fn virtual_tables_are_found_by_their_layout() {
+        let mut data = vec![0u8; 256];
+        let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
+        let word = |value: i32| value.to_le_bytes();
+        put(0, DESCRIPTIONS[0]);
+        put(40, b"5Shape\0");
+        put(48, b"3Box\0");
+        put(56, DESCRIPTIONS[1]);
+        // The description of __class_type_info at 100 and its virtual table at 112; the same of __si_class_type_info.
+        let base = 1000;
+        for (at, words) in [
+            (100, vec![base + 136, base]),
+            (112, vec![0, base + 100, 3, 4]),
+            (128, vec![0, base + 140, 5, 6]),
+            (140, vec![base + 136, base + 56, base + 100]),
+            // Shape and Box, which is derived from it and has a secondary table.
+            (160, vec![base + 120, base + 40]),
+            (168, vec![base + 136, base + 48, base + 160]),
+            (180, vec![0, base + 168, 7, 8, -4, base + 168, 9]),
+        ] {
+            for (index, value) in words.into_iter().enumerate() {
+                put(at + 4 * index, &word(value));
+            }
+        }
+        let bytes: String = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let found = symbols(&format!(r#"(module (memory 1) (table 10 funcref) (data (i32.const {base}) "{bytes}"))"#));
+        let has = |name: &str, address: u64, size: u64| found.contains(&(name.to_owned(), address, size));
+        assert!(has("_ZTV3Box", 1180, 28), "{found:?}");
+        assert!(has("_ZTI3Box", 1168, 8), "{found:?}");
+        assert!(has("_ZTS5Shape", 1040, 7), "{found:?}");
+        assert!(!found.iter().any(|(name, ..)| name == "_ZTV5Shape"), "{found:?}");
+    }
+}

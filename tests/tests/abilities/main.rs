@@ -1,0 +1,149 @@
+//! One table: debugger x program x input x optimization level x ability. Each cell is asserted by the debugger's answer.
+//!
+//! A script (`gdb.rs`, `lldb.rs`) lists for one column what is typed and what the answers must say. A cell that is not met
+//! must be named in `EXCEPTIONS` with the reason, and one that is named must not be met. The result is
+//! `docs/abilities.md`; `BLESS=1` writes it anew.
+
+mod gdb;
+mod lldb;
+mod script;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use script::{Column, Debugger, Language, Script};
+use table::{Cell, Table};
+use tests::Session;
+
+/// The rows of the table, in order.
+pub const ROWS: &[&str] = &[
+    "`main` is the guest's",
+    "break at a function",
+    "break at a line",
+    "conditional breakpoint",
+    "temporary breakpoint",
+    "backtrace in one piece",
+    "up, down",
+    "recursion",
+    "next",
+    "step into",
+    "finish with its value",
+    "run to a line",
+    "arguments",
+    "locals",
+    "file-scope variables",
+    "follow pointers",
+    "strings",
+    "arrays and slices",
+    "structs and enums",
+    "raw memory",
+    "expressions",
+    "casts to pointers",
+    "function pointers by name",
+    "containers",
+    "dynamic types",
+    "references and methods",
+    "types",
+    "source and symbols",
+    "instructions and registers",
+    "set a variable",
+    "set through a pointer",
+    "watch a variable",
+    "watch through a pointer",
+    "display",
+    "a trap stops at its line",
+    "the engine reports the trap",
+];
+
+/// Cells that are not met, and why: a row, which columns, the reason.
+type Exception = (&'static str, fn(&Column) -> bool, &'static str);
+
+const EXCEPTIONS: &[Exception] = &[];
+
+/// More of them where the process has no capabilities and `vm.mmap_min_addr` is in force.
+const UNPRIVILEGED_EXCEPTIONS: &[Exception] = &[];
+
+/// The columns of the table.
+fn columns() -> Vec<Column> {
+    let mut columns = Vec::new();
+    for debugger in [Debugger::Gdb, Debugger::Lldb] {
+        for language in [Language::C, Language::Cxx, Language::Rust] {
+            for input in [0, 2] {
+                for level in [0, 2] {
+                    columns.push(Column { debugger, language, input, level });
+                }
+            }
+        }
+    }
+    columns
+}
+
+/// What is typed in a column, and what must be answered; `None` while the column is not written.
+fn script(column: &Column) -> Option<Script> {
+    match column.debugger {
+        Debugger::Gdb => Some(gdb::script(column)),
+        Debugger::Lldb => lldb::script(column),
+    }
+}
+
+/// Runs the sessions of all columns, two at a time.
+fn run(columns: &[Column], privileged: bool) -> Table {
+    let next = AtomicUsize::new(0);
+    let table = Mutex::new(Table::new(columns));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(column) = columns.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Some(script) = script(column) else { continue };
+                    let session = Session::new(&column.program(), column.level).privileged(privileged);
+                    let commands = script.commands();
+                    let answers = match column.debugger {
+                        Debugger::Gdb => session.run(&commands),
+                        Debugger::Lldb => session.run_lldb(&commands),
+                    };
+                    let texts: Vec<&str> = (0..commands.len()).map(|index| answers.answer(index)).collect();
+                    for (row, result) in script.judge(&texts) {
+                        assert!(ROWS.contains(&row), "the table has no row {row:?}");
+                        table.lock().unwrap().add(*column, row, result);
+                    }
+                }
+            });
+        }
+    });
+    table.into_inner().unwrap()
+}
+
+/// Holds the exceptions against the table: the cells that differ, as text.
+fn differences(table: &mut Table, exceptions: &[&[Exception]]) -> String {
+    let mut wrong = BTreeMap::new();
+    for (column, row, cell) in table.cells_mut() {
+        let reason = exceptions.iter().copied().flatten().find(|(it, applies, _)| it == row && applies(column));
+        match (reason, &*cell) {
+            (None, Cell::No(why)) => _ = wrong.insert((*column, *row), why.clone()),
+            (Some(_), Cell::Yes) => _ = wrong.insert((*column, *row), "an exception, but met".to_owned()),
+            (Some((_, _, reason)), Cell::No(_)) => *cell = Cell::Exception(reason),
+            _ => {}
+        }
+    }
+    wrong.iter().map(|((column, row), why)| format!("{column}: {row}: {why}\n")).collect()
+}
+
+#[test]
+fn the_table_of_abilities() {
+    let mut table = run(&columns(), true);
+    let wrong = differences(&mut table, &[EXCEPTIONS]);
+    assert!(wrong.is_empty(), "{wrong}");
+    table.compare_with("abilities.md");
+}
+
+/// A user without capabilities: the identity map has a hole below `vm.mmap_min_addr`, and code does not run on it.
+#[test]
+fn the_table_of_abilities_without_privileges() {
+    let columns: Vec<Column> = columns().into_iter().filter(|column| column.level == 2).collect();
+    let mut table = run(&columns, false);
+    let wrong = differences(&mut table, &[EXCEPTIONS, UNPRIVILEGED_EXCEPTIONS]);
+    assert!(wrong.is_empty(), "{wrong}");
+    table.compare_with("abilities-unprivileged.md");
+}
