@@ -92,15 +92,16 @@ Guest pointers can be followed into that part by plain commands (print *p, x/s p
 def trap_kind():
     """The trap that the last signal stands for, as a sentence, or None where it is no trap."""
     try:
-        signal = int(gdb.parse_and_eval("$_siginfo.si_signo"))
+        # By fields, not by an expression: whatever the language of the frame is.
+        info = gdb.parse_and_eval("$_siginfo")
+        signal = int(info["si_signo"])
     except gdb.error:
         return None
-    if signal == 8:  # SIGFPE: a division of the guest; the divisor tells which
-        code = int(gdb.parse_and_eval("$_siginfo.si_code"))
-        return {1: "integer divide by zero", 2: "integer overflow"}.get(code, "integer division trap")
+    if signal == 8:  # SIGFPE: a division of the guest; the code tells which
+        return {1: "integer divide by zero", 2: "integer overflow"}.get(int(info["si_code"]), "integer division trap")
     if signal == 11:  # SIGSEGV
-        address = int(gdb.parse_and_eval("(unsigned long) $_siginfo._sifields._sigfault.si_addr"))
-        stack = int(gdb.parse_and_eval("(unsigned long) $sp"))
+        address = int(info["_sifields"]["_sigfault"]["si_addr"]) & (1 << 64) - 1
+        stack = int(gdb.parse_and_eval("$sp")) & (1 << 64) - 1
         if abs(address - stack) < 0x10000:
             return "call stack exhausted"
         mappings = linear_memory(process_id())

@@ -42,7 +42,7 @@ package = { name = "abilities", version = "0.1.0", edition = "2021" }
 bin = [{ name = "abilities", path = "$PWD/abilities/main.rs" }]
 profile.release = { panic = "abort", opt-level = $optimized, debug = true, package."*".debug = false }
 END
-    (cd "$crate" && RUSTFLAGS="--remap-path-prefix $OLDPWD=." RUSTC_BOOTSTRAP=1 cargo +1.96 build -q --release \
+    (cd "$crate" && RUSTFLAGS="--remap-path-prefix $OLDPWD=. --remap-path-prefix $(rustc +1.96 --print sysroot)/lib/rustlib/src/rust=/rustc/1.96" RUSTC_BOOTSTRAP=1 cargo +1.96 build -q --release \
         -Zbuild-std=std,panic_abort --target wasm32-wasip1)
     cp "$crate/target/wasm32-wasip1/release/abilities.wasm" abilities/rust-O$optimized.wasm
     rm -r "$crate"

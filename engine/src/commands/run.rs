@@ -68,6 +68,10 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     tunables.interruptible = args.timeout.is_some();
     let (engine, module) = load(args, path, tunables)?;
 
+    // The module stays registered until the process is gone: gdb 13 crashes when code is unregistered that a
+    // watchpoint of the user's refers to.
+    std::mem::forget(module.clone());
+
     let wasi = system(args)?;
     let mut linker = Linker::<Wasi>::new(&engine);
     add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;

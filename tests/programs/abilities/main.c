@@ -55,16 +55,20 @@ KEEP static struct node *push(struct node *list, const char *name, int value, en
     return it;
 }
 
+KEEP static int score(struct node *it, int bonus) {
+    int part = it->apply(it->value, bonus);
+    keep(&part);
+    return part;
+}
+
 KEEP static int visit(struct node *list, int bonus) {
     int sum = bonus;
     keep(&sum);
     for (struct node *it = list; it; it = it->next) {
-        keep(&it);
-        int part = it->apply(it->value, bonus);
-        keep(&part);
+        int part = score(it, bonus);
         sum += part;
+        keep(&sum);
     }
-    keep(&sum);
     return sum;
 }
 

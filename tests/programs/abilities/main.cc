@@ -73,29 +73,46 @@ template <typename T> KEEP T largest(const std::vector<T> &values) {
     return best;
 }
 
+KEEP static int measure(geometry::Shape *it, int factor) {
+    int part = it->area() * factor;
+    keep(part);
+    return part;
+}
+
 KEEP static int visit(const std::vector<std::unique_ptr<geometry::Shape>> &shapes, int bonus) {
     int sum = bonus;
     keep(sum);
     for (const auto &shape : shapes) {
-        geometry::Shape *it = shape.get();
-        keep(it);
-        int part = it->area();
-        keep(part);
-        sum += part;
+        sum += measure(shape.get(), 1);
+        keep(sum);
     }
-    keep(sum);
     return sum;
+}
+
+KEEP static void score(Node *it, int &total) {
+    total += it->apply(it->value, 2);
+    keep(total);
 }
 
 KEEP static int walk(Node *list, int &total) {
     int steps = 0;
     keep(steps);
     for (Node *it = list; it; it = it->next) {
-        keep(it);
-        total += it->apply(it->value, 2);
+        score(it, total);
         steps++;
+        keep(steps);
     }
     return steps;
+}
+
+using Shapes = std::vector<std::unique_ptr<geometry::Shape>>;
+
+KEEP static void inspect(const std::string &greeting, const std::vector<int> &numbers,
+                         const std::map<std::string, int> &ages, const Shapes &shapes) {
+    keep(greeting);
+    keep(numbers);
+    keep(ages);
+    keep(shapes);
 }
 
 KEEP static unsigned descend(unsigned depth) {
@@ -117,16 +134,14 @@ int main(int argc, char **argv) {
     while (waiting)
         ;
     std::string greeting = "hello";
-    keep(greeting);
     std::vector<int> numbers = {3, 1, 4, 1, 5};
-    keep(numbers);
     std::map<std::string, int> ages;
     ages["ada"] = 36;
     ages["grace"] = 85;
-    keep(ages);
-    std::vector<std::unique_ptr<geometry::Shape>> shapes;
+    Shapes shapes;
     shapes.push_back(std::make_unique<geometry::Circle>(2));
     shapes.push_back(std::make_unique<geometry::Box>(3, 4));
+    inspect(greeting, numbers, ages, shapes);
     Node second{"second", 22, geometry::Kind::Cornered, multiply, nullptr};
     Node first{"first", 1, geometry::Kind::Round, add, &second};
     int total = visit(shapes, 10);

@@ -2,7 +2,7 @@
 // the optimized build can be asked the same questions.
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A hasher without a seed, so that every run has the same order.
 #[derive(Default)]
@@ -61,14 +61,14 @@ impl Shape for Circle {
 }
 
 static COUNTER: AtomicI32 = AtomicI32::new(3);
-static WAITING: AtomicI32 = AtomicI32::new(0);
-static FAILING: AtomicI32 = AtomicI32::new(0);
-
-static SINK: AtomicUsize = AtomicUsize::new(0);
+#[unsafe(no_mangle)]
+pub static WAITING: AtomicI32 = AtomicI32::new(0);
+#[unsafe(no_mangle)]
+pub static FAILING: AtomicI32 = AtomicI32::new(0);
 
 #[inline(never)]
 fn keep<T>(variable: &T) {
-    SINK.store(variable as *const T as usize, Ordering::SeqCst);
+    std::hint::black_box(variable);
 }
 
 #[inline(never)]
@@ -91,14 +91,19 @@ fn push(next: Option<Box<Node>>, name: &'static str, value: i32, color: Color, a
 }
 
 #[inline(never)]
+fn score(it: &Node, bonus: i32) -> i32 {
+    let part = (it.apply)(it.value, bonus);
+    keep(&part);
+    part
+}
+
+#[inline(never)]
 fn visit(list: &Node, bonus: i32) -> i32 {
     let mut sum = bonus;
     keep(&sum);
     let mut it = list;
     loop {
-        keep(&it);
-        let part = (it.apply)(it.value, bonus);
-        keep(&part);
+        let part = score(it, bonus);
         sum += part;
         keep(&sum);
         match &it.next {
@@ -118,6 +123,17 @@ fn describe(event: &Event) -> i32 {
     }
 }
 
+type Counts = HashMap<u32, &'static str, BuildHasherDefault<Plain>>;
+
+#[inline(never)]
+fn inspect(greeting: &String, numbers: &Vec<i32>, counts: &Counts, events: &[Event; 4], shape: &dyn Shape) {
+    keep(&greeting);
+    keep(&numbers);
+    keep(&counts);
+    keep(&events);
+    keep(&shape);
+}
+
 #[inline(never)]
 fn descend(depth: u32) -> u32 {
     let mut below = depth;
@@ -131,7 +147,7 @@ fn descend(depth: u32) -> u32 {
 
 #[inline(never)]
 fn fail(wild: *const i32) -> i32 {
-    let found = unsafe { wild.read_volatile() };
+    let found = unsafe { *wild };
     found
 }
 
@@ -146,22 +162,18 @@ fn main() {
     keep(&total);
 
     let greeting = String::from("hello");
-    keep(&greeting);
     let numbers = vec![3i32, 1, 4, 1, 5];
-    keep(&numbers);
-    let mut counts: HashMap<u32, &str, BuildHasherDefault<Plain>> = HashMap::default();
+    let mut counts: Counts = HashMap::default();
     counts.insert(1, "one");
     counts.insert(2, "two");
-    keep(&counts);
     let events = [Event::Nothing, Event::Sold(7), Event::Moved { from: -3, to: 4 }, Event::Renamed("pear".to_string())];
-    keep(&events);
+    let circle = Circle { radius: 2 };
+    inspect(&greeting, &numbers, &counts, &events, &circle);
     let mut score = 0;
     for event in &events {
         score += describe(event);
     }
-    let circle = Circle { radius: 2 };
     let shape: &dyn Shape = &circle;
-    keep(&shape);
     let area = shape.area();
     let depth = descend(4);
     println!(

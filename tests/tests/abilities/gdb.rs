@@ -13,11 +13,20 @@ pub fn script(column: &Column) -> Script {
     }
 }
 
+/// Sets a temporary breakpoint at a line with this text and goes there.
+fn go(script: &mut Script, source: &str, text: &str) {
+    let stop = format!("tbreak {}", at(source, text));
+    script.can("temporary breakpoint", &["delete", &stop, "continue"], &["Temporary breakpoint", text]);
+}
+
 fn c() -> Script {
     let source = "abilities/main.c";
-    let part = at(source, "int part = it->apply");
     let mut it = Script::default();
-    it.can("`main` is the guest's", &["break main", "run", "p argc"], &["Breakpoint 1, main (argc=1, argv=", source, "= 1"]);
+    it.can(
+        "`main` is the guest's",
+        &["break main", "run", "p argc"],
+        &["Breakpoint 1, main (argc=1, argv=", source, "= 1"],
+    );
     it.can(
         "break at a function",
         &["break push", "continue"],
@@ -28,25 +37,25 @@ fn c() -> Script {
         &["info args"],
         &["list = 0x?", "name = 0x? \"first\"", "value = 1", "color = RED", "apply = 0x? <add>"],
     );
-    it.can("finish with its value", &["finish"], &["main (argc=1", "Value returned is $? = (struct node *) 0x?"]);
+    it.can("finish with its value", &["finish"], &["main (argc=", "Value returned is $? = (struct node *) 0x?"]);
     it.can(
         "conditional breakpoint",
         &["delete", "break push if value == 333", "continue"],
         &["push (list=0x?, name=0x? \"third\", value=333, color=BLUE"],
     );
-    it.can("backtrace in one piece", &["bt"], &["#0  push (list=0x?", "#1 ", " main (argc=1", "_start"]);
+    it.can("backtrace in one piece", &["bt"], &["#0  push (list=0x?", "#1 ", " main (argc=", "_start"]);
     it.can(
         "up, down",
-        &["up", "p head->value", "down", "p value"],
-        &["main (argc=1", "push(head, \"third\"", "= 22", "push (list=0x?", "= 333"],
+        &["up", "p counter", "down", "p value"],
+        &["main (argc=", "push(head, \"third\"", "= 3", "push (list=0x?", "= 333"],
     );
-    let tbreak = format!("tbreak {part}");
+    go(&mut it, source, "int part = score(it");
+    it.can("locals", &["info locals"], &["sum = 10"]);
     it.can(
-        "temporary breakpoint",
-        &["delete", &tbreak, "continue", "info breakpoints"],
-        &["Temporary breakpoint", "visit (list=0x?, bonus=10)", "int part =", "No breakpoints"],
+        "break at a line",
+        &[&format!("break {}", at(source, "int part = it->apply")), "continue"],
+        &["score (it=0x?, bonus=10)", "int part = it->apply"],
     );
-    it.can("locals", &["info locals"], &["it = 0x?", "sum = 10"]);
     it.can(
         "follow pointers",
         &["p *it", "p it->next->value", "p it->next->next->next", "p *it->next->next"],
@@ -58,18 +67,33 @@ fn c() -> Script {
         ],
     );
     it.can("strings", &["p it->next->name", "p it->name[1]", "x/s it->name"], &["\"second\"", "104 'h'", "\"third\""]);
-    it.can("arrays and slices", &["p it->scores", "p *it->scores@2", "p it->scores[3]"], &["{333, 332, 331, 330}", "{333, 332}", "= 330"]);
+    it.can(
+        "arrays and slices",
+        &["p it->scores", "p *it->scores@2", "p it->scores[3]"],
+        &["{333, 332, 331, 330}", "{333, 332}", "= 330"],
+    );
     it.can(
         "structs and enums",
         &["p it->color", "p it->number", "p (enum color) 5"],
         &["= BLUE", "{integer = 1069547520, real = 1.5}", "= GREEN"],
     );
     it.can("raw memory", &["x/2dh it->scores", "x/s &it->name[2]"], &["333\t332", "\"ird\""]);
-    it.can("expressions", &["p it->value * 2 + counter", "p it == head && sum > 3", "p sizeof(*it)"], &["= 669", "= 1", "= 32"]);
+    it.can(
+        "expressions",
+        &["p it->value * 2 + counter", "p it == head && bonus > 3", "p sizeof(*it)"],
+        &["= 669", "= 1", "= 32"],
+    );
     it.can(
         "casts to pointers",
-        &["p *(short *) it->scores", "p ((struct node *) it->next)->value", "p *(char **) it", "p *(unsigned *) &it->number"],
-        &["= 333", "= 22", "\"third\"", "= 1069547520"],
+        &[
+            "p *(short *) it->scores",
+            "p ((struct node *) it->next)->value",
+            "p *(char **) it",
+            "p *(unsigned *) &it->number",
+            "p sizeof(long *) + sizeof(void *)",
+            "p *(short *) &it->value",
+        ],
+        &["= 333", "= 22", "\"third\"", "= 1069547520", "= 8", "= 333"],
     );
     it.can(
         "function pointers by name",
@@ -82,37 +106,66 @@ fn c() -> Script {
         &["whatis it", "ptype struct node", "ptype operation", "whatis it->name"],
         &["struct node *", "const char *name;", "short scores[4];", "int (*)(int, int)", "const char *"],
     );
-    let source_line = format!("Line {} of ", line(source, "KEEP static int add"));
+    let source_line = format!("Line {} of ", line(source, "KEEP static int add") + 1);
     it.can(
         "source and symbols",
-        &["list add", "info line add", "info symbol add", "info address visit"],
+        &["list add", &format!("info line {}", line(source, "counter++;")), "info symbol add", "info address visit"],
         &["counter++;", &source_line, "add in section .text", "visit"],
     );
     it.can(
         "instructions and registers",
         &["x/3i $pc", "p $pc", "info registers rip", "info frame"],
-        &["=> 0x?", "<visit", "rip ", "0x?", "visit", "rip = 0x? in visit"],
+        &["=> 0x?", "<score", "<score", "rip ", "0x?", "score", "rip = 0x? in score"],
     );
-    it.can("display", &["display it->value", "next", "undisplay 1"], &["1: it->value = 333", "sum += part", "1: it->value = 333"]);
-    it.can("next", &["next", "next", "p it->value"], &["it", "int part =", "= 22"]);
-    it.can("set through a pointer", &["set var it->value = 30", "p it->value", "p head->next->value"], &["= 30", "= 30"]);
-    it.can("step into", &["step", "bt 2"], &["multiply (left=30, right=10)", "#1 ", "visit (list="]);
-    it.can("finish with its value", &["finish"], &["visit (list=0x?", "Value returned is $? = 300"]);
-    it.can("set a variable", &["next", "set var sum = 5000", "p sum", "set var counter = 100", "p counter"], &["= 5000", "= 100"]);
+    it.can("display", &["display it->value", "next", "undisplay 1"], &["keep(&", "1: it->value = 333"]);
+    it.can("next", &["next", "p part"], &["return part;", "= 343"]);
+    go(&mut it, source, "int part = it->apply");
+    it.can(
+        "set through a pointer",
+        &["set var it->value = 30", "p it->value", "p head->next->value"],
+        &["= 30", "= 30"],
+    );
+    it.can("step into", &["step", "bt 2"], &["multiply (left=30, right=10)", "#1 ", "score (it="]);
+    it.can("finish with its value", &["finish"], &["score (it=", "Value returned is $? = 300"]);
+    it.can(
+        "set a variable",
+        &["up", "set var sum = 5000", "p sum", "set var counter = 100", "p counter", "down"],
+        &["visit (list=", "= 5000", "= 100", "score (it="],
+    );
     it.can(
         "watch a variable",
         &["watch counter", "continue", "bt 2", "delete"],
-        &["Hardware watchpoint", "Old value = 100", "New value = 101", "#0  add (left=1, right=10)", "visit"],
+        &["Hardware watchpoint", "Old value = 100", "New value = 101", "#0  add (left=1, right=10)", "score"],
     );
-    let end = format!("tbreak {}", at(source, "return sum;"));
     it.can(
         "watch through a pointer",
-        &["up", "watch it->number.integer", "set var it->number.integer = 7", &end, "continue", "delete"],
-        &["visit", "Hardware watchpoint", "visit (list="],
+        &[
+            "watch head->number.integer",
+            "print head->number.integer = 7",
+            "up 2",
+            "watch -l sum",
+            "continue",
+            "p sum",
+            "delete",
+        ],
+        &[
+            "Hardware watchpoint",
+            "= 7",
+            "visit (list=",
+            "Hardware watchpoint",
+            "Old value = 5300",
+            "New value = 5311",
+            "= 5311",
+        ],
     );
-    it.can("run to a line", &["p sum", "finish"], &["= 5311", "Value returned is $? = 5311"]);
-    let printf = format!("advance {}", at(source, "unsigned depth = descend(4)"));
-    it.can("run to a line", &[&printf], &["main (argc=1", "unsigned depth = descend(4)"]);
+    let line = format!("advance {}", at(source, "unsigned depth = descend(4)"));
+    it.can("run to a line", &["finish", &line], &["main (argc=", "unsigned depth = descend(4)"]);
+    recursion(&mut it);
+    trap(&mut it, "fail (wild=0x?)", "main (argc=", "SIGSEGV");
+    it
+}
+
+fn recursion(it: &mut Script) {
     it.can(
         "recursion",
         &["break descend if depth == 2", "continue", "bt 4", "up", "p depth", "up", "p below"],
@@ -129,17 +182,15 @@ fn c() -> Script {
             "= 4",
         ],
     );
-    trap(&mut it, "fail (wild=0x?)", "main (argc=1");
-    it
 }
 
 /// The last part of each session.
-fn trap(it: &mut Script, frame: &str, caller: &str) {
+fn trap(it: &mut Script, frame: &str, caller: &str, signal: &str) {
     let wild = "wasm trap: out of bounds memory access at wasm address 0x?";
     it.can(
         "a trap stops at its line",
         &["delete", "set var failing = 1", "continue", "bt 2"],
-        &["SIGSEGV", "int found = *wild;", wild, "#0 ", frame, "#1 ", caller],
+        &[signal, "int found = *wild;", wild, "#0 ", frame, "#1 ", caller],
     );
     it.can("the engine reports the trap", &["continue"], &["exited with code 0206"]);
 }
@@ -147,22 +198,56 @@ fn trap(it: &mut Script, frame: &str, caller: &str) {
 fn cxx() -> Script {
     let source = "abilities/main.cc";
     let mut it = Script::default();
-    it.can("`main` is the guest's", &["break main", "run", "p argc"], &["Breakpoint 1, main (argc=1, argv=", source, "= 1"]);
-    it.can("break at a function", &["break geometry::Circle::area", "continue"], &["Breakpoint 2, geometry::Circle::area (this=0x?)", source]);
+    it.can(
+        "`main` is the guest's",
+        &["break main", "run", "p argc"],
+        &["Breakpoint 1, main (argc=1, argv=", source, "= 1"],
+    );
+    it.can(
+        "break at a function",
+        &["delete", "break inspect", "continue"],
+        &["inspect (greeting=", "numbers=", "shapes="],
+    );
+    it.can(
+        "containers",
+        &["p greeting", "p numbers", "p ages", "p shapes"],
+        &[
+            "\"hello\"",
+            "std::vector of length 5 = {3, 1, 4, 1, 5}",
+            "std::map with 2 elements = {[\"ada\"] = 36, [\"grace\"] = 85}",
+            "std::vector of length 2 = {std::unique_ptr = {get() = 0x?}, std::unique_ptr = {get() = 0x?}}",
+        ],
+    );
+    it.can("arrays and slices", &["p *numbers.__begin_@3", "p numbers.__begin_[2]"], &["{3, 1, 4}", "= 4"]);
+    it.can(
+        "break at a function",
+        &["break geometry::Circle::area", "continue"],
+        &["geometry::Circle::area (this=0x?)", source],
+    );
     it.can(
         "references and methods",
         &["p *this", "p radius", "p name", "p this->radius * 2"],
         &["name = \"circle\"", "radius = 2", "= 2", "\"circle\"", "= 4"],
     );
     it.can("arguments", &["info args"], &["this = 0x?"]);
-    it.can("next", &["next", "p square"], &["counter++", "= 4"]);
-    it.can("finish with its value", &["finish"], &["visit (", "Value returned is $? = 12"]);
-    it.can("step into", &["next", "next", "next", "next", "step"], &["geometry::Box::area (this=0x?)"]);
-    it.can("backtrace in one piece", &["bt"], &["#0  geometry::Box::area (this=0x?", "#1 ", "visit (", "#2 ", " main (argc=1", "_start"]);
+    go(&mut it, source, "counter++;");
+    it.can("next", &["next", "p square", "p counter"], &["return 3 * square;", "= 4", "= 4"]);
+    it.can("finish with its value", &["finish"], &["measure (", "Value returned is $? = 12"]);
+    it.can(
+        "conditional breakpoint",
+        &["delete", "break measure", "continue", "info args"],
+        &["measure (it=0x?", "it = 0x?", "factor = "],
+    );
+    it.can("step into", &["step"], &["geometry::Box::area (this=0x?)"]);
+    it.can(
+        "backtrace in one piece",
+        &["bt"],
+        &["#0  geometry::Box::area (this=0x?", "#1 ", "measure (", "#2 ", "visit (", "#3 ", " main (argc=", "_start"],
+    );
     it.can(
         "up, down",
-        &["up", "p bonus", "down", "p sides"],
-        &["visit (", "it->area()", "= 10", "geometry::Box::area", "{3, 4}"],
+        &["up", "p counter", "down", "p sides"],
+        &["measure (", "it->area()", "= 4", "geometry::Box::area", "{3, 4}"],
     );
     it.can(
         "types",
@@ -172,133 +257,242 @@ fn cxx() -> Script {
             "int sides[2];",
             "int [2]",
             "enum class geometry::Kind",
-            "geometry::Cornered",
+            "Cornered = 4",
             "Operation apply;",
         ],
     );
     it.can("set through a pointer", &["set var this->sides[0] = 30", "finish"], &["Value returned is $? = 120"]);
-    it.can("locals", &["next", "info locals"], &["part = 120", "sum = 22"]);
+    it.can("locals", &["next", "info locals", "up", "info locals", "down"], &["part = 120", "sum = 22"]);
     it.can(
         "dynamic types",
         &["set print object on", "p *it", "p it", "whatis it", "info vtbl it", "set print object off"],
         &[
-            "(geometry::Box) {<geometry::Shape> = {_vptr$Shape = 0x? <vtable for geometry::Box+8>, name = \"box with a name that is long\"}, sides = {30, 4}}",
+            "(geometry::Box) {<geometry::Shape> = {_vptr$Shape = 0x? <vtable for geometry::Box+8>, name = \"box with a \
+             name that is long\"}, sides = {30, 4}}",
             "(geometry::Box *) 0x?",
-            "geometry::Box *",
+            "/* real type = geometry::Box * */",
+            "geometry::Shape *",
             "vtable for 'geometry::Box'",
-            "geometry::Box::~Box()>",
+            "<geometry::Box::~Box()>",
             "<geometry::Box::area() const>",
         ],
     );
-    it.can("set a variable", &["set var sum = 1000", "p sum"], &["= 1000"]);
+    it.can("set a variable", &["up", "set var sum = 1000", "p sum"], &["visit (", "= 1000"]);
     it.can(
         "conditional breakpoint",
-        &["delete", "break add if left == 1", "continue"],
-        &["add (left=1, right=2)"],
+        &["delete", "break score if it->value == 1", "continue"],
+        &["score (it=0x?, total="],
     );
     it.can("file-scope variables", &["p counter", "p ::counter + 1"], &["= 6", "= 7"]);
     it.can(
         "follow pointers",
-        &["up", "p *it", "p it->next->value"],
-        &["walk (list=0x?", "{name = 0x? \"first\", value = 1, kind = geometry::Kind::Round", "= 22"],
+        &["p *it", "p it->next->value"],
+        &["{name = 0x? \"first\", value = 1, kind = geometry::Kind::Round", "= 22"],
     );
-    it.can("references and methods", &["p total", "whatis total", "p &total"], &["1142", "int &", "(int *) 0x?"]);
+    it.can("references and methods", &["p total", "whatis total", "p &total"], &["1120", "int &", "(int *) 0x?"]);
     it.can("strings", &["p it->next->name", "x/s it->name"], &["\"second\"", "\"first\""]);
     it.can("structs and enums", &["p it->next->kind", "p *it->next"], &["= geometry::Kind::Cornered", "value = 22"]);
-    it.can("raw memory", &["x/1dw &it->value"], &["\t1"]);
+    it.can("raw memory", &["x/1dw &it->value"], &["1"]);
     it.can("expressions", &["p it->value * 2 + counter", "p it->next != 0"], &["= 8", "= true"]);
     it.can(
         "casts to pointers",
-        &["p *(short *) &it->value", "p ((Node *) it->next)->value", "p *(char **) it", "p *reinterpret_cast<unsigned *>(&it->value)"],
-        &["= 1", "= 22", "\"first\"", "= 1"],
+        &[
+            "p *(short *) &it->value",
+            "p ((Node *) it->next)->value",
+            "p *(char **) it",
+            "p *reinterpret_cast<unsigned *>(&it->value)",
+            "p sizeof(void *)",
+        ],
+        &["= 1", "= 22", "\"first\"", "= 1", "= 4"],
     );
     it.can(
         "function pointers by name",
         &["p it->apply", "p it->next->apply"],
         &["(Operation) 0x? <add(int, int)>", "(Operation) 0x? <multiply(int, int)>"],
     );
-    it.can("source and symbols", &["list add", "info symbol add"], &["return left + right;", "add(int, int) in section .text"]);
-    it.can("instructions and registers", &["x/2i $pc", "info registers rip"], &["=> 0x?", "walk(", "rip "]);
+    it.can(
+        "source and symbols",
+        &["list add", "info symbol add"],
+        &["return left + right;", "add(int, int) in section .text"],
+    );
+    it.can("instructions and registers", &["x/2i $pc", "info registers rip"], &["=> 0x?", "score", "rip ", "score("]);
     it.can(
         "watch a variable",
-        &["delete", "watch total", "continue", "delete"],
-        &["atchpoint", "Old value = 1142", "New value = 1145", "walk (list="],
+        &["delete", "watch *&total", "continue", "delete"],
+        &["Hardware watchpoint", "Old value = 1120", "New value = 1123", "score (it="],
     );
-    it.can("display", &["display total", "next", "undisplay 1"], &["total = 1145", "total = 1145"]);
+    it.can("display", &["display total", "next", "undisplay 1"], &["1: total = (int &) @0x?: 1123"]);
     it.can(
         "watch through a pointer",
-        &["watch *list", "delete", "p list->value"],
-        &["atchpoint", "= 1"],
+        &["watch it->next->value", "watch *&counter", "tbreak geometry::Box::area", "delete"],
+        &["atchpoint", "atchpoint"],
     );
-    let containers = format!("tbreak {}", at(source, "int steps = walk"));
-    let _ = containers;
-    let top = format!("tbreak {}", at(source, "int top = largest"));
-    it.can("temporary breakpoint", &[&top, "continue", "info breakpoints"], &["Temporary breakpoint", "main (argc=1", "No breakpoints"]);
-    it.can(
-        "containers",
-        &["p greeting", "p numbers", "p ages", "p shapes", "p *shapes.__begin_[0].__ptr_.__value_"],
-        &[
-            "\"hello\"",
-            "std::vector of length 5 = {3, 1, 4, 1, 5}",
-            "std::map with 2 elements = {[\"ada\"] = 36, [\"grace\"] = 85}",
-            "std::vector of length 2 = {std::unique_ptr = {get() = 0x?}, std::unique_ptr = {get() = 0x?}}",
-        ],
-    );
-    it.can("arrays and slices", &["p *numbers.__begin_@3", "p first.name[0]@3"], &["{3, 1, 4}", "\"fir\""]);
     it.can("break at a line", &["break largest<int>", "continue"], &["largest<int> (values=", "T best = values[0];"]);
     let line = format!("advance {}", at(source, "unsigned depth = descend(4)"));
-    it.can("run to a line", &["delete", &line], &["main (argc=1", "unsigned depth = descend(4)"]);
-    it.can(
-        "recursion",
-        &["break descend if depth == 2", "continue", "bt 4", "up", "p depth", "up", "p below"],
-        &["descend (depth=2)", "#0  descend (depth=2)", "#1 ", "descend (depth=3)", "#2 ", "descend (depth=4)", "#3 ", "main", "= 3", "= 4"],
-    );
-    trap(&mut it, "fail (wild=0x?)", "main (argc=1");
+    it.can("run to a line", &["delete", "finish", &line], &["main (argc=", "unsigned depth = descend(4)"]);
+    recursion(&mut it);
+    trap(&mut it, "fail (wild=0x?)", "main (argc=", "SIGSEGV");
     it
 }
 
 fn rust() -> Script {
     let source = "abilities/main.rs";
     let mut it = Script::default();
-    it.can("`main` is the guest's", &["break abilities::main", "run"], &["Breakpoint 1, abilities::main () at", source]);
-    it.can("break at a function", &["break abilities::push", "continue"], &["Breakpoint 2, abilities::push (next=", source]);
-    it.can("arguments", &["info args"], &["name = \"first\"", "value = 1", "color = abilities::Color::Red", "<abilities::add>"]);
-    it.can("conditional breakpoint", &["delete", "break push if value == 333", "continue"], &["abilities::push (next=", "value=333"]);
-    it.can("backtrace in one piece", &["bt"], &["#0  abilities::push (next=", "#1 ", " abilities::main () at", "_start"]);
-    it.can("up, down", &["up", "down", "p value"], &["abilities::main ()", "push(list, \"third\"", "abilities::push", "= 333"]);
-    let part = format!("tbreak {}", at(source, "let part = (it.apply)"));
     it.can(
-        "temporary breakpoint",
-        &["delete", &part, "continue", "info breakpoints"],
-        &["Temporary breakpoint", "abilities::visit (list=", "let part =", "No breakpoints"],
+        "`main` is the guest's",
+        &["break abilities::main", "run"],
+        &["Breakpoint 1, abilities::main () at", source],
     );
-    it.can("locals", &["info locals"], &["it = 0x?", "sum = 10"]);
+    it.can(
+        "break at a function",
+        &["break abilities::visit", "continue"],
+        &["Breakpoint 2, abilities::visit (list=", "bonus=10)", source],
+    );
+    it.can(
+        "backtrace in one piece",
+        &["bt"],
+        &["#0  abilities::visit (list=", "#1 ", "abilities::main () at", "_start"],
+    );
+    it.can(
+        "up, down",
+        &["up", "down", "p bonus"],
+        &["abilities::main ()", "visit(&head, 10)", "abilities::visit", "= 10"],
+    );
+    it.can(
+        "break at a line",
+        &[&format!("break {}", at(source, "let part = (it.apply)")), "continue"],
+        &["abilities::score (it=0x?, bonus=", "let part = (it.apply)"],
+    );
+    it.can("arguments", &["info args"], &["it = 0x?", "bonus = 10"]);
     it.can(
         "follow pointers",
-        &["p *it", "p it.value", "p *list"],
-        &["abilities::Node {name: \"third\", value: 333, color: abilities::Color::Blue", "= 333", "value: 333"],
+        &["p *it", "p it.value", "p (*it).value"],
+        &["abilities::Node {name: \"third\", value: 333, color: abilities::Color::Blue", "= 333", "= 333"],
     );
     it.can("strings", &["p it.name"], &["\"third\""]);
     it.can("arrays and slices", &["p it.scores", "p it.scores[1]"], &["[333, 332, 331, 330]", "= 332"]);
-    it.can("structs and enums", &["p it.color", "p it.next"], &["= abilities::Color::Blue", "core::option::Option<alloc::boxed::Box<abilities::Node"]);
+    it.can(
+        "structs and enums",
+        &["p it.color", "p it.next", "p *it.next.0"],
+        &[
+            "= abilities::Color::Blue",
+            "core::option::Option<alloc::boxed::Box<abilities::Node, alloc::alloc::Global>>::Some(0x?)",
+            "name: \"second\", value: 22",
+        ],
+    );
     it.can("raw memory", &["x/2dh &it.scores"], &["333\t332"]);
-    it.can("expressions", &["p it.value * 2 + sum", "p sum > 3"], &["= 676", "= true"]);
-    it.can("casts to pointers", &["p *(&it.value as *const u16)", "p *(&it.scores as *const i16)"], &["= 333", "= 333"]);
+    it.can("expressions", &["p it.value * 2 + 10", "p it.value > 3"], &["= 676", "= true"]);
+    it.can(
+        "casts to pointers",
+        &["p *(&it.value as *const u16)", "p *(&it.scores as *const i16)", "p *(&it.value as *const u8)"],
+        &["= 333", "= 333", "= 77"],
+    );
     it.can("function pointers by name", &["p it.apply"], &["0x? <abilities::add>"]);
-    it.can("types", &["whatis it", "ptype it", "whatis it.next"], &["&abilities::Node", "struct abilities::Node {", "value: i32,", "Option<"]);
-    it.can("source and symbols", &["list abilities::add", "info symbol abilities::add"], &["left + right", "abilities::add", "in section .text"]);
+    it.can(
+        "types",
+        &["whatis *it", "ptype *it", "whatis it.next"],
+        &["abilities::Node", "struct abilities::Node {", "value: i32,", "Option<"],
+    );
+    it.can(
+        "source and symbols",
+        &["list abilities::descend", "info symbol abilities::descend"],
+        &["let mut below = depth;", "::descend", "in section .text"],
+    );
     it.can("instructions and registers", &["x/2i $pc", "info registers rip"], &["=> 0x?", "rip "]);
-    it.can("display", &["display it.value", "next", "undisplay 1"], &["1: it.value = 333", "sum += part", "1: it.value = 333"]);
-    it.can("next", &["next", "next", "next", "p it.value"], &["let part =", "= 22"]);
+    it.can(
+        "display",
+        &["display abilities::COUNTER.v.value.0", "next", "undisplay 1"],
+        &["1: abilities::COUNTER.v.value.0 = "],
+    );
+    go(&mut it, source, "sum += part;");
+    it.can("locals", &["info locals"], &["part = 343"]);
+    it.can("next", &["next"], &["keep(&sum);"]);
+    go(&mut it, source, "let part = (it.apply)");
     it.can("set through a pointer", &["set var it.value = 30", "p it.value"], &["= 30"]);
-    it.can("step into", &["step", "bt 2"], &["abilities::multiply (left=30, right=10)", "#1 ", "abilities::visit (list="]);
-    it.can("finish with its value", &["finish"], &["abilities::visit (list=", "Value returned is $? = 300"]);
-    it.can("set a variable", &["next", "set var sum = 5000", "p sum"], &["= 5000"]);
-    it.can("file-scope variables", &["p abilities::COUNTER", "p abilities::FAILING"], &["= core::sync::atomic::AtomicI32", "value: 6"]);
+    it.can(
+        "step into",
+        &["step", "bt 2"],
+        &["abilities::multiply (left=30, right=10)", "#1 ", "abilities::score (it="],
+    );
+    it.can("finish with its value", &["finish"], &["abilities::score (it=", "Value returned is $? = 300"]);
+    it.can(
+        "set a variable",
+        &["set var abilities::COUNTER.v.value.0 = 100", "p abilities::COUNTER.v.value.0"],
+        &["= 100"],
+    );
+    it.can(
+        "file-scope variables",
+        &["p abilities::COUNTER", "p abilities::FAILING"],
+        &["Atomic", "100", "Atomic", "0"],
+    );
+    it.can(
+        "conditional breakpoint",
+        &["break abilities::score if it.value == 1", "continue"],
+        &["abilities::score (it=0x?, bonus=10)"],
+    );
+    it.can("watch through a pointer", &["watch it.value", "print it.value = 2", "delete"], &["atchpoint", "= ()"]);
     it.can(
         "watch a variable",
-        &["watch sum", "continue", "delete"],
-        &["atchpoint", "Old value = 5000", "New value = 5300", "abilities::visit (list="],
+        &["watch abilities::COUNTER.v.value.0", "continue", "delete"],
+        &["Hardware watchpoint", "Old value = 100", "New value = 101"],
     );
+    it.can(
+        "break at a function",
+        &["delete", "break abilities::inspect", "continue"],
+        &["abilities::inspect (greeting=0x?"],
+    );
+    it.can(
+        "containers",
+        &["p *greeting", "p *numbers", "p *counts"],
+        &["\"hello\"", "Vec(size=5) = {3, 1, 4, 1, 5}", "HashMap(size=2) = {[2] = \"two\", [1] = \"one\"}"],
+    );
+    it.can(
+        "structs and enums",
+        &["p (*events)[0]", "p (*events)[1]", "p (*events)[2]", "p (*events)[3]"],
+        &[
+            "abilities::Event::Nothing",
+            "abilities::Event::Sold(7)",
+            "abilities::Event::Moved{from: -3, to: 4}",
+            "abilities::Event::Renamed(\"pear\")",
+        ],
+    );
+    it.can("dynamic types", &["p *shape", "p shape"], &["abilities::Circle {radius: 2}", "&dyn abilities::Shape"]);
+    go(&mut it, source, "let square = self.radius");
+    it.can("references and methods", &["p *self", "p self.radius"], &["abilities::Circle {radius: 2}", "= 2"]);
+    it.can(
+        "run to a line",
+        &["finish", &format!("advance {}", at(source, "let depth = descend(4)"))],
+        &["abilities::main ()", "let depth = descend(4)"],
+    );
+    it.can(
+        "recursion",
+        &["break abilities::descend if depth == 2", "continue", "bt 4", "up", "p depth", "up", "p below"],
+        &[
+            "abilities::descend (depth=2)",
+            "#0  abilities::descend (depth=2)",
+            "#1 ",
+            "descend (depth=3)",
+            "#2 ",
+            "descend (depth=4)",
+            "#3 ",
+            "abilities::main",
+            "= 3",
+            "= 4",
+        ],
+    );
+    it.can(
+        "a trap stops at its line",
+        &["delete", "set var abilities::FAILING.v.value.0 = 1", "continue", "bt 2"],
+        &[
+            "SIGSEGV",
+            "let found = unsafe { *wild };",
+            "wasm trap: out of bounds memory access at wasm address 0x?",
+            "#0 ",
+            "abilities::fail (wild=0x?)",
+            "#1 ",
+            "abilities::main",
+        ],
+    );
+    it.can("the engine reports the trap", &["continue"], &["exited with code 0206"]);
     it
 }
