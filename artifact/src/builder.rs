@@ -260,8 +260,7 @@ impl ArtifactBuilder {
             address: symbol.address,
             size: symbol.size,
         }));
-        let mut bytes = ElfImage { machine: self.machine, sections, symbols }
-        .write()?;
+        let mut bytes = ElfImage { machine: self.machine, sections, symbols }.write()?;
         crate::read::seal(&mut bytes)?;
         Ok(bytes)
     }

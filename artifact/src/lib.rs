@@ -61,8 +61,8 @@ mod table;
 mod trap;
 
 pub use builder::{
-    AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, GuestSymbol, LocalHome, StackMap, Symbol,
-    Trap,
+    AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, GuestSymbol, LocalHome, StackMap,
+    Symbol, Trap,
 };
 pub use error::{ArtifactError, BuildError};
 pub use image::registered_image;

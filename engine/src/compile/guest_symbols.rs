@@ -105,10 +105,9 @@ impl<'a> InitialMemory<'a> {
         self.segments.iter().flat_map(|&(start, bytes)| {
             let first = start.next_multiple_of(4);
             let aligned = bytes.get((first - start) as usize..).unwrap_or_default();
-            aligned
-                .chunks_exact(4)
-                .enumerate()
-                .map(move |(index, word)| (first + 4 * index as u32, u32::from_le_bytes([word[0], word[1], word[2], word[3]])))
+            aligned.chunks_exact(4).enumerate().map(move |(index, word)| {
+                (first + 4 * index as u32, u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            })
         })
     }
 
