@@ -11,12 +11,13 @@
 //! A wasm local is read from its home in the frame, a wasm global and the memory base through the vmctx.
 
 use crate::address::ValType;
+use crate::bytecode::{Bytecode, NeedsOperations, Reference};
+use crate::guest::{GuestModule, ThreadLocals};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::loss::LossKind;
-use crate::native::{Home, NativeFunction, NativeModule, OPERAND_STACK_HOME};
-use crate::serialize::CELL_SYMBOL;
-use gimli::write::{Address, DebugInfoRef, Expression, UnitEntryId};
-use gimli::{DieReference, Operation, UnitOffset, constants};
+use crate::native::{ENTRY_VALUE_HOME, Home, NativeFunction, NativeModule, OPERAND_STACK_HOME};
+use gimli::write::{DebugInfoRef, Expression, UnitEntryId};
+use gimli::{DieReference, Encoding, Operation, UnitOffset, constants};
 
 /// A guest expression.
 pub(crate) type GuestExpression<'a> = gimli::Expression<Slice<'a>>;
@@ -51,6 +52,19 @@ pub(crate) enum Failure {
     Loss(LossKind),
     /// The object was dropped by the guest's linker; there is nothing to lose.
     Dropped,
+    /// An operation has no native meaning.
+    Operation(gimli::DwOp),
+    /// The object is at this offset in a frame that the guest's compiler has left out, since nothing uses it. LLVM then
+    /// leaves out the base of the location.
+    NoFrame(u64),
+    /// The expression must be kept as a list of operations.
+    NeedsOperations,
+}
+
+impl From<NeedsOperations> for Failure {
+    fn from(_: NeedsOperations) -> Failure {
+        Failure::NeedsOperations
+    }
 }
 
 impl From<LossKind> for Failure {
@@ -60,8 +74,11 @@ impl From<LossKind> for Failure {
 }
 
 impl From<gimli::Error> for Failure {
-    fn from(_: gimli::Error) -> Failure {
-        Failure::Loss(LossKind::MalformedExpression)
+    fn from(error: gimli::Error) -> Failure {
+        match error {
+            gimli::Error::InvalidExpression(opcode) => Failure::Operation(opcode),
+            _ => Failure::Loss(LossKind::MalformedExpression),
+        }
     }
 }
 
@@ -94,8 +111,9 @@ pub(crate) struct Context<'c, 'a> {
     pub(crate) function: Option<&'c NativeFunction>,
     pub(crate) frame_base: Option<&'c FrameBase<'a>>,
     pub(crate) lookup: &'c dyn EntryLookup<'a>,
-    /// Pointers of the guest have 8 bytes.
-    pub(crate) memory64: bool,
+    pub(crate) guest: &'c GuestModule<'a>,
+    /// That of the output.
+    pub(crate) encoding: Encoding,
 }
 
 /// What is known of a stack entry.
@@ -122,7 +140,7 @@ const MAX_CALL_DEPTH: u32 = 8;
 const MAX_OPERATIONS: usize = 4096;
 
 /// The host address of a home: `CFA + offset`.
-fn push_home_address(out: &mut Expression, cfa_offset: i32) {
+fn push_home_address(out: &mut Bytecode, cfa_offset: i32) {
     out.op(constants::DW_OP_call_frame_cfa);
     out.op_consts(i64::from(cfa_offset));
     out.op(constants::DW_OP_plus);
@@ -131,86 +149,33 @@ fn push_home_address(out: &mut Expression, cfa_offset: i32) {
 impl<'c, 'a> Context<'c, 'a> {
     /// Translates `expression`.
     pub(crate) fn translate(&self, expression: GuestExpression<'a>, role: Role) -> Result<Expression, Failure> {
-        match role {
-            Role::Pointer | Role::Referent | Role::DataMember if !self.memory64 => {
-                return self.translate_pointer(expression, role);
-            }
-            Role::Method if !self.memory64 => return self.translate_method_pointer(expression),
-            _ => {}
+        match self.translate_to(Bytecode::bytes(self.encoding), expression, role) {
+            Err(Failure::NeedsOperations) => self.translate_to(Bytecode::operations(self.encoding), expression, role),
+            result => result,
         }
-        let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
-        if role == Role::Member {
-            translator.stack.push(Kind::Host);
-        }
-        translator.run(expression, role)?;
-        Ok(translator.out)
+        .map(Bytecode::finish)
     }
 
-    /// Translates the location of a pointer or reference to its value.
-    fn translate_pointer(&self, expression: GuestExpression<'a>, role: Role) -> Result<Expression, Failure> {
-        let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
-        let (operations, _) = translator.decode(expression)?;
-        let mut is_value = false;
-        for operation in operations {
-            match operation {
-                Operation::StackValue => is_value = true,
-                Operation::ImplicitPointer { .. } | Operation::ImplicitValue { .. } if role == Role::Pointer => {
-                    return self.translate(expression, Role::Location);
-                }
-                Operation::Piece { size_in_bits: 32, bit_offset: None | Some(0) } => {}
-                _ if is_value => return Err(LossKind::UntranslatableExpression.into()),
-                operation => translator.operation(operation, 0)?,
-            }
-        }
-        if !is_value {
-            translator.make_host()?;
-            translator.pop()?;
-            translator.load(4);
-            translator.push(Kind::Guest);
-        }
-        translator.guest_value()?;
+    fn translate_to(&self, out: Bytecode, expression: GuestExpression<'a>, role: Role) -> Result<Bytecode, Failure> {
+        let mut translator = Translator { context: self, out, stack: Vec::new(), operations: 0, at_entry: false };
         match role {
-            Role::Referent => translator.make_host()?,
-            Role::DataMember => {
-                translator.sign_extend(0)?;
-                translator.out.op(constants::DW_OP_stack_value);
-            }
-            _ => {
-                // Whatever a 64-bit home has above the pointer does not belong to it.
-                if translator.top()? == Kind::Wide {
-                    *translator.stack.last_mut().ok_or(LossKind::MalformedExpression)? = Kind::GuestDirty;
+            Role::Pointer | Role::Referent | Role::DataMember if !self.guest.memory64 => {
+                if !translator.pointer(expression, role)? {
+                    let out = Bytecode::operations(self.encoding);
+                    return self.translate_to(out, expression, Role::Location);
                 }
-                translator.clean(0)?;
-                translator.out.op(constants::DW_OP_stack_value);
             }
-        }
-        Ok(translator.out)
-    }
-
-    /// Translates the location of a pointer to a member function: the function, then the adjustment of `this`.
-    fn translate_method_pointer(&self, expression: GuestExpression<'a>) -> Result<Expression, Failure> {
-        let mut translator = Translator { context: self, out: Expression::new(), stack: Vec::new(), operations: 0 };
-        let (operations, _) = translator.decode(expression)?;
-        for (offset, signed) in [(0, false), (4, true)] {
-            for operation in &operations {
-                if matches!(operation, Operation::StackValue | Operation::Piece { .. }) {
-                    return self.translate(expression, Role::Location);
+            Role::Method if !self.guest.memory64 => {
+                if !translator.method_pointer(expression)? {
+                    let out = Bytecode::operations(self.encoding);
+                    return self.translate_to(out, expression, Role::Location);
                 }
-                translator.operation(*operation, 0)?;
             }
-            translator.make_host()?;
-            translator.pop()?;
-            if offset != 0 {
-                translator.out.op_plus_uconst(offset);
+            Role::Member => {
+                translator.stack.push(Kind::Host);
+                translator.run(expression, role)?;
             }
-            translator.load(4);
-            translator.push(Kind::Guest);
-            if signed {
-                translator.sign_extend(0)?;
-            }
-            translator.pop()?;
-            translator.out.op(constants::DW_OP_stack_value);
-            translator.out.op_piece(8);
+            _ => translator.run(expression, role)?,
         }
         Ok(translator.out)
     }
@@ -232,12 +197,82 @@ impl<'c, 'a> Context<'c, 'a> {
 
 struct Translator<'t, 'c, 'a> {
     context: &'t Context<'c, 'a>,
-    out: Expression,
+    out: Bytecode,
     stack: Vec<Kind>,
     operations: usize,
+    /// Inside of `DW_OP_entry_value`: locals have the values that they had on entry to the function.
+    at_entry: bool,
 }
 
 impl<'a> Translator<'_, '_, 'a> {
+    /// Translates the location of a pointer or reference to its value; `false` if it has to be treated as any other.
+    fn pointer(&mut self, expression: GuestExpression<'a>, role: Role) -> Result<bool, Failure> {
+        let (operations, _) = self.decode(expression)?;
+        let mut is_value = false;
+        for operation in operations {
+            match operation {
+                Operation::StackValue => is_value = true,
+                Operation::ImplicitPointer { .. } | Operation::ImplicitValue { .. } if role == Role::Pointer => {
+                    return Ok(false);
+                }
+                Operation::Piece { size_in_bits: 32, bit_offset: None | Some(0) } => {}
+                _ if is_value => return Err(LossKind::UntranslatableExpression.into()),
+                operation => self.operation(operation, 0)?,
+            }
+        }
+        if !is_value {
+            self.make_host()?;
+            self.pop()?;
+            self.load(4);
+            self.push(Kind::Guest);
+        }
+        self.guest_value()?;
+        match role {
+            Role::Referent => self.make_host()?,
+            Role::DataMember => {
+                self.sign_extend(0)?;
+                self.out.op(constants::DW_OP_stack_value);
+            }
+            _ => {
+                // Whatever a 64-bit home has above the pointer does not belong to it.
+                if self.top()? == Kind::Wide {
+                    *self.stack.last_mut().ok_or(LossKind::MalformedExpression)? = Kind::GuestDirty;
+                }
+                self.clean(0)?;
+                self.out.op(constants::DW_OP_stack_value);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Translates the location of a pointer to a member function: the function, then the adjustment of `this`. `false` if it
+    /// has to be treated as any other location.
+    fn method_pointer(&mut self, expression: GuestExpression<'a>) -> Result<bool, Failure> {
+        let (operations, _) = self.decode(expression)?;
+        for (offset, signed) in [(0, false), (4, true)] {
+            for operation in &operations {
+                if matches!(operation, Operation::StackValue | Operation::Piece { .. }) {
+                    return Ok(false);
+                }
+                self.operation(*operation, 0)?;
+            }
+            self.make_host()?;
+            self.pop()?;
+            if offset != 0 {
+                self.out.op_plus_uconst(offset);
+            }
+            self.load(4);
+            self.push(Kind::Guest);
+            if signed {
+                self.sign_extend(0)?;
+            }
+            self.pop()?;
+            self.out.op(constants::DW_OP_stack_value);
+            self.out.op_piece(8);
+        }
+        Ok(true)
+    }
+
     fn run(&mut self, expression: GuestExpression<'a>, role: Role) -> Result<(), Failure> {
         let (operations, offsets) = self.decode(expression)?;
         let mut branches: Vec<(usize, usize)> = Vec::new();
@@ -253,7 +288,7 @@ impl<'a> Translator<'_, '_, 'a> {
             while starts.len() <= position {
                 starts.push(self.out.next_index());
             }
-            if self.out.next_index() > MAX_OPERATIONS {
+            if self.out.len() > MAX_OPERATIONS {
                 return Err(LossKind::UntranslatableExpression.into());
             }
             let rest = &operations[position..];
@@ -306,7 +341,7 @@ impl<'a> Translator<'_, '_, 'a> {
                     }
                 }
                 Operation::ImplicitValue { data } => {
-                    self.out.op_implicit_value(data.slice().into());
+                    self.out.op_implicit_value(data.slice());
                     complete = true;
                 }
                 Operation::ImplicitPointer { value, byte_offset } => {
@@ -315,7 +350,7 @@ impl<'a> Translator<'_, '_, 'a> {
                         .lookup
                         .entry(DieReference::DebugInfoRef(value))
                         .ok_or(LossKind::DanglingReference)?;
-                    self.out.op_implicit_pointer(entry, byte_offset);
+                    self.out.reference(Reference::ImplicitPointer { entry, byte_offset })?;
                     complete = true;
                 }
                 Operation::Bra { target } | Operation::Skip { target } => {
@@ -329,9 +364,9 @@ impl<'a> Translator<'_, '_, 'a> {
                     let index = if conditional {
                         self.clean(0)?;
                         self.pop()?;
-                        self.out.op_bra()
+                        self.out.op_branch(true)
                     } else {
-                        self.out.op_skip()
+                        self.out.op_branch(false)
                     };
                     branches.push((index, goal));
                     if goal > position {
@@ -362,7 +397,9 @@ impl<'a> Translator<'_, '_, 'a> {
             if goal > count || target > end {
                 return Err(LossKind::MalformedExpression.into());
             }
-            self.out.set_target(index, target);
+            if !self.out.set_target(index, target) {
+                return Err(LossKind::UntranslatableExpression.into());
+            }
         }
         Ok(())
     }
@@ -424,6 +461,15 @@ impl<'a> Translator<'_, '_, 'a> {
                 self.out.op_plus_uconst(address);
                 Ok(1)
             }
+            // The same of a thread-local one.
+            [Operation::UnsignedConstant { value }, Operation::TLS, ..]
+                if ends(2) && self.context.guest.thread_locals == ThreadLocals::Absolute =>
+            {
+                self.check_address(*value)?;
+                self.push_memory_base(true)?;
+                self.out.op_plus_uconst(*value);
+                Ok(2)
+            }
             _ => Ok(0),
         }
     }
@@ -438,16 +484,18 @@ impl<'a> Translator<'_, '_, 'a> {
         let address = match operation {
             Operation::Address { address } => *address,
             Operation::AddressIndex { index } | Operation::ConstantIndex { index } => {
-                context.dwarf.sections.address(context.unit, *index)?
+                context.dwarf.sections(context.unit).address(context.unit, *index)?
             }
             _ => return Err(LossKind::UntranslatableExpression.into()),
         };
-        // Linkers write 0, -1 or -2 for what they dropped.
-        let top = if context.memory64 { u64::MAX } else { u64::from(u32::MAX) };
-        if address == 0 || address >= top - 1 {
-            return Err(Failure::Dropped);
-        }
+        self.check_address(address)?;
         Ok(address)
+    }
+
+    /// Linkers write 0, -1 or -2 for what they dropped.
+    fn check_address(&self, address: u64) -> Result<(), Failure> {
+        let top = if self.context.guest.memory64 { u64::MAX } else { u64::from(u32::MAX) };
+        if address == 0 || address >= top - 1 { Err(Failure::Dropped) } else { Ok(()) }
     }
 
     fn push(&mut self, kind: Kind) {
@@ -463,11 +511,7 @@ impl<'a> Translator<'_, '_, 'a> {
     }
 
     fn load(&mut self, size: u8) {
-        if size == 8 {
-            self.out.op_deref();
-        } else {
-            self.out.op_deref_size(size);
-        }
+        self.out.op_load(size);
     }
 
     /// Pushes the vmctx pointer. `anywhere`: prefer the one that needs no frame.
@@ -477,11 +521,11 @@ impl<'a> Translator<'_, '_, 'a> {
         match home {
             Some(offset) if !(anywhere && cell) => {
                 push_home_address(&mut self.out, offset);
-                self.out.op_deref();
+                self.out.op_load(8);
             }
             _ if cell => {
-                self.out.op_addr(Address::Symbol { symbol: CELL_SYMBOL, addend: 0 });
-                self.out.op_deref();
+                self.out.op_cell()?;
+                self.out.op_load(8);
             }
             _ => return Err(LossKind::UntranslatableExpression.into()),
         }
@@ -493,9 +537,9 @@ impl<'a> Translator<'_, '_, 'a> {
         let memory = *self.context.native.memories.first().ok_or(LossKind::UntranslatableExpression)?;
         self.push_vmctx(anywhere)?;
         self.out.op_plus_uconst(u64::from(memory.vmctx_offset));
-        self.out.op_deref();
+        self.out.op_load(8);
         if memory.indirect {
-            self.out.op_deref();
+            self.out.op_load(8);
         }
         Ok(())
     }
@@ -509,7 +553,7 @@ impl<'a> Translator<'_, '_, 'a> {
         self.push_vmctx(false)?;
         self.out.op_plus_uconst(u64::from(global.vmctx_offset));
         if global.indirect {
-            self.out.op_deref();
+            self.out.op_load(8);
         }
         Ok(global.ty)
     }
@@ -522,7 +566,7 @@ impl<'a> Translator<'_, '_, 'a> {
     /// Zero-extends the entry on top (`below` = 0) or the one below it.
     fn clean(&mut self, below: usize) -> Result<(), Failure> {
         let position = self.stack.len().checked_sub(below + 1).ok_or(LossKind::MalformedExpression)?;
-        if self.stack[position] == Kind::GuestDirty && !self.context.memory64 {
+        if self.stack[position] == Kind::GuestDirty && !self.context.guest.memory64 {
             self.swap_around(below, |this| {
                 this.out.op_constu(0xffff_ffff);
                 this.out.op(constants::DW_OP_and);
@@ -535,7 +579,7 @@ impl<'a> Translator<'_, '_, 'a> {
     /// Sign-extends the entry on top (`below` = 0) or the one below it.
     fn sign_extend(&mut self, below: usize) -> Result<(), Failure> {
         let position = self.stack.len().checked_sub(below + 1).ok_or(LossKind::MalformedExpression)?;
-        if matches!(self.stack[position], Kind::Guest | Kind::GuestDirty) && !self.context.memory64 {
+        if matches!(self.stack[position], Kind::Guest | Kind::GuestDirty) && !self.context.guest.memory64 {
             self.swap_around(below, |this| {
                 this.out.op_constu(32);
                 this.out.op(constants::DW_OP_shl);
@@ -642,13 +686,14 @@ impl<'a> Translator<'_, '_, 'a> {
         if depth > MAX_CALL_DEPTH || self.operations > MAX_OPERATIONS {
             return Err(LossKind::UntranslatableExpression.into());
         }
-        let pointer_size = if self.context.memory64 { 8 } else { 4 };
+        let pointer_size = if self.context.guest.memory64 { 8 } else { 4 };
         let lost = |kind: LossKind| Err(Failure::Loss(kind));
+        let unsupported = |opcode: gimli::DwOp| Err(Failure::Operation(opcode));
         match operation {
             Operation::Nop | Operation::Uninitialized => {}
             Operation::Address { .. } | Operation::AddressIndex { .. } | Operation::ConstantIndex { .. } => {
                 let value = if let Operation::ConstantIndex { index } = operation {
-                    self.context.dwarf.sections.address(self.context.unit, index)?
+                    self.context.dwarf.sections(self.context.unit).address(self.context.unit, index)?
                 } else {
                     self.guest_address(&operation)?
                 };
@@ -664,7 +709,12 @@ impl<'a> Translator<'_, '_, 'a> {
                 self.push(if i32::try_from(value).is_ok() { Kind::GuestDirty } else { Kind::Wide });
             }
             Operation::WasmLocal { index } => {
-                let home = self.context.home(index)?;
+                let home = if self.at_entry {
+                    let home = ENTRY_VALUE_HOME.checked_add(index).and_then(|local| self.context.home(local).ok());
+                    home.ok_or(LossKind::EntryValue)?
+                } else {
+                    self.context.home(index)?
+                };
                 if home.size > 8 {
                     return lost(LossKind::UntranslatableExpression);
                 }
@@ -704,7 +754,7 @@ impl<'a> Translator<'_, '_, 'a> {
             }
             Operation::Deref { base_type, size, space } => {
                 if space {
-                    return lost(LossKind::UntranslatableExpression);
+                    return unsupported(constants::DW_OP_xderef);
                 }
                 self.make_host()?;
                 self.pop()?;
@@ -718,10 +768,11 @@ impl<'a> Translator<'_, '_, 'a> {
                     self.push(Self::loaded(size));
                 } else {
                     let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                    self.out.op_deref_type(size, base);
+                    self.out.reference(Reference::DerefType { size, base })?;
                     self.push(Kind::Typed);
                 }
             }
+            Operation::PlusConstant { value } if self.stack.is_empty() => return Err(Failure::NoFrame(value)),
             Operation::PlusConstant { value } => {
                 let kind = self.pop()?;
                 self.out.op_plus_uconst(value);
@@ -812,18 +863,18 @@ impl<'a> Translator<'_, '_, 'a> {
             }
             Operation::TypedLiteral { base_type, value } => {
                 let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                self.out.op_const_type(base, value.slice().into());
+                self.out.reference(Reference::ConstType { base, value: value.slice().into() })?;
                 self.push(Kind::Typed);
             }
             Operation::Convert { base_type } => {
                 self.guest_value()?;
                 self.pop()?;
                 if base_type == UnitOffset(0) {
-                    self.out.op_convert(None);
+                    self.out.op_to_generic(constants::DW_OP_convert);
                     self.push(Kind::Wide);
                 } else {
                     let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                    self.out.op_convert(Some(base));
+                    self.out.reference(Reference::Convert(base))?;
                     self.push(Kind::Typed);
                 }
             }
@@ -831,11 +882,11 @@ impl<'a> Translator<'_, '_, 'a> {
                 self.guest_value()?;
                 self.pop()?;
                 if base_type == UnitOffset(0) {
-                    self.out.op_reinterpret(None);
+                    self.out.op_to_generic(constants::DW_OP_reinterpret);
                     self.push(Kind::Wide);
                 } else {
                     let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                    self.out.op_reinterpret(Some(base));
+                    self.out.reference(Reference::Reinterpret(base))?;
                     self.push(Kind::Typed);
                 }
             }
@@ -849,23 +900,58 @@ impl<'a> Translator<'_, '_, 'a> {
             Operation::VariableValue { offset } => {
                 let entry =
                     self.context.lookup.entry(DieReference::DebugInfoRef(offset)).ok_or(LossKind::DanglingReference)?;
-                self.out.op_variable_value(entry);
+                self.out.reference(Reference::VariableValue(entry))?;
                 self.push(Kind::Typed);
             }
-            Operation::EntryValue { .. } | Operation::ParameterRef { .. } => return lost(LossKind::EntryValue),
-            Operation::TLS => return lost(LossKind::ThreadLocal),
+            Operation::EntryValue { expression } => self.entry_value(expression, depth)?,
+            Operation::ParameterRef { .. } => return lost(LossKind::EntryValue),
+            Operation::TLS => match self.context.guest.thread_locals {
+                ThreadLocals::Absolute => {}
+                ThreadLocals::RelativeTo(global) => {
+                    self.operation(Operation::WasmGlobal { index: global }, depth + 1)?;
+                    self.operation(Operation::Plus, depth + 1)?;
+                }
+                ThreadLocals::Unknown => return lost(LossKind::ThreadLocal),
+            },
             // Registers do not exist in wasm, and the rest cannot stand where a value is wanted.
-            Operation::Register { .. }
-            | Operation::RegisterOffset { .. }
-            | Operation::CallFrameCFA
-            | Operation::Bra { .. }
-            | Operation::Skip { .. }
-            | Operation::Piece { .. }
-            | Operation::ImplicitValue { .. }
-            | Operation::ImplicitPointer { .. }
-            | Operation::StackValue => return lost(LossKind::UntranslatableExpression),
+            Operation::Register { .. } => return unsupported(constants::DW_OP_regx),
+            Operation::RegisterOffset { base_type: UnitOffset(0), .. } => return unsupported(constants::DW_OP_bregx),
+            Operation::RegisterOffset { .. } => return unsupported(constants::DW_OP_regval_type),
+            Operation::CallFrameCFA => return unsupported(constants::DW_OP_call_frame_cfa),
+            Operation::Bra { .. } => return unsupported(constants::DW_OP_bra),
+            Operation::Skip { .. } => return unsupported(constants::DW_OP_skip),
+            Operation::Piece { bit_offset: None, .. } => return unsupported(constants::DW_OP_piece),
+            Operation::Piece { .. } => return unsupported(constants::DW_OP_bit_piece),
+            Operation::ImplicitValue { .. } => return unsupported(constants::DW_OP_implicit_value),
+            Operation::ImplicitPointer { .. } => return unsupported(constants::DW_OP_implicit_pointer),
+            Operation::StackValue => return unsupported(constants::DW_OP_stack_value),
         }
         Ok(())
+    }
+
+    /// The value that an expression had on entry to the function. Of a local there is a copy; what memory and globals held
+    /// then is not known.
+    fn entry_value(&mut self, expression: Slice<'a>, depth: u32) -> Result<(), Failure> {
+        let (operations, _) = self.decode(gimli::Expression(expression))?;
+        let before = self.stack.len();
+        for operation in operations {
+            match operation {
+                Operation::StackValue => break,
+                Operation::WasmGlobal { .. }
+                | Operation::WasmStack { .. }
+                | Operation::Deref { .. }
+                | Operation::FrameOffset { .. }
+                | Operation::Call { .. }
+                | Operation::EntryValue { .. } => return Err(LossKind::EntryValue.into()),
+                operation => {
+                    self.at_entry = true;
+                    let result = self.operation(operation, depth + 1);
+                    self.at_entry = false;
+                    result?;
+                }
+            }
+        }
+        if self.stack.len() == before + 1 { Ok(()) } else { Err(LossKind::MalformedExpression.into()) }
     }
 
     fn compare(&mut self, opcode: gimli::DwOp) -> Result<(), Failure> {

@@ -31,7 +31,7 @@ pub(crate) fn files<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, encoding: Encod
         return Files { program: LineProgram::none(), ids: Vec::new() };
     };
     let text = |value: AttributeValue<Slice<'a>>| -> LineString {
-        line_string(dwarf.sections.attr_string(unit, value).map_or(&b"?"[..], |slice| slice.slice()))
+        line_string(dwarf.line_sections(unit).attr_string(unit, value).map_or(&b"?"[..], |slice| slice.slice()))
     };
     let comp_dir = line_string(unit.comp_dir.map_or(&b"."[..], |dir| dir.slice()));
     let version = header.version();
@@ -69,7 +69,7 @@ pub(crate) fn files<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, encoding: Encod
             }
         };
         let source = file.source().map(|source| {
-            let bytes = dwarf.sections.attr_string(unit, source).map_or(&b""[..], |slice| slice.slice());
+            let bytes = dwarf.line_sections(unit).attr_string(unit, source).map_or(&b""[..], |slice| slice.slice());
             LineString::String(bytes.to_vec())
         });
         let information = FileInfo {

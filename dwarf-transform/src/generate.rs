@@ -1,5 +1,6 @@
 //! Second stage: the native debugging information, as tables.
 
+use crate::address_table::AddressTable;
 use crate::entries::{Fill, Strings, encoding, fill_unit};
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf};
@@ -29,7 +30,7 @@ pub fn generate(
     check(guest, native, options)?;
     let mut output = write::Dwarf::new();
     if !guest.sections.has_dwarf() {
-        return Ok(Generated { dwarf: output, losses: Losses::default() });
+        return Ok(Generated { dwarf: output, addresses: AddressTable::default(), losses: Losses::default() });
     }
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
@@ -60,9 +61,18 @@ pub fn generate(
         plan.units[position].unit_id = Some(output.units.add(unit));
     }
     let line_owner = line_owners(&plan, &lines, native);
-    let strings = Strings::new(guest.sections.get(".debug_str"), &mut output.strings);
-    let fill =
-        Fill { input, plan: &plan, strings: &strings, options, encoding, lines: &lines, line_owner: &line_owner };
+    let strings = Strings::new(&dwarf, &mut output.strings);
+    let addresses = if encoding.version >= 5 { address_table(&plan, native) } else { AddressTable::default() };
+    let fill = Fill {
+        input,
+        plan: &plan,
+        strings: &strings,
+        options,
+        encoding,
+        addresses: &addresses,
+        lines: &lines,
+        line_owner: &line_owner,
+    };
     let filled: Vec<Losses> = output
         .units
         .iter_mut()
@@ -75,7 +85,16 @@ pub fn generate(
         losses.merge(planned);
         losses.merge(filled);
     }
-    Ok(Generated { dwarf: output, losses })
+    Ok(Generated { dwarf: output, addresses, losses })
+}
+
+/// The addresses that units name by index: those of the functions that some subprogram describes.
+fn address_table(plan: &Plan, native: &NativeModule) -> AddressTable {
+    let mut named = vec![false; native.functions.len()];
+    for &function in plan.units.iter().flat_map(|unit| &unit.functions) {
+        named[function] = true;
+    }
+    AddressTable::new(native.functions.iter().zip(named).map(|(function, named)| (function.text.start, named)))
 }
 
 /// The functions whose lines each unit writes: those of its subprograms, then those that no unit has a subprogram for.

@@ -27,11 +27,25 @@ impl<'a> GuestSections<'a> {
         self.sections.iter().find(|section| section.name == name).map_or(&[], |section| section.bytes)
     }
 
+    /// Bytes of all sections whose names begin with `prefix`.
+    pub(crate) fn size(&self, prefix: &str) -> usize {
+        self.sections.iter().filter(|section| section.name.starts_with(prefix)).map(|section| section.bytes.len()).sum()
+    }
+
     /// Whether there is any DWARF to transform.
     #[must_use]
     pub fn has_dwarf(&self) -> bool {
         !self.get(".debug_info").is_empty()
     }
+}
+
+/// A file beside the module that holds split units: a `.dwo` file or a package (`.dwp`).
+#[derive(Debug, Clone)]
+pub struct GuestSplitFile<'a> {
+    /// Its path, to be named where something is wrong with it.
+    pub name: &'a str,
+    /// Its custom sections `.debug_*.dwo`, and `.debug_cu_index` and `.debug_tu_index` of a package.
+    pub sections: GuestSections<'a>,
 }
 
 /// A function that the guest module defines.
@@ -56,11 +70,25 @@ pub struct GuestNames<'a> {
     pub locals: Vec<(u32, u32, &'a str)>,
 }
 
+/// What the addresses of thread-local objects in the guest's DWARF are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ThreadLocals {
+    /// Ordinary addresses: the module has one thread, which is so where its memory is not shared.
+    #[default]
+    Absolute,
+    /// Relative to the value of this global (`__tls_base` by convention).
+    RelativeTo(u32),
+    /// Relative to something that is not known.
+    Unknown,
+}
+
 /// Everything about the guest that the transform looks at.
 #[derive(Debug, Clone, Default)]
 pub struct GuestModule<'a> {
     /// The debug sections.
     pub sections: GuestSections<'a>,
+    /// The files found for what [`split_units`](crate::split_units) names, in the order in which they are searched.
+    pub split_files: Vec<GuestSplitFile<'a>>,
     /// The defined functions in the order of their bodies.
     pub functions: Vec<GuestFunction>,
     /// How many functions are imported: the index of the first defined one.
@@ -71,4 +99,6 @@ pub struct GuestModule<'a> {
     pub names: GuestNames<'a>,
     /// Memory 0 has 64-bit addresses, and so have the guest's pointers.
     pub memory64: bool,
+    /// What the addresses of thread-local objects are.
+    pub thread_locals: ThreadLocals,
 }

@@ -3,19 +3,55 @@
 use crate::address::WasmOffset;
 use crate::guest::GuestModule;
 use crate::loss::{LossKind, Losses};
+use crate::split::{SplitUnits, skeleton_of};
 use gimli::{
-    AttributeValue, DebugAddrBase, DebugLocListsBase, DebugRngListsBase, DebugStrOffsetsBase, DwarfFileType,
-    EndianSlice, LittleEndian, UnitHeader, UnitType, constants,
+    AttributeValue, DebugAddrBase, DebugLocListsBase, DebugRngListsBase, DebugStrOffsetsBase, EndianSlice,
+    LittleEndian, UnitHeader, UnitType, constants,
 };
+use std::ops::Deref;
 
 /// Bytes of a guest section.
 pub(crate) type Slice<'a> = EndianSlice<'a, LittleEndian>;
-/// A unit of the guest.
-pub(crate) type Unit<'a> = gimli::Unit<Slice<'a>>;
+/// A unit of the guest. A skeleton unit and its split unit are one: the entries of the second with the addresses, lines
+/// and directory of the first.
+pub(crate) struct Unit<'a> {
+    inner: gimli::Unit<Slice<'a>>,
+    /// The sections that it lies in, as a position in [`GuestDwarf::containers`].
+    pub(crate) container: usize,
+    /// Those that its line number program lies in.
+    line_container: usize,
+    /// The file it comes from, where that is not the module.
+    file: Option<&'a str>,
+}
+
+impl<'a> Deref for Unit<'a> {
+    type Target = gimli::Unit<Slice<'a>>;
+
+    fn deref(&self) -> &gimli::Unit<Slice<'a>> {
+        &self.inner
+    }
+}
+
+impl Unit<'_> {
+    /// Where it is, for a person.
+    pub(crate) fn place(&self) -> String {
+        let offset = section_offset(&self.header);
+        match self.file {
+            Some(file) => format!("{file}: unit {offset:#x}"),
+            None => format!("unit {offset:#x}"),
+        }
+    }
+
+    /// Where an entry of it is, for a person.
+    pub(crate) fn entry_place(&self, entry: &gimli::DebuggingInformationEntry<Slice<'_>>) -> String {
+        format!("{} entry {:#x}", self.place(), entry.offset().0)
+    }
+}
 
 /// The guest's DWARF: its sections and those units whose header and root entry can be read.
 pub(crate) struct GuestDwarf<'a> {
-    pub(crate) sections: gimli::Dwarf<Slice<'a>>,
+    /// The module's own sections, then those of split units.
+    pub(crate) containers: Vec<gimli::Dwarf<Slice<'a>>>,
     pub(crate) units: Vec<Unit<'a>>,
     /// What could not be read so far.
     pub(crate) losses: Losses,
@@ -24,49 +60,107 @@ pub(crate) struct GuestDwarf<'a> {
 impl<'a> GuestDwarf<'a> {
     /// Reads the headers and root entries of all units.
     pub(crate) fn read(guest: &GuestModule<'a>) -> GuestDwarf<'a> {
-        let mut losses = Losses::default();
+        let mut dwarf = GuestDwarf { containers: Vec::new(), units: Vec::new(), losses: Losses::default() };
         let load = |id: gimli::SectionId| -> Result<Slice<'a>, gimli::Error> {
             Ok(EndianSlice::new(guest.sections.get(id.name()), LittleEndian))
         };
         let Ok(mut sections) = gimli::Dwarf::load(load) else {
-            return GuestDwarf { sections: gimli::Dwarf::default(), units: Vec::new(), losses };
+            return dwarf;
         };
         sections.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
-        let mut units = Vec::new();
-        let mut headers = Vec::new();
-        let mut iter = sections.units();
-        loop {
-            match iter.next() {
-                Ok(Some(header)) => headers.push(header),
-                Ok(None) => break,
-                Err(error) => {
-                    losses.count(LossKind::MalformedUnit, || {
-                        format!(".debug_info after {} units: {error}", headers.len())
-                    });
-                    break;
-                }
-            }
-        }
-        let mut iter = sections.type_units();
-        loop {
-            match iter.next() {
-                Ok(Some(header)) => headers.push(header),
-                Ok(None) => break,
-                Err(error) => {
-                    losses.count(LossKind::MalformedUnit, || format!(".debug_types: {error}"));
-                    break;
-                }
-            }
-        }
+        let headers = headers(&sections, None, &mut dwarf.losses);
+        dwarf.containers.push(sections);
+        let mut split = SplitUnits::read(guest, &mut dwarf);
         for header in headers {
-            let place = section_offset(&header);
-            match read_unit(&sections, header, &mut losses) {
-                Ok(unit) => units.push(unit),
-                Err(error) => losses.count(LossKind::MalformedUnit, || format!("unit {place:#x}: {error}")),
+            let Some(skeleton) = dwarf.unit(header, 0, None) else {
+                continue;
+            };
+            let unit = match skeleton_of(&dwarf.containers[0], &skeleton) {
+                Some(wanted) => split.join(&mut dwarf, skeleton, &wanted),
+                None => skeleton,
+            };
+            dwarf.units.push(unit);
+        }
+        split.add_types(&mut dwarf);
+        dwarf
+    }
+
+    /// The sections that `unit` lies in.
+    pub(crate) fn sections(&self, unit: &Unit<'a>) -> &gimli::Dwarf<Slice<'a>> {
+        &self.containers[unit.container]
+    }
+
+    /// The sections that the line number program of `unit` lies in.
+    pub(crate) fn line_sections(&self, unit: &Unit<'a>) -> &gimli::Dwarf<Slice<'a>> {
+        &self.containers[unit.line_container]
+    }
+
+    /// Reads the root of a unit.
+    pub(crate) fn unit(
+        &mut self,
+        header: UnitHeader<Slice<'a>>,
+        container: usize,
+        file: Option<&'a str>,
+    ) -> Option<Unit<'a>> {
+        let place = section_offset(&header);
+        match read_unit(&self.containers[container], header, &mut self.losses) {
+            Ok(inner) => Some(Unit { inner, container, line_container: container, file }),
+            Err(error) => {
+                let file = file.map_or_else(String::new, |file| format!("{file}: "));
+                self.losses.count(LossKind::MalformedUnit, || format!("{file}unit {place:#x}: {error}"));
+                None
             }
         }
-        GuestDwarf { sections, units, losses }
     }
+}
+
+impl<'a> Unit<'a> {
+    /// Gives a split unit what its skeleton has.
+    pub(crate) fn complete(&mut self, skeleton: Unit<'a>) {
+        self.inner.copy_relocated_attributes(&skeleton.inner);
+        let skeleton = skeleton.inner;
+        self.inner.comp_dir = skeleton.comp_dir.or(self.inner.comp_dir);
+        self.inner.name = self.inner.name.or(skeleton.name);
+        if skeleton.line_program.is_some() {
+            self.inner.line_program = skeleton.line_program;
+            self.line_container = 0;
+        }
+    }
+}
+
+/// The headers of all units in `.debug_info` and `.debug_types`.
+pub(crate) fn headers<'a>(
+    sections: &gimli::Dwarf<Slice<'a>>,
+    file: Option<&str>,
+    losses: &mut Losses,
+) -> Vec<UnitHeader<Slice<'a>>> {
+    let mut headers = Vec::new();
+    let file = file.map_or_else(String::new, |file| format!("{file}: "));
+    let mut iter = sections.units();
+    loop {
+        match iter.next() {
+            Ok(Some(header)) => headers.push(header),
+            Ok(None) => break,
+            Err(error) => {
+                losses.count(LossKind::MalformedUnit, || {
+                    format!("{file}.debug_info after {} units: {error}", headers.len())
+                });
+                break;
+            }
+        }
+    }
+    let mut iter = sections.type_units();
+    loop {
+        match iter.next() {
+            Ok(Some(header)) => headers.push(header),
+            Ok(None) => break,
+            Err(error) => {
+                losses.count(LossKind::MalformedUnit, || format!("{file}.debug_types: {error}"));
+                break;
+            }
+        }
+    }
+    headers
 }
 
 /// Where a unit begins in its section.
@@ -79,17 +173,17 @@ fn read_unit<'a>(
     dwarf: &gimli::Dwarf<Slice<'a>>,
     header: UnitHeader<Slice<'a>>,
     losses: &mut Losses,
-) -> Result<Unit<'a>, gimli::Error> {
+) -> Result<gimli::Unit<Slice<'a>>, gimli::Error> {
     let abbreviations = dwarf.abbreviations(&header)?;
     let mut unit = gimli::Unit {
         abbreviations,
         name: None,
         comp_dir: None,
         low_pc: 0,
-        str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(header.encoding(), DwarfFileType::Main),
+        str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(header.encoding(), dwarf.file_type),
         addr_base: DebugAddrBase(0),
-        loclists_base: DebugLocListsBase::default_for_encoding_and_file(header.encoding(), DwarfFileType::Main),
-        rnglists_base: DebugRngListsBase::default_for_encoding_and_file(header.encoding(), DwarfFileType::Main),
+        loclists_base: DebugLocListsBase::default_for_encoding_and_file(header.encoding(), dwarf.file_type),
+        rnglists_base: DebugRngListsBase::default_for_encoding_and_file(header.encoding(), dwarf.file_type),
         line_program: None,
         dwo_id: match header.type_() {
             UnitType::Skeleton(id) | UnitType::SplitCompilation(id) => Some(id),

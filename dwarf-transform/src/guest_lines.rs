@@ -1,7 +1,7 @@
 //! The guest's line table, sorted by function.
 
 use crate::address::WasmOffset;
-use crate::guest_dwarf::{FunctionIndex, Slice, Unit, section_offset};
+use crate::guest_dwarf::{FunctionIndex, Slice, Unit};
 use crate::loss::{LossKind, Losses};
 use crate::scan::Statement;
 use gimli::ColumnType;
@@ -46,8 +46,8 @@ impl UnitLines {
                 Ok(Some((_, row))) => *row,
                 Ok(None) => break,
                 Err(error) => {
-                    let place = section_offset(&unit.header);
-                    losses.count(LossKind::MalformedLines, || format!("unit {place:#x}: {error}"));
+                    let place = unit.place();
+                    losses.count(LossKind::MalformedLines, || format!("{place}: {error}"));
                     break;
                 }
             };

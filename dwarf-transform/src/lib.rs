@@ -8,6 +8,8 @@
 //!    compiled ([`NativeModule`]);
 //! 3. [`serialize`] turns the tables into section bytes with relocations ([`Section`]).
 //!
+//! Where a part of the DWARF lies in other files, [`split_units`] names them, and the caller looks for them.
+//!
 //! The caller provides the raw `.debug_*` sections, the functions of the module in the order of their bodies, and what
 //! it knows of the code it made. The transform never fails because of what the guest's DWARF says: what cannot be read
 //! or said natively is counted in [`Losses`]. It does no I/O and keeps no state.
@@ -29,6 +31,8 @@
 
 mod address;
 mod address_map;
+mod address_table;
+mod bytecode;
 mod entries;
 mod expression;
 mod files;
@@ -46,17 +50,20 @@ mod pointers;
 mod scan;
 mod scope;
 mod serialize;
+mod split;
 
 pub use address::{TextOffset, ValType, WasmOffset};
+pub use address_table::AddressTable;
 pub use generate::generate;
-pub use guest::{GuestFunction, GuestModule, GuestNames, GuestSection, GuestSections};
+pub use guest::{GuestFunction, GuestModule, GuestNames, GuestSection, GuestSections, GuestSplitFile, ThreadLocals};
 pub use loss::{LossKind, Losses};
 pub use native::{
-    AddressRow, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule, NativeStub,
-    OPERAND_STACK_HOME,
+    AddressRow, ENTRY_VALUE_HOME, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule,
+    NativeStub, OPERAND_STACK_HOME,
 };
 pub use options::{PointerFlavour, TransformOptions};
 pub use output::{Error, Generated, Relocation, RelocationTarget, Section};
 pub use pointers::{POINTER_MEMBER, POINTER_OPERATOR_CODE, POINTER_OPERATOR_SYMBOL};
 pub use scan::{FunctionUses, Scan, StackValue, Statement, VariableUses, scan};
 pub use serialize::serialize;
+pub use split::{SplitUnit, split_units};

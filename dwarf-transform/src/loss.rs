@@ -29,6 +29,8 @@ pub enum LossKind {
     UnknownGlobal,
     /// The value that something had on entry to the function.
     EntryValue,
+    /// The object is in a frame that the guest's compiler left out, so that it has no address and no value.
+    NoFrame,
     /// The location is in thread-local storage.
     ThreadLocal,
     /// A scope (block, inlined subroutine, variable range) of which no native instruction is left.
@@ -59,6 +61,7 @@ impl fmt::Display for LossKind {
             LossKind::OperandStackLocation => "location on the wasm operand stack",
             LossKind::UnknownGlobal => "unknown wasm global",
             LossKind::EntryValue => "value at function entry",
+            LossKind::NoFrame => "location in a frame that the guest does not have",
             LossKind::ThreadLocal => "thread-local location",
             LossKind::OptimizedAway => "scope without native code",
             LossKind::CallSite => "call site without a known native call",
@@ -75,6 +78,8 @@ impl fmt::Display for LossKind {
 pub struct Losses {
     counts: BTreeMap<LossKind, u64>,
     examples: BTreeMap<LossKind, Vec<String>>,
+    /// How often what was the reason: names of operations and attributes.
+    details: BTreeMap<(LossKind, String), u64>,
     dead_functions: u64,
 }
 
@@ -89,6 +94,17 @@ impl Losses {
         if examples.len() < EXAMPLES {
             examples.push(place());
         }
+    }
+
+    /// As [`Losses::count`], and counts `detail` (the name of an operation or attribute) among the reasons.
+    pub fn count_detail(&mut self, kind: LossKind, detail: impl fmt::Display, place: impl FnOnce() -> String) {
+        self.count(kind, place);
+        *self.details.entry((kind, detail.to_string())).or_default() += 1;
+    }
+
+    /// `(name of an operation or attribute, count)` of a kind, in the order of the names.
+    pub fn details(&self, kind: LossKind) -> impl Iterator<Item = (&str, u64)> {
+        self.details.iter().filter(move |detail| detail.0.0 == kind).map(|(key, count)| (key.1.as_str(), *count))
     }
 
     /// Counts a function that the guest's linker removed. That is no loss, but worth telling apart from one.
@@ -111,6 +127,9 @@ impl Losses {
             let examples = self.examples.entry(kind).or_default();
             examples.extend(places);
             examples.truncate(EXAMPLES);
+        }
+        for (key, count) in other.details {
+            *self.details.entry(key).or_default() += count;
         }
         self.dead_functions += other.dead_functions;
     }
@@ -137,10 +156,13 @@ impl Losses {
 }
 
 impl fmt::Display for Losses {
-    /// One line a kind: `3 x wasm local without a home (unit 0x0 entry 0x4c: ...)`.
+    /// One line a kind: `3 x expression without native meaning: DW_OP_regx 2, DW_OP_xderef 1 (first: unit 0x0 ...)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (kind, count, places) in self.iter() {
             write!(f, "{count} x {kind}")?;
+            for (position, (detail, count)) in self.details(kind).enumerate() {
+                write!(f, "{} {detail} {count}", if position == 0 { ":" } else { "," })?;
+            }
             if let Some(first) = places.first() {
                 write!(f, " (first: {first})")?;
             }

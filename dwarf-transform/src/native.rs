@@ -21,10 +21,15 @@ pub struct AddressRow {
 /// the entry at `depth` of the operand stack, zero-extended to 8 bytes. It is a copy, so not writable.
 pub const OPERAND_STACK_HOME: u32 = 0x8000_0000;
 
+/// The first of the made-up local indices that stand for the values of locals on entry to their function:
+/// `ENTRY_VALUE_HOME + local`. Such a home is stored once, at entry, and is a copy.
+pub const ENTRY_VALUE_HOME: u32 = 0x4000_0000;
+
 /// Where a wasm local lives in its function's frame, from [`NativeFunction::prologue_end`] to the epilogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Home {
-    /// The wasm local's index, parameters first; or [`OPERAND_STACK_HOME`] plus a depth of the operand stack.
+    /// The wasm local's index, parameters first; or [`OPERAND_STACK_HOME`] plus a depth of the operand stack, or
+    /// [`ENTRY_VALUE_HOME`] plus a local's index.
     pub local: u32,
     /// Its address is the canonical frame address plus this.
     pub cfa_offset: i32,

@@ -1,12 +1,18 @@
 //! What the transform hands back.
 
+use crate::address_table::AddressTable;
 use crate::loss::Losses;
 
 /// Native debugging information that has no bytes yet.
 #[derive(Debug)]
 pub struct Generated {
     /// The tables, which can be inspected.
+    ///
+    /// Expressions are raw bytes where they can be ([`gimli::write::Expression::as_raw`]). In DWARF 5, a `DW_AT_low_pc` whose
+    /// value is a [`Udata`](gimli::write::AttributeValue::Udata) is an index in the table of addresses.
     pub dwarf: gimli::write::Dwarf,
+    /// The addresses that DWARF 5 names by index; empty for DWARF 4.
+    pub addresses: AddressTable,
     /// What could not be said.
     pub losses: Losses,
 }

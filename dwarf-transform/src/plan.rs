@@ -137,8 +137,8 @@ fn names_code(tag: gimli::DwTag) -> bool {
 pub(crate) fn plan_unit<'a>(input: Input<'_, 'a>, unit: &Unit<'a>) -> UnitPlan {
     let mut plan = UnitPlan::default();
     if let Err(error) = plan_entries(input, unit, &mut plan) {
-        let place = section_offset(&unit.header);
-        plan.losses.count(LossKind::MalformedUnit, || format!("unit {place:#x}: {error}"));
+        let place = unit.place();
+        plan.losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
     plan.functions.sort_unstable();
     plan.functions.dedup();
@@ -159,9 +159,7 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
             break;
         };
         if depth > MAX_DEPTH {
-            plan.losses.count(LossKind::MalformedUnit, || {
-                format!("unit {:#x} entry {:#x}: nested too deeply", section_offset(&unit.header), entry.offset().0)
-            });
+            plan.losses.count(LossKind::MalformedUnit, || format!("{}: nested too deeply", unit.entry_place(&entry)));
             continue;
         }
         // A second root, or an entry without its parent.
@@ -182,7 +180,7 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
             dead: around.map_or(NONE, |around| around.dead),
             id: None,
         };
-        let place = || format!("unit {:#x} entry {:#x}", section_offset(&unit.header), entry.offset().0);
+        let place = || unit.entry_place(&entry);
         let mut drop_it = false;
         match entry.tag() {
             constants::DW_TAG_subprogram => match subprogram_code(dwarf, unit, index, &entry) {
@@ -274,8 +272,8 @@ fn entry_first(input: Input<'_, '_>, guest: &[(u64, u64)], native: &mut [TextRan
 /// All units of the guest and what becomes of them.
 pub(crate) struct Plan {
     pub(crate) units: Vec<UnitPlan>,
-    /// `(start in .debug_info, position)`, sorted.
-    starts: Vec<(usize, usize)>,
+    /// `(container, start in .debug_info, position)`, sorted.
+    starts: Vec<(usize, usize, usize)>,
     /// Type signature to `(unit, offset of the type in it)`.
     signatures: HashMap<u64, (usize, usize)>,
     /// Some unit has types of pointers to members.
@@ -288,7 +286,7 @@ impl Plan {
         let mut signatures = HashMap::new();
         for (position, unit) in dwarf.units.iter().enumerate() {
             if unit.header.section() == SectionId::DebugInfo {
-                starts.push((section_offset(&unit.header), position));
+                starts.push((unit.container, section_offset(&unit.header), position));
             }
             if let gimli::UnitType::Type { type_signature, type_offset }
             | gimli::UnitType::SplitType { type_signature, type_offset } = unit.header.type_()
@@ -304,10 +302,14 @@ impl Plan {
         plan
     }
 
-    /// The unit and entry that an offset in `.debug_info` means.
-    pub(crate) fn find_global(&self, dwarf: &GuestDwarf<'_>, offset: usize) -> Option<(usize, usize)> {
-        let at = self.starts.partition_point(|start| start.0 <= offset).checked_sub(1)?;
-        let (start, unit) = self.starts[at];
+    /// The unit and entry that an offset in the `.debug_info` of the unit at `from` means.
+    pub(crate) fn find_global(&self, dwarf: &GuestDwarf<'_>, from: usize, offset: usize) -> Option<(usize, usize)> {
+        let container = dwarf.units[from].container;
+        let at = self.starts.partition_point(|start| (start.0, start.1) <= (container, offset)).checked_sub(1)?;
+        let (found, start, unit) = self.starts[at];
+        if found != container {
+            return None;
+        }
         let inside = offset - start;
         if inside >= dwarf.units[unit].header.length_including_self() {
             return None;
@@ -330,7 +332,7 @@ impl Plan {
     ) -> Option<(usize, usize)> {
         match reference {
             DieReference::UnitRef(UnitOffset(offset)) => Some((from, self.units[from].find(offset)?)),
-            DieReference::DebugInfoRef(offset) => self.find_global(dwarf, offset.0),
+            DieReference::DebugInfoRef(offset) => self.find_global(dwarf, from, offset.0),
         }
     }
 
@@ -344,7 +346,7 @@ impl Plan {
         while let Some((from, references)) = work.pop() {
             let local =
                 references.local.iter().filter_map(|offset| Some((from, self.units[from].find(*offset as usize)?)));
-            let global = references.global.iter().filter_map(|offset| self.find_global(dwarf, *offset));
+            let global = references.global.iter().filter_map(|offset| self.find_global(dwarf, from, *offset));
             let signatures = references.signatures.iter().filter_map(|signature| self.find_signature(*signature));
             let targets: Vec<(usize, u32)> = local
                 .chain(global)

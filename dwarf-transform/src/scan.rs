@@ -1,11 +1,13 @@
 //! First stage: what the code generator must know about the guest's DWARF.
 
 use crate::address::WasmOffset;
+use crate::entries::is_callee_location;
 use crate::expression::GuestExpression;
 use crate::guest::GuestModule;
-use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
+use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
 use crate::guest_lines::{UnitLines, statements};
 use crate::loss::{LossKind, Losses};
+use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{Code, Entry, subprogram_code};
 use gimli::{AttributeValue, Operation};
 use rayon::prelude::*;
@@ -40,7 +42,8 @@ pub struct StackValue {
 /// What the guest's DWARF names in one function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FunctionUses {
-    /// The wasm locals that a location or a frame base names: sorted, without duplicates. Each needs a home.
+    /// The wasm locals that a location or a frame base names: sorted, without duplicates. Each needs a home. Those from
+    /// [`ENTRY_VALUE_HOME`](crate::ENTRY_VALUE_HOME) on are values on entry to the function.
     pub locals: Vec<u32>,
     /// The entries of the operand stack that a location names: sorted, without duplicates.
     pub stack_values: Vec<StackValue>,
@@ -129,7 +132,10 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         uses.stack_values.sort_unstable();
         uses.stack_values.dedup();
         let count = guest.functions[position].locals.len();
-        uses.locals.retain(|local| usize::try_from(*local).is_ok_and(|local| local < count));
+        uses.locals.retain(|local| {
+            let local = if *local >= ENTRY_VALUE_HOME { local - ENTRY_VALUE_HOME } else { *local };
+            usize::try_from(local).is_ok_and(|local| local < count)
+        });
     }
     let zeroed_addresses = subprograms > 1 && at_zero == subprograms;
     Scan { uses: VariableUses { functions }, zeroed_addresses, losses }
@@ -139,8 +145,8 @@ fn scan_unit<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex)
     let mut scan = UnitScan::default();
     scan.lines = UnitLines::read(unit, index, &mut scan.losses);
     if let Err(error) = scan_entries(dwarf, unit, index, &mut scan) {
-        let place = section_offset(&unit.header);
-        scan.losses.count(LossKind::MalformedUnit, || format!("unit {place:#x}: {error}"));
+        let place = unit.place();
+        scan.losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
     scan
 }
@@ -167,7 +173,7 @@ fn scan_entries<'a>(
             if code != Code::None {
                 scan.subprograms += 1;
                 let low = entry.attr_value(gimli::constants::DW_AT_low_pc);
-                let low = low.and_then(|low| dwarf.sections.attr_address(unit, low).ok().flatten());
+                let low = low.and_then(|low| dwarf.sections(unit).attr_address(unit, low).ok().flatten());
                 scan.at_zero += usize::from(low == Some(0));
             }
             if let Code::Function(position) = code {
@@ -181,13 +187,16 @@ fn scan_entries<'a>(
             continue;
         };
         for attr in entry.attrs() {
+            if is_callee_location(entry.tag(), attr.name()) {
+                continue;
+            }
             match attr.value() {
                 AttributeValue::Exprloc(expression) => scan_expression(unit, expression, position, None, scan),
                 AttributeValue::Block(block) if is_expression(attr.name()) => {
                     scan_expression(unit, gimli::Expression(block), position, None, scan);
                 }
                 value @ (AttributeValue::LocationListsRef(_) | AttributeValue::DebugLocListsIndex(_)) => {
-                    let Ok(Some(mut list)) = dwarf.sections.attr_locations(unit, value) else {
+                    let Ok(Some(mut list)) = dwarf.sections(unit).attr_locations(unit, value) else {
                         continue;
                     };
                     while let Ok(Some(item)) = list.next() {
@@ -209,18 +218,41 @@ fn scan_expression(
     begin: Option<u32>,
     scan: &mut UnitScan,
 ) {
+    scan_operations(unit, expression, position, Place { begin, at_entry: false }, scan);
+}
+
+/// Where an expression holds.
+#[derive(Clone, Copy)]
+struct Place {
+    /// From here on, where that is known.
+    begin: Option<u32>,
+    /// On entry to the function.
+    at_entry: bool,
+}
+
+fn scan_operations(
+    unit: &Unit<'_>,
+    expression: GuestExpression<'_>,
+    position: usize,
+    place: Place,
+    scan: &mut UnitScan,
+) {
     let mut operations = expression.operations(unit.encoding());
     let mut only_constants = true;
     while let Ok(Some(operation)) = operations.next() {
         match operation {
+            Operation::WasmLocal { index } if place.at_entry => {
+                scan.locals.extend(ENTRY_VALUE_HOME.checked_add(index).map(|local| (position, local)));
+            }
             Operation::WasmLocal { index } => scan.locals.push((position, index)),
             Operation::WasmStack { index } => {
-                if let Some(begin) = begin {
+                if let Some(begin) = place.begin {
                     scan.stack_values.push((position, StackValue { offset: WasmOffset(begin), depth: index }));
                 }
             }
-            Operation::EntryValue { expression } => {
-                scan_expression(unit, gimli::Expression(expression), position, None, scan);
+            Operation::EntryValue { expression } if !place.at_entry => {
+                let place = Place { begin: None, at_entry: true };
+                scan_operations(unit, gimli::Expression(expression), position, place, scan);
             }
             Operation::UnsignedConstant { .. }
             | Operation::SignedConstant { .. }

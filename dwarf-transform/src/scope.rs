@@ -30,10 +30,10 @@ pub(crate) fn ranges<'a>(
     let mut list = None;
     for attr in entry.attrs() {
         match attr.name() {
-            constants::DW_AT_low_pc => low = dwarf.sections.attr_address(unit, attr.value()).ok().flatten(),
+            constants::DW_AT_low_pc => low = dwarf.sections(unit).attr_address(unit, attr.value()).ok().flatten(),
             constants::DW_AT_high_pc => match attr.value() {
                 AttributeValue::Udata(value) => size = Some(value),
-                value => high = dwarf.sections.attr_address(unit, value).ok().flatten(),
+                value => high = dwarf.sections(unit).attr_address(unit, value).ok().flatten(),
             },
             constants::DW_AT_ranges => list = Some(attr.value()),
             _ => {}
@@ -41,7 +41,7 @@ pub(crate) fn ranges<'a>(
     }
     if let Some(list) = list {
         let mut found = Vec::new();
-        let Ok(Some(mut iter)) = dwarf.sections.attr_ranges(unit, list) else {
+        let Ok(Some(mut iter)) = dwarf.sections(unit).attr_ranges(unit, list) else {
             return Some((found, true));
         };
         loop {

@@ -1,8 +1,9 @@
 //! Third stage: section bytes and relocations.
 
+use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::output::{Error, Generated, Relocation, RelocationTarget, Section};
 use gimli::write::{Address, EndianVec, Error as WriteError, Result as WriteResult, Sections, Writer};
-use gimli::{LittleEndian, SectionId};
+use gimli::{EndianSlice, LittleEndian, Reader, SectionId, constants};
 
 /// The symbol index that stands for the start of `.text` in an [`Address::Symbol`].
 pub(crate) const TEXT_SYMBOL: usize = 0;
@@ -62,9 +63,12 @@ impl Writer for SectionWriter {
 pub fn serialize(mut generated: Generated) -> Result<Vec<Section>, Error> {
     let mut sections = Sections::new(SectionWriter { bytes: EndianVec::new(LittleEndian), relocations: Vec::new() });
     generated.dwarf.write(&mut sections)?;
-    let mut output = Vec::new();
+    let mut output: Vec<Section> = address_section(&generated.addresses)?.into_iter().collect();
     sections.for_each_mut(|id: SectionId, writer| -> Result<(), Error> {
-        let bytes = writer.bytes.take();
+        let mut bytes = writer.bytes.take();
+        if id == SectionId::DebugAbbrev {
+            index_addresses(&mut bytes);
+        }
         if bytes.is_empty() {
             return Ok(());
         }
@@ -74,6 +78,61 @@ pub fn serialize(mut generated: Generated) -> Result<Vec<Section>, Error> {
         Ok(())
     })?;
     Ok(output)
+}
+
+/// The contribution to `.debug_addr`: a header and the entries.
+fn address_section(table: &AddressTable) -> Result<Option<Section>, Error> {
+    if table.entries.is_empty() {
+        return Ok(None);
+    }
+    let size = ADDRESS_BASE + table.entries.len() * 8;
+    let length = u32::try_from(size - 4).map_err(|_| WriteError::OffsetOutOfBounds)?;
+    let mut bytes = Vec::with_capacity(size);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    // Version 5, addresses of 8 bytes, no segments.
+    bytes.extend_from_slice(&[5, 0, 8, 0]);
+    let mut relocations = Vec::with_capacity(table.entries.len());
+    for &(target, addend) in &table.entries {
+        relocations.push(Relocation { offset: bytes.len() as u32, size: 8, target, addend });
+        bytes.extend_from_slice(&[0; 8]);
+    }
+    Ok(Some(Section { name: SectionId::DebugAddr.name(), bytes, relocations }))
+}
+
+/// Turns the form of each `DW_AT_low_pc` that is an index (gimli writes no other for a bare number) into `DW_FORM_addrx`,
+/// which is encoded in the same way.
+fn index_addresses(abbreviations: &mut [u8]) {
+    let mut reader = EndianSlice::new(abbreviations, LittleEndian);
+    let total = reader.len();
+    let mut found = Vec::new();
+    // Ends where the section ends, after the last list's end.
+    let _ = (|| -> gimli::Result<()> {
+        while !reader.is_empty() {
+            if reader.read_uleb128()? == 0 {
+                continue;
+            }
+            reader.read_uleb128()?;
+            reader.read_u8()?;
+            loop {
+                let name = reader.read_uleb128()?;
+                let at = total - reader.len();
+                let form = reader.read_uleb128()?;
+                if (name, form) == (0, 0) {
+                    break;
+                }
+                if form == u64::from(constants::DW_FORM_implicit_const.0) {
+                    reader.read_sleb128()?;
+                }
+                if name == u64::from(constants::DW_AT_low_pc.0) && form == u64::from(constants::DW_FORM_udata.0) {
+                    found.push(at);
+                }
+            }
+        }
+        Ok(())
+    })();
+    for at in found {
+        abbreviations[at] = constants::DW_FORM_addrx.0 as u8;
+    }
 }
 
 /// The address of an offset in `.text`.

@@ -231,7 +231,7 @@ fn expressions_that_make_no_sense_are_counted() {
     // middle of an operation; DW_OP_call2 to itself; a register; a wasm local outside of every function.
     let cases: [(&[u8], LossKind); 7] = [
         (&[0x22], LossKind::MalformedExpression),
-        (&[0x01], LossKind::MalformedExpression),
+        (&[0x01], LossKind::UntranslatableExpression),
         (&[0x30, 0x28, 0x40, 0x00], LossKind::MalformedExpression),
         (&[0x30, 0x28, 0xfe, 0xff], LossKind::MalformedExpression),
         (&[0x98, 0x0c, 0x00], LossKind::UntranslatableExpression),

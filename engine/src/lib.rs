@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod compile;
+pub mod debug_files;
 pub mod environ;
 pub mod symbolize;
 pub mod translate;

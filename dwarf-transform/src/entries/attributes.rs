@@ -21,6 +21,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             return;
         }
         let function = if codeless { NONE } else { function };
+        if is_callee_location(tag, name) {
+            if entry.attr(c::DW_AT_call_parameter).is_none() {
+                self.lose(LossKind::EntryValue, entry, name);
+            }
+            return;
+        }
         // Where a thing was in code that is gone.
         if codeless && role_of(name) == Role::Location {
             return;
@@ -66,7 +72,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.fill
             .input
             .dwarf
-            .sections
+            .sections(self.unit)
             .attr_string(self.unit, value)
             .is_ok_and(|name| matches!(name.slice(), b"__main_argc_argv" | b"__main_void" | b"__original_main"))
     }
@@ -89,7 +95,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if !wanted {
             return None;
         }
-        let address = self.fill.input.dwarf.sections.attr_address(self.unit, value).ok()??;
+        let address = self.fill.input.dwarf.sections(self.unit).attr_address(self.unit, value).ok()??;
         let native = self.fill.input.native.functions.get(function as usize)?;
         let text = if call {
             // The guest's return address follows its call operator, which takes at most 11 bytes.
@@ -121,13 +127,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     }
 
     fn string(&mut self, value: AttributeValue<Slice<'a>>, entry: &Entry<'a>, name: gimli::DwAt) -> Option<Value> {
-        let sections = &self.fill.input.dwarf.sections;
+        let sections = self.fill.input.dwarf.sections(self.unit);
         let offset = match value {
             AttributeValue::DebugStrRef(offset) => Some(offset),
             AttributeValue::DebugStrOffsetsIndex(index) => sections.string_offset(self.unit, index).ok(),
             _ => None,
         };
-        if let Some(id) = offset.and_then(|offset| self.fill.strings.get(offset.0)) {
+        if let Some(id) = offset.and_then(|offset| self.fill.strings.get(self.unit.container, offset.0)) {
             return Some(Value::StringRef(id));
         }
         match sections.attr_string(self.unit, value) {
@@ -175,7 +181,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 return self.reference(target, entry, name);
             }
             AttributeValue::DebugInfoRef(offset) => {
-                let target = plan.find_global(dwarf, offset.0);
+                let target = plan.find_global(dwarf, self.position, offset.0);
                 return self.reference(target, entry, name);
             }
             AttributeValue::DebugTypesRef(signature) => {
@@ -212,7 +218,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             },
             // The address of an object, as the value of a constant.
             value @ (AttributeValue::Addr(_) | AttributeValue::DebugAddrIndex(_)) => {
-                match dwarf.sections.attr_address(self.unit, value) {
+                match dwarf.sections(self.unit).attr_address(self.unit, value) {
                     Ok(Some(address)) if name == c::DW_AT_const_value => Value::Udata(address),
                     _ => {
                         self.lose(LossKind::UnsupportedAttribute, entry, name);
@@ -283,6 +289,12 @@ fn is_dropped(name: gimli::DwAt) -> bool {
 
 fn is_code_address(name: gimli::DwAt) -> bool {
     matches!(name, c::DW_AT_low_pc | c::DW_AT_call_return_pc | c::DW_AT_call_pc)
+}
+
+/// Where the callee finds a parameter: in a local of its own, which is no place in the caller's frame. Values on entry are
+/// read from copies that the callee has, so that nothing needs it.
+pub(crate) fn is_callee_location(tag: gimli::DwTag, name: gimli::DwAt) -> bool {
+    matches!(tag, c::DW_TAG_call_site_parameter | c::DW_TAG_GNU_call_site_parameter) && name == c::DW_AT_location
 }
 
 /// Attributes that say more than what code is called and where it comes from.

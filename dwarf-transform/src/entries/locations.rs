@@ -2,12 +2,13 @@
 
 use super::UnitFiller;
 use crate::address_map::TextRange;
+use crate::bytecode::Bytecode;
 use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
 use crate::guest_dwarf::Slice;
 use crate::loss::LossKind;
 use crate::scope::Entry;
-use gimli::AttributeValue;
 use gimli::write::{self, AttributeValue as Value, Location, LocationList, Range, RangeList};
+use gimli::{AttributeValue, Operation, constants as c};
 use std::collections::HashMap;
 
 impl<'a> UnitFiller<'_, '_, 'a> {
@@ -19,13 +20,22 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             function: self.fill.input.native.functions.get(function as usize),
             frame_base,
             lookup: self,
-            memory64: self.fill.input.guest.memory64,
+            guest: self.fill.input.guest,
+            encoding: self.fill.encoding,
         }
     }
 
     pub(super) fn failed(&mut self, failure: Failure, entry: &Entry<'_>, name: gimli::DwAt) {
-        if let Failure::Loss(kind) = failure {
-            self.lose(kind, entry, name);
+        match failure {
+            Failure::Dropped => {}
+            Failure::Loss(kind) => self.lose(kind, entry, name),
+            Failure::NoFrame(_) => self.lose(LossKind::NoFrame, entry, name),
+            Failure::Operation(opcode) => {
+                let place = self.place(entry);
+                self.losses.count_detail(LossKind::UntranslatableExpression, opcode, || format!("{place}: {name}"));
+            }
+            // Translation has been repeated for it.
+            Failure::NeedsOperations => self.lose(LossKind::UntranslatableExpression, entry, name),
         }
     }
 
@@ -50,8 +60,18 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if expression.0.is_empty() {
             return Some(Value::Exprloc(write::Expression::new()));
         }
+        // A slot's number, which debuggers recognize by its operation.
+        if name == c::DW_AT_vtable_elem_location && is_constant(expression, self.unit.encoding()) {
+            return Some(Value::Exprloc(write::Expression::raw(expression.0.slice().to_vec())));
+        }
         match self.context(function, base).translate(expression, role) {
             Ok(expression) => Some(Value::Exprloc(expression)),
+            // Nothing will be read from there.
+            Err(Failure::NoFrame(offset)) if base.is_some_and(|base| base.native) && self.is_empty_object(entry) => {
+                let mut bytecode = Bytecode::bytes(self.fill.encoding);
+                bytecode.op_fbreg(i64::try_from(offset).unwrap_or(0));
+                Some(Value::Exprloc(bytecode.finish()))
+            }
             Err(failure) => {
                 self.failed(failure, entry, name);
                 None
@@ -69,7 +89,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         role: Role,
     ) -> Option<Value> {
         let input = self.fill.input;
-        let Ok(Some(mut list)) = input.dwarf.sections.attr_locations(self.unit, value) else {
+        let Ok(Some(mut list)) = input.dwarf.sections(self.unit).attr_locations(self.unit, value) else {
             self.lose(LossKind::MalformedList, entry, name);
             return None;
         };
@@ -111,6 +131,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     let key = match failure {
                         Failure::Loss(kind) => kind as u8,
                         Failure::Dropped => u8::MAX,
+                        Failure::NoFrame(_) => LossKind::NoFrame as u8,
+                        Failure::Operation(_) | Failure::NeedsOperations => LossKind::UntranslatableExpression as u8,
                     };
                     failures.entry(key).or_insert(failure);
                 }
@@ -144,4 +166,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.needs_base = true;
         Some(Value::LocationListRef(self.output.locations.add(LocationList(locations))))
     }
+}
+
+fn is_constant(expression: GuestExpression<'_>, encoding: gimli::Encoding) -> bool {
+    let mut operations = expression.operations(encoding);
+    let first = operations.next();
+    matches!(first, Ok(Some(Operation::UnsignedConstant { .. } | Operation::SignedConstant { .. })))
+        && matches!(operations.next(), Ok(None))
 }

@@ -6,11 +6,14 @@ mod pointer_types;
 mod results;
 mod types;
 
+pub(crate) use attributes::is_callee_location;
+
 use crate::address::TextOffset;
 use crate::address_map::TextRange;
+use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::expression::{EntryLookup, FrameBase, GuestExpression, Role};
 use crate::files::{Files, files};
-use crate::guest_dwarf::{Unit, section_offset};
+use crate::guest_dwarf::{GuestDwarf, Unit};
 use crate::guest_lines::UnitLines;
 use crate::loss::{LossKind, Losses};
 use crate::native_lines::function_rows;
@@ -20,34 +23,52 @@ use crate::pointers::PointerKind;
 use crate::scope::Entry;
 use crate::serialize::text_address;
 use gimli::write::{self, AttributeValue as Value, DebugInfoRef, UnitEntryId};
-use gimli::{AttributeValue, DieReference, Encoding, Format, UnitOffset, constants as c};
+use gimli::{AttributeValue, DieReference, Encoding, Format, Section as _, UnitOffset, constants as c};
 use std::collections::HashMap;
 
-/// The guest's string section, already in the output's string table.
+/// The guest's string sections, already in the output's string table.
 pub(crate) struct Strings {
-    /// `(offset in the guest's section, id)`, sorted.
-    ids: Vec<(usize, write::StringId)>,
+    /// For each section `(offset in it, id)`, sorted.
+    sections: Vec<Vec<(usize, write::StringId)>>,
+    /// The section of each container.
+    containers: Vec<usize>,
 }
 
 impl Strings {
-    /// Adds every string of the guest's `.debug_str`.
-    pub(crate) fn new(section: &[u8], table: &mut write::StringTable) -> Strings {
-        let mut ids = Vec::new();
-        let mut offset = 0;
-        while offset < section.len() {
-            let Some(length) = section[offset..].iter().position(|byte| *byte == 0) else {
-                break;
-            };
-            ids.push((offset, table.add(&section[offset..offset + length])));
-            offset += length + 1;
+    /// Adds every string of the guest's `.debug_str` and of those of split units.
+    pub(crate) fn new(dwarf: &GuestDwarf<'_>, table: &mut write::StringTable) -> Strings {
+        let mut strings = Strings { sections: Vec::new(), containers: Vec::new() };
+        // The units of a package share their strings.
+        let mut known: HashMap<(*const u8, usize), usize> = HashMap::new();
+        for container in &dwarf.containers {
+            let section = container.debug_str.reader().slice();
+            let position = *known.entry((section.as_ptr(), section.len())).or_insert_with(|| {
+                strings.sections.push(add_strings(section, table));
+                strings.sections.len() - 1
+            });
+            strings.containers.push(position);
         }
-        Strings { ids }
+        strings
     }
 
-    fn get(&self, offset: usize) -> Option<write::StringId> {
-        let position = self.ids.binary_search_by_key(&offset, |entry| entry.0).ok()?;
-        Some(self.ids[position].1)
+    fn get(&self, container: usize, offset: usize) -> Option<write::StringId> {
+        let section = &self.sections[self.containers[container]];
+        let position = section.binary_search_by_key(&offset, |entry| entry.0).ok()?;
+        Some(section[position].1)
     }
+}
+
+fn add_strings(section: &[u8], table: &mut write::StringTable) -> Vec<(usize, write::StringId)> {
+    let mut ids = Vec::new();
+    let mut offset = 0;
+    while offset < section.len() {
+        let Some(length) = section[offset..].iter().position(|byte| *byte == 0) else {
+            break;
+        };
+        ids.push((offset, table.add(&section[offset..offset + length])));
+        offset += length + 1;
+    }
+    ids
 }
 
 /// Everything that filling a unit looks at.
@@ -58,6 +79,7 @@ pub(crate) struct Fill<'f, 'a> {
     pub(crate) strings: &'f Strings,
     pub(crate) options: &'f TransformOptions,
     pub(crate) encoding: Encoding,
+    pub(crate) addresses: &'f AddressTable,
     /// The guest's lines, by unit.
     pub(crate) lines: &'f [UnitLines],
     /// The functions whose lines each unit writes.
@@ -133,10 +155,13 @@ struct Here<'h, 'a> {
 pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut write::Unit) -> Losses {
     let unit = &fill.input.dwarf.units[position];
     let files = files(fill.input.dwarf, unit, fill.encoding);
-    let sections = &fill.input.guest.sections;
-    let list_bytes: usize = [".debug_loc", ".debug_loclists", ".debug_ranges", ".debug_rnglists"]
+    let guest = fill.input.guest;
+    let list_bytes: usize = guest
+        .split_files
         .iter()
-        .map(|name| sections.get(name).len())
+        .map(|file| &file.sections)
+        .chain([&guest.sections])
+        .map(|sections| sections.size(".debug_loc") + sections.size(".debug_r"))
         .sum();
     let mut filler = UnitFiller {
         fill,
@@ -161,7 +186,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
 
 impl<'a> UnitFiller<'_, '_, 'a> {
     fn place(&self, entry: &Entry<'_>) -> String {
-        format!("unit {:#x} entry {:#x}", section_offset(&self.unit.header), entry.offset().0)
+        self.unit.entry_place(entry)
     }
 
     fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
@@ -218,9 +243,21 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             .collect();
         crate::address_map::merge(&mut ranges);
         let root = self.output.root();
+        // A split unit has its directory in the skeleton.
+        if self.output.get(root).get(c::DW_AT_comp_dir).is_none()
+            && let Some(directory) = self.unit.comp_dir
+        {
+            let directory = directory.slice().split(|byte| *byte == 0).next().unwrap_or_default();
+            self.output.get_mut(root).set(c::DW_AT_comp_dir, Value::String(directory.to_vec()));
+        }
         if !ranges.is_empty() || self.needs_base {
             // The base of all offset pairs, so that they are offsets in .text.
             self.output.get_mut(root).set(c::DW_AT_low_pc, Value::Address(text_address(TextOffset(0))));
+        }
+        if !self.fill.addresses.entries.is_empty() {
+            // gimli has no value of its own for this offset; it has the form of every other.
+            let base = Value::DebugMacroRef(gimli::DebugMacroOffset(ADDRESS_BASE));
+            self.output.get_mut(root).set(c::DW_AT_addr_base, base);
         }
         if !ranges.is_empty() {
             let list = self.range_list(&ranges);
@@ -290,7 +327,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             return FrameBase::default();
         };
         let size = code.text.end.0 - code.text.start.0;
-        self.output.get_mut(id).set(c::DW_AT_low_pc, Value::Address(text_address(code.text.start)));
+        let low = match self.fill.addresses.function(function as usize) {
+            Some(index) => Value::Udata(index),
+            None => Value::Address(text_address(code.text.start)),
+        };
+        self.output.get_mut(id).set(c::DW_AT_low_pc, low);
         self.output.get_mut(id).set(c::DW_AT_high_pc, Value::Data4(size));
         if !self.fill.options.lines_only && self.has_hidden_result(entry) {
             self.output.get_mut(id).set(c::DW_AT_calling_convention, Value::CallingConvention(c::DW_CC_nocall));

@@ -1,4 +1,4 @@
-//! Whether the guest returns a result where the host would.
+//! What types consist of: whether the guest returns a result where the host would, and whether there is anything in it.
 
 use super::{MAX_TYPE_CHAIN, UnitFiller};
 use crate::plan::NONE;
@@ -21,6 +21,23 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     /// The basic C ABI of WebAssembly returns a structure with one scalar as that scalar and all others through memory;
     /// so Rust does, except that what fits in a pointer comes in a register.
     pub(super) fn has_hidden_result(&self, entry: &Entry<'a>) -> bool {
+        let Some((unit, entry)) = self.type_of(entry) else {
+            return false;
+        };
+        let mut budget = 10_000;
+        match self.scalars(unit, entry, 0, &mut budget) {
+            Scalars::None | Scalars::One => false,
+            Scalars::Many => {
+                let size = self.attribute_of(unit, entry, c::DW_AT_byte_size).and_then(|size| size.udata_value());
+                let rust = self.attribute_of(self.position, 0, c::DW_AT_language)
+                    == Some(AttributeValue::Language(c::DW_LANG_Rust));
+                !(rust && size.is_some_and(|size| size <= 4))
+            }
+        }
+    }
+
+    /// The type of an entry, by its own attribute or that of its origin.
+    fn type_of(&self, entry: &Entry<'a>) -> Option<(usize, usize)> {
         let mut ty = entry.attr_value(c::DW_AT_type).map(|ty| (self.position, ty));
         let origin = entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin));
         let mut origin = origin.and_then(|origin| self.target(self.position, origin));
@@ -34,19 +51,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 .or_else(|| self.attribute_of(unit, at, c::DW_AT_abstract_origin))
                 .and_then(|origin| self.target(unit, origin));
         }
-        let Some((unit, entry)) = ty.and_then(|(unit, ty)| self.target(unit, ty)) else {
-            return false;
-        };
-        let mut budget = 10_000;
-        match self.scalars(unit, entry, 0, &mut budget) {
-            Scalars::None | Scalars::One => false,
-            Scalars::Many => {
-                let size = self.attribute_of(unit, entry, c::DW_AT_byte_size).and_then(|size| size.udata_value());
-                let rust = self.attribute_of(self.position, 0, c::DW_AT_language)
-                    == Some(AttributeValue::Language(c::DW_LANG_Rust));
-                !(rust && size.is_some_and(|size| size <= 4))
-            }
-        }
+        ty.and_then(|(unit, ty)| self.target(unit, ty))
+    }
+
+    /// Whether the type of a variable has nothing in it that could be read.
+    pub(super) fn is_empty_object(&self, entry: &Entry<'a>) -> bool {
+        let mut budget = 1_000;
+        self.type_of(entry).is_some_and(|(unit, entry)| self.scalars(unit, entry, 0, &mut budget) == Scalars::None)
     }
 
     /// How many scalars a type consists of, for the question whether it is returned in a register.

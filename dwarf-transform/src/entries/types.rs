@@ -23,7 +23,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let (plan, dwarf) = (self.fill.plan, self.fill.input.dwarf);
         match value {
             AttributeValue::UnitRef(offset) => plan.find(dwarf, unit, DieReference::UnitRef(offset)),
-            AttributeValue::DebugInfoRef(offset) => plan.find_global(dwarf, offset.0),
+            AttributeValue::DebugInfoRef(offset) => plan.find_global(dwarf, unit, offset.0),
             AttributeValue::DebugTypesRef(signature) => plan.find_signature(signature.0),
             _ => None,
         }
@@ -124,7 +124,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             _ => self
                 .attribute_of(unit, entry, c::DW_AT_name)
                 .and_then(|name| {
-                    self.fill.input.dwarf.sections.attr_string(&self.fill.input.dwarf.units[unit], name).ok()
+                    let dwarf = self.fill.input.dwarf;
+                    dwarf.sections(&dwarf.units[unit]).attr_string(&dwarf.units[unit], name).ok()
                 })
                 .map_or_else(|| "(anonymous)".to_owned(), |name| name.to_string_lossy().into_owned()),
         }

@@ -89,6 +89,7 @@ fn entries(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, out: &mut String) {
 fn attribute(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, attr: &gimli::Attribute<Slice<'_>>) -> String {
     match attr.value() {
         AttributeValue::Addr(value) => address(value),
+        AttributeValue::DebugAddrIndex(index) => address(dwarf.address(unit, index).expect("address")),
         AttributeValue::Exprloc(expression) => self::expression(dwarf, unit, expression),
         AttributeValue::UnitRef(offset) => name_of(dwarf, unit, offset),
         AttributeValue::DebugInfoRef(offset) => {
@@ -155,6 +156,7 @@ pub fn expression(
             Operation::FrameOffset { offset } => format!("fb{offset:+}"),
             Operation::StackValue => "value".into(),
             Operation::Address { address } => self::address(address),
+            Operation::AddressIndex { index } => address(dwarf.address(unit, index).expect("address")),
             Operation::Piece { size_in_bits, bit_offset: None } => format!("piece{size_in_bits}"),
             Operation::ImplicitPointer { value, byte_offset } => {
                 let offset = value.to_unit_offset(&unit.header).expect("same unit");

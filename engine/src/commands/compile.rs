@@ -1,6 +1,7 @@
 //! `wasmscope compile`: writes the native code and everything that goes with it to a file.
 
 use super::source::Source;
+use super::source::debug_files;
 use super::{CodeArgs, compile_on_own_threads, debug_info_warnings};
 use anyhow::{Context, Result, bail};
 use artifact::Artifact;
@@ -49,8 +50,9 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
             Err(error) => bail!("`{triple}` is not a target: {error}"),
         };
     }
+    let files = debug_files(&args.program, &wasm, &tunables);
     let compilation =
-        compile_on_own_threads(&wasm, &tunables).with_context(|| format!("`{shown}` cannot be compiled"))?;
+        compile_on_own_threads(&wasm, &files, &tunables).with_context(|| format!("`{shown}` cannot be compiled"))?;
     for warning in debug_info_warnings(compilation.report()) {
         eprintln!("warning: `{shown}`: {warning}");
     }

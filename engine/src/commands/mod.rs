@@ -10,6 +10,7 @@ mod values;
 use clap::ValueEnum;
 use std::io;
 use wasmscope::compile::{Compilation, CompileError, CompileReport};
+use wasmscope::debug_files::DebugFiles;
 use wasmscope::{DebugInfo, OptLevel, PointerFlavour, Tunables};
 
 /// The status of a process whose guest trapped: that of one killed by `abort`.
@@ -99,10 +100,15 @@ impl CodeArgs {
 }
 
 /// Compiles on threads of its own, which are gone afterwards: to a debugger the program has one thread.
-fn compile_on_own_threads(wasm: &[u8], tunables: &Tunables) -> Result<Compilation, CompileError> {
+fn compile_on_own_threads(
+    wasm: &[u8],
+    debug_files: &DebugFiles,
+    tunables: &Tunables,
+) -> Result<Compilation, CompileError> {
+    let compile = || Compilation::with_debug_files(wasm, debug_files, tunables);
     match rayon::ThreadPoolBuilder::new().build() {
-        Ok(pool) => pool.install(|| Compilation::of(wasm, tunables)),
-        Err(_) => Compilation::of(wasm, tunables),
+        Ok(pool) => pool.install(compile),
+        Err(_) => compile(),
     }
 }
 
@@ -121,7 +127,6 @@ fn debug_info_warnings(report: &CompileReport) -> Vec<String> {
                     | LossKind::MalformedList
                     | LossKind::MalformedExpression
                     | LossKind::DanglingReference
-                    | LossKind::MissingSplitUnit
             );
             // Both readers meet the same broken place.
             if is_broken && !broken.iter().any(|&(other, _, _)| other == kind) {
@@ -130,6 +135,15 @@ fn debug_info_warnings(report: &CompileReport) -> Vec<String> {
         }
     }
     let mut warnings = report.warnings.clone();
+    let missing = report.losses.iter().find(|(kind, ..)| *kind == LossKind::MissingSplitUnit);
+    if let Some((_, count, places)) = missing {
+        let more = if count as usize > places.len() { ", ..." } else { "" };
+        warnings.push(format!(
+            "the debug info is split, and {count} of its files cannot be found: {}{more}; put them or their package \
+             (.dwp) beside the module",
+            places.join(", "),
+        ));
+    }
     if !broken.is_empty() {
         let list: Vec<String> = broken
             .into_iter()

@@ -1,6 +1,6 @@
 //! `wasmscope run`: runs a program, so that a debugger can be at it.
 
-use super::source::Source;
+use super::source::{Source, debug_files};
 use super::values::{format_value, parse_arguments};
 use super::{CodeArgs, SERVED, TRAPPED, compile_on_own_threads, debug_info_warnings, trap_report};
 use anyhow::{Context, Result, anyhow, bail};
@@ -110,7 +110,8 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
                     unsafe { Module::deserialize_with_source(&engine, artifact, &wasm) }
                 }
                 None => {
-                    let compilation = compile_on_own_threads(&wasm, engine.tunables())
+                    let files = debug_files(path, &wasm, engine.tunables());
+                    let compilation = compile_on_own_threads(&wasm, &files, engine.tunables())
                         .with_context(|| format!("`{shown}` cannot be compiled"))?;
                     debug_info_warnings(compilation.report()).iter().for_each(|warning| warn(path, warning));
                     Module::from_compilation(&engine, compilation, &wasm)
@@ -139,10 +140,11 @@ fn warn(path: &Path, warning: &str) {
 /// The artifact, from the cache if it is there.
 fn compile_cached(cache: &Cache, path: &Path, wasm: &[u8], tunables: &Tunables) -> Result<Vec<u8>> {
     let shown = path.display();
+    let files = debug_files(path, wasm, tunables);
     // The warnings are kept with the code: first their length, then a line for each, then the code.
     let loaded = cache
-        .load((wasm, tunables), || {
-            let compilation = compile_on_own_threads(wasm, tunables)?;
+        .load((wasm, &files, tunables), || {
+            let compilation = compile_on_own_threads(wasm, &files, tunables)?;
             let warnings: String =
                 debug_info_warnings(compilation.report()).iter().map(|warning| format!("{warning}\n")).collect();
             let length = u32::try_from(warnings.len()).unwrap_or(0);

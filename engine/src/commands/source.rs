@@ -4,7 +4,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use artifact::Artifact;
 use std::fs;
 use std::path::Path;
-use wasmscope::DebugInfo;
+use wasmscope::debug_files::DebugFiles;
+use wasmscope::{DebugInfo, Tunables};
 
 /// The contents of a program's file.
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Source {
             start.join(" ")
         );
     }
+}
+
+/// The files that hold debug info of a module, if it is wanted.
+pub fn debug_files(path: &Path, wasm: &[u8], tunables: &Tunables) -> DebugFiles {
+    if tunables.debug_info == DebugInfo::None { DebugFiles::default() } else { DebugFiles::find(path, wasm) }
 }
 
 /// The file as text, if its first character besides blanks is one that the text format can start with.

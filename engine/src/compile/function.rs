@@ -308,7 +308,5 @@ fn trap_code(code: ir::TrapCode) -> Option<TrapCode> {
 
 /// Is a home read back at this level, so that it can be assigned?
 pub(super) fn home_is_writable(tunables: &Tunables, local: u32, ty: ValType) -> bool {
-    tunables.opt_level == OptLevel::None
-        && local < dwarf_transform::OPERAND_STACK_HOME
-        && !matches!(ty, ValType::Ref(_))
+    tunables.opt_level == OptLevel::None && local < dwarf_transform::ENTRY_VALUE_HOME && !matches!(ty, ValType::Ref(_))
 }

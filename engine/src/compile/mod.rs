@@ -8,6 +8,7 @@ mod guest_symbols;
 mod isa;
 mod trampolines;
 
+use crate::debug_files::DebugFiles;
 use crate::environ::{DebugInfo, Module, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{AnchorRange, Declarations, ModuleTranslation, TranslateError};
 use crate::types::ValType;
@@ -99,11 +100,25 @@ impl Compilation {
     ///
     /// As [`compile`].
     pub fn of(wasm: &[u8], tunables: &Tunables) -> Result<Compilation, CompileError> {
+        Compilation::with_debug_files(wasm, &DebugFiles::default(), tunables)
+    }
+
+    /// As [`Compilation::of`], with debug info that lies in other files too.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`].
+    pub fn with_debug_files(
+        wasm: &[u8],
+        debug_files: &DebugFiles,
+        tunables: &Tunables,
+    ) -> Result<Compilation, CompileError> {
         let isa = isa::build(tunables)?;
         let mut translation = ModuleTranslation::parse(wasm, tunables)?;
         let mut report =
             CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
-        let debug = GuestDebug::scan(&translation, &mut report);
+        report.warnings.extend(debug_files.warnings.iter().cloned());
+        let debug = GuestDebug::scan(&translation, debug_files, &mut report);
         let functions = compile_functions(&*isa, &mut translation, debug.as_ref())?;
         let linked = link(&*isa, &translation, functions)?;
         let artifact = write_artifact(&*isa, &translation, linked, debug.as_ref(), &mut report)?;
@@ -132,7 +147,11 @@ struct GuestDebug<'a> {
 
 impl<'a> GuestDebug<'a> {
     /// Reads the guest's debug info, unless the tunables ask for none.
-    fn scan(translation: &ModuleTranslation<'a>, report: &mut CompileReport) -> Option<GuestDebug<'a>> {
+    fn scan(
+        translation: &ModuleTranslation<'a>,
+        debug_files: &'a DebugFiles,
+        report: &mut CompileReport,
+    ) -> Option<GuestDebug<'a>> {
         if translation.tunables.debug_info == DebugInfo::None {
             return None;
         }
@@ -149,18 +168,20 @@ impl<'a> GuestDebug<'a> {
             }
         });
         let guest = dwarf_transform::GuestModule {
-            sections: dwarf_transform::GuestSections {
-                sections: translation
-                    .debug_sections
-                    .iter()
-                    .map(|&(name, bytes)| dwarf_transform::GuestSection { name, bytes })
-                    .collect(),
+            sections: if debug_files.separate.is_some() {
+                debug_files.separate_sections()
+            } else {
+                let sections = translation.debug_sections.iter();
+                let sections = sections.map(|&(name, bytes)| dwarf_transform::GuestSection { name, bytes });
+                dwarf_transform::GuestSections { sections: sections.collect() }
             },
+            split_files: debug_files.split_files(),
             functions: functions.collect(),
             imported_functions: module.num_imported_functions,
             globals: module.globals.iter().map(|global| dwarf_type(global.content)).collect(),
             names: dwarf_transform::GuestNames::default(),
             memory64: module.memories.first().is_some_and(|memory| memory.memory64),
+            thread_locals: thread_locals(translation),
         };
         let scan = dwarf_transform::scan(&guest);
         if scan.zeroed_addresses {
@@ -173,6 +194,16 @@ impl<'a> GuestDebug<'a> {
         report.scan_losses = scan.losses;
         Some(GuestDebug { guest, uses: scan.uses })
     }
+}
+
+/// wasm-ld makes the addresses of thread-local objects relative where the memory is shared.
+fn thread_locals(translation: &ModuleTranslation<'_>) -> dwarf_transform::ThreadLocals {
+    let module = &translation.module;
+    if !module.memories.first().is_some_and(|memory| memory.shared) {
+        return dwarf_transform::ThreadLocals::Absolute;
+    }
+    let named = translation.names.globals.iter().find(|(_, name)| *name == "__tls_base").map(|(index, _)| *index);
+    named.map_or(dwarf_transform::ThreadLocals::Unknown, dwarf_transform::ThreadLocals::RelativeTo)
 }
 
 fn wasm_offset(file_offset: usize, base: usize) -> dwarf_transform::WasmOffset {
@@ -243,7 +274,10 @@ fn compile_functions(
             let request = full.map(|debug| {
                 let types = local_types(shared.module, input);
                 let uses = &debug.uses.functions[number];
-                let named = uses.locals.iter().filter_map(|&local| Some((local, *types.get(local as usize)?)));
+                let named = uses.locals.iter().filter_map(|&home| {
+                    let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
+                    Some((home, *types.get(local as usize)?))
+                });
                 let mut wanted: Vec<(u32, u32)> =
                     uses.stack_values.iter().map(|value| (base as u32 + value.offset.0, value.depth)).collect();
                 wanted.sort_unstable();

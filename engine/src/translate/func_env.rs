@@ -395,9 +395,11 @@ impl<'a> FuncEnv<'a> {
         local.checked_sub(dwarf_transform::OPERAND_STACK_HOME).is_none_or(|depth| self.copies.depths.contains(&depth))
     }
 
-    fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, local: u32) {
+    /// Stores a local's current value to `home`: its own, or the one for its value at entry.
+    fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, home: u32) {
         let Some(homes) = &self.homes else { return };
-        let (Some(slot), Some(&(offset, _))) = (homes.slot, homes.by_local.get(&local)) else { return };
+        let (Some(slot), Some(&(offset, _))) = (homes.slot, homes.by_local.get(&home)) else { return };
+        let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         let value = builder.use_var(Variable::new(local as usize));
         builder.ins().stack_store(value, slot, offset as i32);
     }

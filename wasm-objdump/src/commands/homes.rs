@@ -55,7 +55,7 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
             };
             out.row(&shown, |w, palette| {
                 let kind = if home.writable { "read back" } else { "a copy" };
-                let label = format!("local[{}]", home.local);
+                let label = label(home.local);
                 write!(w, "  {}{label:<11}{} ", palette.variable, palette.reset)?;
                 write!(w, "[cfa{:+}] {} bytes, {kind}", home.cfa_offset, home.size)?;
                 writeln!(w, "{}", local_name.map_or_else(String::new, |name| format!(" <{name}>")))
@@ -64,6 +64,24 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
     }
     out.end_view()?;
     Ok(())
+}
+
+fn shown_local(home: u32) -> String {
+    match home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME) {
+        Some(local) => format!("{local}@entry"),
+        None => home.to_string(),
+    }
+}
+
+/// What a home holds.
+fn label(home: u32) -> String {
+    if let Some(depth) = home.checked_sub(dwarf_transform::OPERAND_STACK_HOME) {
+        format!("stack[{depth}]")
+    } else if let Some(local) = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME) {
+        format!("local[{local}] at entry")
+    } else {
+        format!("local[{home}]")
+    }
 }
 
 #[derive(Serialize)]
@@ -97,7 +115,7 @@ fn wasm(module: &Module<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Res
                 crate::wasm::push_printable(&mut shown, name);
                 shown.push('>');
             }
-            let locals: Vec<String> = uses.locals.iter().map(u32::to_string).collect();
+            let locals: Vec<String> = uses.locals.iter().map(|&local| shown_local(local)).collect();
             let locals = if locals.is_empty() { "none".to_owned() } else { locals.join(" ") };
             write!(w, "func[{}]{}{shown}{}: ", function.index, palette.name, palette.reset)?;
             writeln!(w, "{} statements; locals: {locals}", row.statements)

@@ -27,6 +27,7 @@ pub fn scan(module: &Module<'_>) -> Scan {
         globals: module.globals.iter().map(|&ty| value_type(ty)).collect(),
         names: GuestNames::default(),
         memory64: module.memory64,
+        ..GuestModule::default()
     })
 }
 

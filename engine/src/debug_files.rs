@@ -1,0 +1,307 @@
+//! Debug info of a module that lies in other files: where it is looked for, and what is found.
+//!
+//! - A module without DWARF may have it in a *separate debug file*: the one that its `external_debug_info` section names, or
+//!   one where debuggers look for such files by convention: beside the module as `NAME.debug.wasm`, `NAME.wasm.debug` or
+//!   `.debug/NAME.wasm.debug`, and below `/usr/lib/debug` by build ID and by path.
+//! - *Split units* lie in `.dwo` files or in a package of these. The package is looked for as `NAME.wasm.dwp` and
+//!   `NAME.dwp` beside the module (as it is named, then as it is with links resolved) and by its name below
+//!   `/usr/lib/debug`; a `.dwo` file in the directory of compilation, then beside the module by its path and by its name
+//!   alone, then in the working directory and below `/usr/lib/debug`.
+//!
+//! The first file that exists is taken. A separate debug file that was made for other code is refused.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use wasmparser::{BinaryReader, Parser, Payload};
+
+/// Below which systems keep debug files.
+const SYSTEM_DIRECTORY: &str = "/usr/lib/debug";
+
+/// The contents of a debug file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DebugFile {
+    /// Its path.
+    pub name: String,
+    /// All of it: a wasm file.
+    pub bytes: Vec<u8>,
+}
+
+/// The files that hold the debug info of a module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct DebugFiles {
+    /// The separate debug file, if the module itself has no DWARF.
+    pub separate: Option<DebugFile>,
+    /// The files with split units.
+    pub split: Vec<DebugFile>,
+    /// What was looked for in vain, as sentences for the user.
+    pub warnings: Vec<String>,
+}
+
+impl DebugFiles {
+    /// Looks for the debug files of the module at `path`, whose contents are `wasm`.
+    #[must_use]
+    pub fn find(path: &Path, wasm: &[u8]) -> DebugFiles {
+        let mut files = DebugFiles::default();
+        let sections = Sections::read(wasm);
+        if !sections.has_dwarf() {
+            files.find_separate(path, &sections);
+        }
+        let separate = files.separate.as_ref().map(|file| Sections::read(&file.bytes));
+        let sections = separate.unwrap_or(sections);
+        let units = dwarf_transform::split_units(&sections.debug());
+        if units.is_empty() {
+            return files;
+        }
+        let mut split: Vec<DebugFile> = package_places(path).iter().find_map(|place| read(place)).into_iter().collect();
+        let packaged = !split.is_empty();
+        let mut tried = HashSet::new();
+        for unit in units {
+            // With a package there are no other files.
+            if packaged || !tried.insert((unit.name.clone(), unit.directory.clone())) {
+                continue;
+            }
+            split.extend(split_places(path, &unit).iter().find_map(|place| read(place)));
+        }
+        files.split = split;
+        files
+    }
+
+    /// The separate debug file of a module without DWARF.
+    fn find_separate(&mut self, path: &Path, sections: &Sections<'_>) {
+        let named = sections.external();
+        let mut refused = Vec::new();
+        for place in separate_places(path, named.as_deref(), sections.build_id()) {
+            let Some(file) = read(&place) else { continue };
+            let found = Sections::read(&file.bytes);
+            if !found.has_dwarf() {
+                continue;
+            }
+            if !sections.same_code(&found) {
+                refused.push(file.name);
+                continue;
+            }
+            self.separate = Some(file);
+            return;
+        }
+        if !refused.is_empty() {
+            self.warnings.push(format!("the debug file `{}` was made for other code, so it is not used", refused[0]));
+        } else if let Some(named) = named {
+            self.warnings.push(format!("the debug info is in the file `{named}`, which was not found"));
+        }
+    }
+
+    /// The sections of the separate debug file.
+    pub(crate) fn separate_sections(&self) -> dwarf_transform::GuestSections<'_> {
+        self.separate.as_ref().map(|file| Sections::read(&file.bytes).debug()).unwrap_or_default()
+    }
+
+    /// The files with split units.
+    pub(crate) fn split_files(&self) -> Vec<dwarf_transform::GuestSplitFile<'_>> {
+        self.split
+            .iter()
+            .map(|file| dwarf_transform::GuestSplitFile {
+                name: &file.name,
+                sections: Sections::read(&file.bytes).debug(),
+            })
+            .collect()
+    }
+}
+
+/// What of a wasm file matters here. A file that ends in nonsense has what comes before.
+#[derive(Default)]
+struct Sections<'a> {
+    custom: Vec<(&'a str, &'a [u8])>,
+    code: Option<&'a [u8]>,
+}
+
+impl<'a> Sections<'a> {
+    fn read(wasm: &'a [u8]) -> Sections<'a> {
+        let mut sections = Sections::default();
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload {
+                Ok(Payload::CustomSection(section)) => sections.custom.push((section.name(), section.data())),
+                Ok(Payload::CodeSectionStart { range, .. }) => sections.code = wasm.get(range),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        sections
+    }
+
+    fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.custom.iter().find(|section| section.0 == name).map(|section| section.1)
+    }
+
+    fn has_dwarf(&self) -> bool {
+        self.get(".debug_info").is_some_and(|bytes| !bytes.is_empty())
+    }
+
+    fn debug(&self) -> dwarf_transform::GuestSections<'a> {
+        dwarf_transform::GuestSections {
+            sections: self
+                .custom
+                .iter()
+                .filter(|section| section.0.starts_with(".debug_"))
+                .map(|&(name, bytes)| dwarf_transform::GuestSection { name, bytes })
+                .collect(),
+        }
+    }
+
+    /// The path or address in `external_debug_info`.
+    fn external(&self) -> Option<String> {
+        let bytes = self.get("external_debug_info")?;
+        let name = BinaryReader::new(bytes, 0).read_string().ok()?;
+        Some(name.to_owned())
+    }
+
+    /// The build ID, which the section `build_id` holds with its length before it.
+    fn build_id(&self) -> Option<&'a [u8]> {
+        let mut reader = BinaryReader::new(self.get("build_id")?, 0);
+        let length = reader.read_var_u32().ok()?;
+        reader.read_bytes(length as usize).ok().filter(|id| id.len() > 1)
+    }
+
+    /// Whether the debug info in `debug` can be for this module.
+    fn same_code(&self, debug: &Sections<'_>) -> bool {
+        match (self.build_id(), debug.build_id()) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => debug.code.is_none() || debug.code == self.code,
+        }
+    }
+}
+
+fn read(path: &Path) -> Option<DebugFile> {
+    let bytes = fs::read(path).ok().filter(|bytes| bytes.starts_with(b"\0asm"))?;
+    Some(DebugFile { name: path.display().to_string(), bytes })
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The path with something after its whole name.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn separate_places(path: &Path, named: Option<&str>, build_id: Option<&[u8]>) -> Vec<PathBuf> {
+    let directory = directory_of(path);
+    let mut places = Vec::new();
+    if let Some(named) = named {
+        let named = Path::new(named.strip_prefix("file://").unwrap_or(named));
+        places.push(directory.join(named));
+        places.extend(named.file_name().map(|name| directory.join(name)));
+    }
+    places.push(path.with_extension("debug.wasm"));
+    places.push(with_suffix(path, ".debug"));
+    let file_name = path.file_name().map(Path::new);
+    places.extend(file_name.map(|name| with_suffix(&directory.join(".debug").join(name), ".debug")));
+    if let Some(id) = build_id {
+        let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (first, rest) = digits.split_at(2);
+        places.push(format!("{SYSTEM_DIRECTORY}/.build-id/{first}/{rest}.debug").into());
+    }
+    if let Ok(absolute) = fs::canonicalize(path) {
+        places.push(format!("{SYSTEM_DIRECTORY}{}.debug", absolute.display()).into());
+    }
+    // The module itself has none.
+    places.retain(|place| place != path);
+    places
+}
+
+fn package_places(path: &Path) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    for path in [Some(path.to_owned()), fs::canonicalize(path).ok()].into_iter().flatten() {
+        places.push(with_suffix(&path, ".dwp"));
+        places.push(path.with_extension("dwp"));
+    }
+    if let Some(name) = path.file_name() {
+        places.push(with_suffix(&Path::new(SYSTEM_DIRECTORY).join(name), ".dwp"));
+    }
+    places
+}
+
+fn split_places(path: &Path, unit: &dwarf_transform::SplitUnit) -> Vec<PathBuf> {
+    let name = Path::new(&unit.name);
+    let beside = directory_of(path);
+    // A relative directory of compilation (-fdebug-compilation-dir=.) is relative to where the module is.
+    let compiled_in = unit.directory.as_deref().map_or_else(|| beside.to_owned(), |directory| beside.join(directory));
+    let mut places = vec![compiled_in.join(name)];
+    places.push(beside.join(name));
+    places.extend(name.file_name().map(|name| beside.join(name)));
+    if name.is_relative() {
+        places.push(name.to_owned());
+        places.push(Path::new(SYSTEM_DIRECTORY).join(name));
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn custom(name: &str, contents: &[u8]) -> Vec<u8> {
+        let mut section = vec![name.len() as u8];
+        section.extend_from_slice(name.as_bytes());
+        section.extend_from_slice(contents);
+        let mut bytes = vec![0, section.len() as u8];
+        bytes.extend(section);
+        bytes
+    }
+
+    fn module(parts: &[Vec<u8>]) -> Vec<u8> {
+        [b"\0asm\x01\0\0\0".to_vec(), parts.concat()].concat()
+    }
+
+    /// The sections of a module with one function that does nothing, or with two.
+    fn code(bodies: u8) -> Vec<u8> {
+        let types = vec![1, 4, 1, 0x60, 0, 0];
+        let functions = [vec![3, 1 + bodies, bodies], vec![0; bodies.into()]].concat();
+        let code = [vec![10, 1 + 3 * bodies, bodies], [2, 0, 0x0b].repeat(bodies.into())].concat();
+        [types, functions, code].concat()
+    }
+
+    #[test]
+    fn the_named_debug_file_is_taken_if_it_is_for_the_same_code() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program.wasm");
+        let wasm = module(&[code(1), custom("external_debug_info", b"\x09other.dbg")]);
+        let found = DebugFiles::find(&path, &wasm);
+        assert_eq!(found.separate, None);
+        assert!(found.warnings[0].contains("`other.dbg`, which was not found"), "{:?}", found.warnings);
+
+        let named = directory.path().join("other.dbg");
+        fs::write(&named, module(&[code(2), custom(".debug_info", b"x")])).unwrap();
+        let found = DebugFiles::find(&path, &wasm);
+        assert_eq!(found.separate, None);
+        assert!(found.warnings[0].contains("was made for other code"), "{:?}", found.warnings);
+
+        let debug = module(&[code(1), custom(".debug_info", b"x")]);
+        fs::write(&named, &debug).unwrap();
+        let found = DebugFiles::find(&path, &wasm);
+        assert_eq!(found.separate.unwrap().bytes, debug);
+        assert_eq!(found.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_debug_file_is_found_by_convention_and_told_by_build_id() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program.wasm");
+        let wasm = module(&[code(1), custom("build_id", b"\x04abcd")]);
+        fs::create_dir(directory.path().join(".debug")).unwrap();
+        let file = directory.path().join(".debug/program.wasm.debug");
+        fs::write(&file, module(&[custom("build_id", b"\x04abcX"), custom(".debug_info", b"x")])).unwrap();
+        assert_eq!(DebugFiles::find(&path, &wasm).separate, None);
+        fs::write(&file, module(&[custom("build_id", b"\x04abcd"), custom(".debug_info", b"x")])).unwrap();
+        assert!(DebugFiles::find(&path, &wasm).separate.is_some());
+        // One with DWARF of its own needs no other.
+        let whole = module(&[wasm[8..].to_vec(), custom(".debug_info", b"x")]);
+        assert_eq!(DebugFiles::find(&path, &whole), DebugFiles::default());
+    }
+}
