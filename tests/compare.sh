@@ -5,8 +5,10 @@
 # build in the engine's code at each level (default: 0 and 2), and prints which share of the native stops is met and
 # which share of the native variables reads the same.
 #
-# C_FLAGS and RUST_FLAGS are passed to both builds, WASM_FLAGS to the wasm build; WASMSCOPE names the engine's program
-# (default: the release build of this workspace), DIFFERENCES how many differences are listed.
+# C_FLAGS and RUST_FLAGS are passed to both builds, WASM_FLAGS to the wasm build. WASM_RUSTC and NATIVE_RUSTC name the Rust
+# compilers (default: the system's), WASM_TARGET what the first is asked for (default: wasm32-wasi; newer ones call it
+# wasm32-wasip1). WASMSCOPE names the engine's program (default: the release build of this workspace), DIFFERENCES how many
+# differences are listed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "${1-}" = --debugger ]; then
@@ -29,8 +31,8 @@ case $source in
 *.c) clang-19 --target=wasm32-wasi -g -O0 ${C_FLAGS-} ${WASM_FLAGS-} "$source" -o "$work/program.wasm" ;;
 *.rs)
     name=$(basename "$(dirname "$source")" | tr -c 'a-zA-Z0-9\n' _)
-    ${WASM_RUSTC:-/usr/bin/rustc} --target wasm32-wasi -g --edition 2021 --crate-name "$name" ${RUST_FLAGS-} \
-        "$source" -o "$work/program.wasm" 2>"$work/rustc.log" || { cat "$work/rustc.log" >&2; exit 1; }
+    ${WASM_RUSTC:-/usr/bin/rustc} --target "${WASM_TARGET:-wasm32-wasi}" -g --edition 2021 --crate-name "$name" ${RUST_FLAGS-} \
+        ${WASM_FLAGS-} "$source" -o "$work/program.wasm" 2>"$work/rustc.log" || { cat "$work/rustc.log" >&2; exit 1; }
     ;;
 *)
     clang++-19 --target=wasm32-wasi -g -O0 -std=c++17 -fno-exceptions ${C_FLAGS-} ${WASM_FLAGS-} "$source" \

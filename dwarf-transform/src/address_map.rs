@@ -15,7 +15,17 @@ pub(crate) struct AddressMap {
 impl AddressMap {
     /// The compiler's own instructions belong to the operator before them, so that ranges have no needless holes. The
     /// prologue belongs to none: no home is valid there.
+    ///
+    /// What comes from an operator that traps begins one byte before the trapping instruction, in the last byte of the one
+    /// before it. gdb takes a stop at the first address of an inlined subroutine for one at its call, and would show a trap
+    /// that lies apart from its code in the frame outside. No program counter is that byte, unless a call ends there: a
+    /// caller is looked up by the byte before its return address.
     pub(crate) fn new(native: &NativeFunction, body_start: u32) -> AddressMap {
+        let boundary = |text: u32| {
+            let traps = native.traps.binary_search_by_key(&text, |trap| trap.0).is_ok();
+            let returns = native.calls.binary_search_by_key(&text, |call| call.return_address.0).is_ok();
+            if traps && !returns && text > native.text.start.0 { text - 1 } else { text }
+        };
         let mut pieces: Vec<(u32, u32, u32)> = Vec::with_capacity(native.rows.len());
         let mut current = body_start;
         let mut push = |wasm: u32, start: u32, end: u32| {
@@ -28,14 +38,14 @@ impl AddressMap {
                 _ => pieces.push((wasm, start, end)),
             }
         };
-        let first = native.rows.first().map_or(native.text.end.0, |row| row.text.0);
+        let first = native.rows.first().map_or(native.text.end.0, |row| boundary(row.text.0));
         push(current, native.text.start.0, first);
         for (position, row) in native.rows.iter().enumerate() {
-            let end = native.rows.get(position + 1).map_or(native.text.end.0, |next| next.text.0);
+            let end = native.rows.get(position + 1).map_or(native.text.end.0, |next| boundary(next.text.0));
             if let Some(wasm) = row.wasm {
                 current = wasm.0;
             }
-            push(current, row.text.0, end);
+            push(current, boundary(row.text.0), end);
         }
         pieces.sort_unstable();
         AddressMap { pieces }

@@ -64,6 +64,8 @@ pub struct NativeFunction {
     pub vmctx_home_cfa_offset: Option<i32>,
     /// The calls, sorted by return address. Without them call site entries are left out.
     pub calls: Vec<NativeCall>,
+    /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
+    pub traps: Vec<TextOffset>,
 }
 
 /// Code in `.text` that belongs to no guest function: a trampoline, a stub.

@@ -5,7 +5,8 @@
 //! - The first row, at the function's entry, carries the line of its opening and covers both prologues: the native one,
 //!   and the guest's (stack pointer, parameters stored to memory). No other row may lie in between, since gdb takes the
 //!   address of the second row for the end of the prologue.
-//! - Then comes the row where the body begins, marked `prologue_end`, which lldb looks for.
+//! - Then comes the row where the body begins, marked `prologue_end`, which lldb looks for. Before it there is one more of
+//!   the opening line, as soon as the homes are filled, where gdb is to stop when it steps into the function.
 //! - Statements begin at anchors, where the function has any: only they are marked `is_stmt`. The optimizer has moved
 //!   the rest about, and a debugger that stops at all of it would run back and forth.
 //! - The compiler's own instructions belong to the row before them.
@@ -46,8 +47,9 @@ impl NativeRow {
     }
 }
 
-/// The rows of a function, sorted by address. Empty where the guest has no lines for it.
-pub(crate) fn function_rows(guest: &[GuestRow], native: &NativeFunction) -> Vec<NativeRow> {
+/// The rows of a function, sorted by address. Empty where the guest has no lines for it. `opening_stop`: a debugger that
+/// steps into it is to stop at its opening line.
+pub(crate) fn function_rows(guest: &[GuestRow], native: &NativeFunction, opening_stop: bool) -> Vec<NativeRow> {
     let Some(entry) = guest.iter().find(|row| row.line != 0) else {
         return Vec::new();
     };
@@ -78,6 +80,9 @@ pub(crate) fn function_rows(guest: &[GuestRow], native: &NativeFunction) -> Vec<
         if !begun {
             begun = true;
             let source = body.map_or(source, |body| if body > position { &guest[body] } else { source });
+            if opening_stop && source.line != entry.line && prologue_end < body_start {
+                rows.push(NativeRow::new(prologue_end, entry, true));
+            }
             let mut first = NativeRow::new(body_start, source, true);
             first.prologue_end = true;
             seen[position] = true;

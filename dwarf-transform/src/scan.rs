@@ -54,6 +54,9 @@ pub struct FunctionUses {
     pub needs_vmctx: bool,
     /// A debugging information entry or line rows describe this function.
     pub described: bool,
+    /// The function only adjusts `this` and goes on to another one, and this is its mangled name. Debuggers step through
+    /// what is called so; the name section often has it demangled.
+    pub thunk: Option<String>,
 }
 
 /// Parallel to [`GuestModule::functions`].
@@ -83,6 +86,7 @@ struct UnitScan {
     stack_values: Vec<(usize, StackValue)>,
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
+    thunks: Vec<(usize, String)>,
     /// Subprograms that begin at 0.
     at_zero: usize,
     subprograms: usize,
@@ -114,6 +118,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         }
         for position in scan.described {
             functions[position].described = true;
+        }
+        for (position, name) in scan.thunks {
+            functions[position].thunk = Some(name);
         }
         for position in scan.lines.functions() {
             functions[position].described = true;
@@ -178,6 +185,7 @@ fn scan_entries<'a>(
             }
             if let Code::Function(position) = code {
                 scan.described.push(position);
+                scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));
             }
         }
         while scopes.len() <= depth {
@@ -208,6 +216,14 @@ fn scan_entries<'a>(
         }
     }
     Ok(())
+}
+
+/// The name of a subprogram that is a thunk in the Itanium C++ ABI.
+fn thunk_name<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<String> {
+    let name = entry.attr_value(gimli::constants::DW_AT_linkage_name)?;
+    let name = dwarf.sections(unit).attr_string(unit, name).ok()?;
+    let name = std::str::from_utf8(name.slice()).ok()?;
+    ["_ZTh", "_ZTv", "_ZTc"].iter().any(|prefix| name.starts_with(prefix)).then(|| name.to_owned())
 }
 
 /// Collects what an expression names; it holds from `begin` on. Errors are counted by the stage that translates it.

@@ -1,7 +1,9 @@
 #!/bin/sh
 # native.sh SOURCE OUT.json: records the native twin of a C, C++ or Rust source file (see record.sh).
 #
-# C and C++ are built with -m32, so that the types have the sizes that they have in the guest. What the program never
+# C and C++ are built with -m32, so that the types have the sizes that they have in the guest, and with SSE, which rounds as
+# wasm does. Rust is built to abort on a panic, as the guest does: landing pads between the statements make gdb stop twice
+# where there is nothing of the kind in wasm. NATIVE_RUSTC names its compiler. What the program never
 # wrote reads as anything, natively too: a second and third run with other garbage in fresh memory show which values
 # those are, and the recording leaves them open.
 set -eu
@@ -19,8 +21,8 @@ case $source in
 *.rs)
     name=$(basename "$(dirname "$source")" | tr -c 'a-zA-Z0-9\n' _)
     clang-19 -O1 -fno-builtin -c "$here/plain_memory.c" -o "$work/memory.o"
-    ${NATIVE_RUSTC:-/usr/bin/rustc} -g --edition 2021 --crate-name "$name" -C link-arg="$work/memory.o" \
-        ${RUST_FLAGS-} "$source" -o "$work/plain" 2>"$work/rustc.log" || { cat "$work/rustc.log" >&2; exit 1; }
+    ${NATIVE_RUSTC:-/usr/bin/rustc} -g --edition 2021 --crate-name "$name" -C panic=abort \
+        -C link-arg="$work/memory.o" ${RUST_FLAGS-} "$source" -o "$work/plain" 2>"$work/rustc.log" || { cat "$work/rustc.log" >&2; exit 1; }
     cp "$work/plain" "$work/zero"
     cp "$work/plain" "$work/pattern"
     main="$name::main"
@@ -34,7 +36,7 @@ case $source in
     for fill in plain zero pattern; do
         init=
         [ $fill = plain ] || init="-ftrivial-auto-var-init=$fill"
-        $compiler -m32 -g -O0 $init ${C_FLAGS-} "$source" "$work/memory.o" -o "$work/$fill" -lm
+        $compiler -m32 -msse2 -mfpmath=sse -g -O0 $init ${C_FLAGS-} "$source" "$work/memory.o" -o "$work/$fill" -lm
     done
     ;;
 esac

@@ -15,6 +15,7 @@ are followed, containers are shown by the printers that are loaded. A value is f
 so that single bytes that the program never wrote can be left out of a comparison.
 """
 
+import functools
 import json
 import os
 import re
@@ -38,10 +39,13 @@ def canonical(name):
     return re.sub(r"\bunsigned long\b|\bunsigned int\b", "size", name)
 
 
+@functools.lru_cache(maxsize=None)
+def own_name(name, full_name):
+    return any(name == it or name.endswith("/" + it) or full_name == os.path.realpath(it) for it in SOURCES)
+
+
 def own_file(symtab):
-    if symtab is None:
-        return False
-    return any(symtab.filename == it or symtab.filename.endswith("/" + it) for it in SOURCES)
+    return symtab is not None and own_name(symtab.filename, symtab.fullname())
 
 
 def own(frame):

@@ -43,6 +43,7 @@ fn inlined_frames_are_frames() {
             "x/s kind",
             "delete",
             "continue",
+            "bt",
         ];
         let answers = Session::new("trap/trap", level).arguments(&["divide"]).run(&commands);
         answers.assert_contains(
@@ -55,7 +56,9 @@ fn inlined_frames_are_frames() {
         answers.assert_contains("up", 1, &["trap (kind=0x", "return average(21);"]);
         answers.assert_values(&[("p value", "42"), ("p total", "21"), ("p scaled", "42")]);
         answers.assert_contains("x/s kind", 0, &["\"divide\""]);
-        answers.assert_contains("continue", 0, &["SIGILL", "trap"]);
+        answers.assert_contains("continue", 0, &["SIGILL", "divide (value=42)"]);
+        // The trapping instruction lies apart, and is the first one of the inlined function there.
+        answers.assert_contains("bt", 1, &["#0  0x", " in divide (value=42)", "#1  average (total=21)"]);
     }
 }
 

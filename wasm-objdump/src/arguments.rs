@@ -16,6 +16,7 @@ Examples:
   wasm-objdump --verify program.elf          frame table held against the code, DWARF and tables checked
   wasm-objdump --json --traps program.elf    any view for a program
   wasm-objdump --statistics program.elf      sizes, and how much of the code and of the variables is described
+  wasm-objdump --coverage program.wasm program.elf    how much of what the module's DWARF locates the native one does
   wasm-objdump --diff old.elf new.elf        what changed between two builds";
 
 /// Inspects wasm modules, compiled artifacts and other ELF files.
@@ -23,7 +24,7 @@ Examples:
 #[command(name = "wasm-objdump", version, disable_help_flag = true, after_help = EXAMPLES, max_term_width = 110)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args([
     "headers", "details", "disassemble", "full_contents", "reloc", "frames", "dwarf", "verify", "traps", "stack_maps",
-    "addrmap", "homes", "explain", "diff", "wat", "statistics",
+    "addrmap", "homes", "explain", "diff", "wat", "statistics", "coverage",
 ]))]
 pub struct Arguments {
     /// The files to show
@@ -93,6 +94,10 @@ pub struct Arguments {
     /// Sizes, and how much of the code and of the variables is described
     #[arg(long)]
     pub statistics: bool,
+
+    /// Where the DWARF of MODULE, from which the artifact was compiled, locates variables: how often does the artifact?
+    #[arg(long, value_name = "MODULE")]
+    pub coverage: Option<PathBuf>,
 
     /// With -d: the same as --explain
     #[arg(long, requires = "disassemble")]

@@ -42,6 +42,18 @@ fn guest_dwarf() {
 }
 
 #[test]
+fn coverage_of_the_module_that_was_compiled() {
+    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/switch.wasm");
+    insta::assert_snapshot!(show("switch.elf", &fixture("switch.elf"), &["--coverage", module]));
+}
+
+#[test]
+fn coverage_without_the_module_is_an_error() {
+    let text = show("sample.elf", &sample::bytes(), &["--coverage", "no-such-file"]);
+    assert!(text.contains("error: cannot read no-such-file"), "{text}");
+}
+
+#[test]
 fn artifact_headers() {
     insta::assert_snapshot!(show("sample.elf", &sample::bytes(), &["-h"]));
 }

@@ -198,7 +198,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     fn lines(&mut self) {
         for &position in &self.fill.line_owner[self.position] {
             let native = &self.fill.input.native.functions[position];
-            let rows = function_rows(self.fill.lines[self.position].function(position), native);
+            let opening_stop = self.fill.plan.units[self.position].opening_stops.binary_search(&position).is_ok();
+            let rows = function_rows(self.fill.lines[self.position].function(position), native, opening_stop);
             if rows.is_empty() || self.files.program.is_none() {
                 continue;
             }

@@ -119,6 +119,11 @@ impl Compilation {
             CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
         report.warnings.extend(debug_files.warnings.iter().cloned());
         let debug = GuestDebug::scan(&translation, debug_files, &mut report);
+        for (position, uses) in debug.iter().flat_map(|debug| debug.uses.functions.iter().enumerate()) {
+            if let Some(name) = &uses.thunk {
+                translation.names.functions.insert(translation.functions[position].index, name.clone());
+            }
+        }
         let functions = compile_functions(&*isa, &mut translation, debug.as_ref())?;
         let linked = link(&*isa, &translation, functions)?;
         let artifact = write_artifact(&*isa, &translation, linked, debug.as_ref(), &mut report)?;
@@ -421,6 +426,9 @@ fn debugger_helpers(isa: &dyn TargetIsa, tunables: &Tunables) -> Vec<(FunctionKi
     vec![(FunctionKind::Stub(POINTER_OPERATOR_STUB), widen)]
 }
 
+/// The instruction that only traps.
+const UD2: [u8; 2] = [0x0f, 0x0b];
+
 /// The number of the stub behind lldb's pointer classes.
 const POINTER_OPERATOR_STUB: u32 = 0;
 
@@ -656,6 +664,12 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
                     return_address: text(start + address),
                     wasm: wasm(operator),
                 })
+                .collect(),
+            traps: function
+                .traps
+                .iter()
+                .filter(|(offset, _)| function.code[*offset as usize..].starts_with(&UD2))
+                .map(|(offset, _)| text(start + offset))
                 .collect(),
         });
     }

@@ -2,6 +2,7 @@
 
 pub mod address_map;
 pub mod contents;
+pub mod coverage;
 pub mod details;
 pub mod diff;
 pub mod disassemble;
@@ -30,7 +31,7 @@ pub type View = fn(&Input<'_>, &Arguments, &mut Output<'_>) -> Result<()>;
 /// The views that were asked for, in the order they are shown.
 pub fn views(arguments: &Arguments) -> Vec<View> {
     let explain = arguments.explain || arguments.all;
-    let all: [(bool, View); 15] = [
+    let all: [(bool, View); 16] = [
         (arguments.headers, headers::run),
         (arguments.details, details::run),
         (arguments.disassemble && !explain, disassemble::run),
@@ -45,6 +46,7 @@ pub fn views(arguments: &Arguments) -> Vec<View> {
         (arguments.dwarf, dwarf::run),
         (arguments.wat, wat::run),
         (arguments.statistics, statistics::run),
+        (arguments.coverage.is_some(), coverage::run),
         (arguments.verify, verify::run),
     ];
     all.into_iter().filter(|(wanted, _)| *wanted).map(|(_, view)| view).collect()

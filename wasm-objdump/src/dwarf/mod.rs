@@ -3,6 +3,7 @@
 mod entries;
 mod expression;
 mod lines;
+mod locations;
 mod variables;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use crate::native::Reader;
 pub use entries::dump_units;
 pub use expression::{describe_frame_base, describe_location, expression_text};
 pub use lines::dump_lines;
+pub use locations::{Located, Needs, by_key, holds, located, merged};
 pub use variables::{LiveVariable, Variables, budget_of};
 
 /// Gives registers their names.
