@@ -7,6 +7,19 @@ use crate::runtime::type_registry::TypeRegistry;
 use std::sync::Arc;
 
 /// Compiles modules; holds what they share. A cheap handle: clones are the same engine.
+///
+/// Modules are compiled on the threads of the rayon pool that the caller is in. Modules, linkers and stores that are used
+/// together must be of the same engine.
+///
+/// ```
+/// use wasmscope::{Config, Engine, Module, OptLevel};
+///
+/// let engine = Engine::new(Config::new().opt_level(OptLevel::None))?;
+/// let elsewhere = engine.clone();
+/// let module = std::thread::spawn(move || Module::new(&elsewhere, "(module)")).join().unwrap()?;
+/// assert!(Engine::same(module.engine(), &engine));
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<EngineInner>);
 

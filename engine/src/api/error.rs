@@ -13,6 +13,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`downcast_ref`](Error::downcast_ref): of type [`Trap`](crate::Trap) when the guest trapped, the host function's own
 /// error when it failed. [`WasmBacktrace`] can be asked for the same way.
 ///
+/// ```
+/// use wasmscope::{Context, Engine, Func, Result, Store};
+///
+/// fn parse(text: &str) -> Result<i32> {
+///     text.parse::<i32>().with_context(|| format!("cannot read {text:?}"))
+/// }
+/// let mut store = Store::new(&Engine::default(), ());
+/// let func = Func::wrap(&mut store, || parse("x"));
+/// let error = func.typed::<(), i32>(&store)?.call(&mut store, ()).unwrap_err();
+/// assert!(error.is::<std::num::ParseIntError>());
+/// assert_eq!(format!("{error:#}"), "cannot read \"x\": invalid digit found in string");
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
+///
 /// `Error` does not implement [`std::error::Error`] itself (it could then not convert from every such error); it
 /// converts into `Box<dyn std::error::Error + Send + Sync>` and into `anyhow::Error`.
 pub struct Error(Box<Inner>);

@@ -113,6 +113,23 @@ impl Extern {
 }
 
 /// A global; a handle that is valid with its store.
+///
+/// ```
+/// use wasmscope::{Engine, Global, GlobalType, Instance, Module, Store, Val, ValType};
+///
+/// let engine = Engine::default();
+/// let module = Module::new(&engine, r#"(module
+///     (global $count (import "host" "count") (mut i64))
+///     (func (export "step") (global.set $count (i64.add (global.get $count) (i64.const 2)))))"#)?;
+/// let mut store = Store::new(&engine, ());
+/// let count = Global::new(&mut store, GlobalType { content: ValType::I64, mutable: true }, Val::I64(40))?;
+/// let instance = Instance::new(&mut store, &module, &[count.into()])?;
+/// instance.get_typed_func::<(), ()>(&mut store, "step")?.call(&mut store, ())?;
+/// assert_eq!(count.get(&mut store).unwrap_i64(), 42);
+/// count.set(&mut store, Val::I64(0))?;
+/// assert!(count.set(&mut store, Val::I32(0)).is_err());
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Global(Handle<GlobalInstance>);
 
@@ -164,6 +181,26 @@ impl Global {
 }
 
 /// A table; a handle that is valid with its store.
+///
+/// ```
+/// use wasmscope::{Engine, Func, Instance, Module, Store, Val};
+///
+/// let engine = Engine::default();
+/// let module = Module::new(&engine, r#"(module
+///     (type $int (func (result i32)))
+///     (table (export "table") 2 5 funcref)
+///     (func (export "call") (param i32) (result i32) (call_indirect (type $int) (local.get 0))))"#)?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &module, &[])?;
+/// let table = instance.get_table(&mut store, "table").unwrap();
+/// let seven = Func::wrap(&mut store, || 7);
+/// table.set(&mut store, 1, seven.into())?;
+/// assert_eq!(instance.get_typed_func::<i32, i32>(&mut store, "call")?.call(&mut store, 1)?, 7);
+/// assert_eq!(table.grow(&mut store, 3, Val::FuncRef(None))?, 2);
+/// assert!(table.grow(&mut store, 1, Val::FuncRef(None)).is_err());
+/// assert!(table.get(&mut store, 4).is_some() && table.get(&mut store, 5).is_none());
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Table(Handle<TableInstance>);
 

@@ -76,6 +76,19 @@ impl Func {
 
     /// A host function from a Rust closure: its parameters are wasm values, the first may be a [`Caller`]; it returns a
     /// wasm value, a tuple of them or nothing, or a [`Result`] with that.
+    ///
+    /// ```
+    /// use wasmscope::{Error, Func, Result, Store, Engine};
+    ///
+    /// let mut store = Store::new(&Engine::default(), ());
+    /// let root = Func::wrap(&mut store, |n: f64| -> Result<(f64, i32)> {
+    ///     if n < 0.0 { Err(Error::msg("a negative number has no root")) } else { Ok((n.sqrt(), 2)) }
+    /// });
+    /// let root = root.typed::<f64, (f64, i32)>(&store)?;
+    /// assert_eq!(root.call(&mut store, 9.0)?, (3.0, 2));
+    /// assert_eq!(root.call(&mut store, -1.0).unwrap_err().to_string(), "a negative number has no root");
+    /// # Ok::<(), wasmscope::Error>(())
+    /// ```
     pub fn wrap<T: 'static, Params, Args>(
         mut store: impl AsContextMut<Data = T>,
         func: impl IntoFunc<T, Params, Args>,
@@ -104,7 +117,9 @@ impl Func {
     /// [`Trap`](crate::Trap) or the host function's error.
     pub fn call(&self, mut store: impl AsContextMut, params: &[Val], results: &mut [Val]) -> Result<()> {
         let mut store = store.as_context_mut();
-        let ty = self.ty_in(&store.0.opaque);
+        let func_ref = self.checked(&store.0.opaque);
+        // SAFETY: functions and types live as long as their store, which is borrowed.
+        let ty: &FuncType = unsafe { store.0.opaque.func_type(func_ref.as_ref().type_id).as_ref() };
         for (what, expected, found) in
             [("arguments", ty.params.len(), params.len()), ("results", ty.results.len(), results.len())]
         {
@@ -113,17 +128,18 @@ impl Func {
             }
         }
         store.0.opaque.collect_if_due();
-        let mut values = vec![ValRaw::ZERO; params.len().max(results.len())];
+        let mut values = store.0.opaque.take_raw(params.len().max(results.len()));
         for ((param, ty), slot) in params.iter().zip(&ty.params).zip(&mut values) {
             param.check(&store.0.opaque, *ty)?;
             *slot = store.0.opaque.raw_of(param)?;
         }
-        // SAFETY: of this store, as checked by `ty_in`; the arguments are of the right types, as checked.
-        unsafe { StoreOpaque::call_raw(store.raw(), self.func_ref, values.as_mut_ptr())? };
-        for ((result, ty), raw) in results.iter_mut().zip(&ty.results).zip(values) {
+        // SAFETY: of this store, as checked; the arguments are of the right types, as checked.
+        unsafe { StoreOpaque::call_raw(store.raw(), func_ref, values.as_mut_ptr())? };
+        for ((result, ty), raw) in results.iter_mut().zip(&ty.results).zip(&values) {
             // SAFETY: the function has left its results.
-            *result = unsafe { store.0.opaque.val_of(raw, *ty) };
+            *result = unsafe { store.0.opaque.val_of(*raw, *ty) };
         }
+        store.0.opaque.give_back_raw(values);
         Ok(())
     }
 
@@ -147,6 +163,20 @@ impl Func {
 }
 
 /// A function of a type that is known at compile time: calls neither check types nor allocate.
+///
+/// ```
+/// use wasmscope::{Engine, Instance, Module, Store};
+///
+/// let engine = Engine::default();
+/// let module = Module::new(&engine, r#"(module
+///     (func (export "swap") (param i32 i64) (result i64 i32) (local.get 1) (local.get 0)))"#)?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Instance::new(&mut store, &module, &[])?;
+/// let swap = instance.get_typed_func::<(i32, i64), (i64, i32)>(&mut store, "swap")?;
+/// assert_eq!(swap.call(&mut store, (1, 2))?, (2, 1));
+/// assert!(instance.get_typed_func::<i32, ()>(&mut store, "swap").is_err());
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
 pub struct TypedFunc<Params, Results> {
     func: Func,
     types: PhantomData<fn(Params) -> Results>,
@@ -202,6 +232,28 @@ impl<Params: WasmParams, Results: WasmResults> TypedFunc<Params, Results> {
 }
 
 /// The store and the instance from which a host function is called.
+///
+/// ```
+/// use wasmscope::{Caller, Engine, Linker, Module, Result, Store};
+///
+/// let engine = Engine::default();
+/// let mut linker = Linker::<String>::new(&engine);
+/// linker.func_wrap("host", "print", |mut caller: Caller<'_, String>, at: i32, len: i32| -> Result<()> {
+///     let memory = caller.memory().expect("the guest exports its memory");
+///     let (bytes, printed) = memory.data_and_store_mut(&mut caller);
+///     printed.push_str(std::str::from_utf8(&bytes[at as usize..][..len as usize])?);
+///     Ok(())
+/// })?;
+/// let module = Module::new(&engine, r#"(module
+///     (import "host" "print" (func $print (param i32 i32)))
+///     (memory (export "memory") 1) (data (i32.const 16) "hello")
+///     (func (export "run") (call $print (i32.const 16) (i32.const 5))))"#)?;
+/// let mut store = Store::new(&engine, String::new());
+/// let instance = linker.instantiate(&mut store, &module)?;
+/// instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?;
+/// assert_eq!(store.data(), "hello");
+/// # Ok::<(), wasmscope::Error>(())
+/// ```
 pub struct Caller<'a, T> {
     store: StoreContextMut<'a, T>,
     /// Null: the host calls.
@@ -341,16 +393,16 @@ where
     ) -> Result<()> {
         // SAFETY: the caller's promise.
         let DynamicClosure { ty, func } = unsafe { &*closure.cast::<DynamicClosure<F>>() };
-        let params: Vec<Val> = ty
-            .params
-            .iter()
-            .enumerate()
+        // SAFETY: the caller lends the store.
+        let mut all = unsafe { (*store).take_values() };
+        for (i, ty) in ty.params.iter().enumerate() {
             // SAFETY: the caller's promise: arguments of the types of `ty`.
-            .map(|(i, ty)| unsafe { (*store).val_of(values.add(i).read(), *ty) })
-            .collect();
-        let mut results: Vec<Val> = ty.results.iter().map(|ty| Val::default_for(*ty)).collect();
+            all.push(unsafe { (*store).val_of(values.add(i).read(), *ty) });
+        }
+        all.extend(ty.results.iter().map(|ty| Val::default_for(*ty)));
+        let (params, results) = all.split_at_mut(ty.params.len());
         // SAFETY: the caller lends the store and its own context.
-        func(unsafe { Caller::new(store, vmctx) }, &params, &mut results)?;
+        func(unsafe { Caller::new(store, vmctx) }, params, results)?;
         for (i, (result, ty)) in results.iter().zip(&ty.results).enumerate() {
             // SAFETY: the caller lends the store; there is a slot for each result.
             unsafe {
@@ -358,6 +410,8 @@ where
                 values.add(i).write((*store).raw_of(result)?);
             }
         }
+        // SAFETY: the caller lends the store.
+        unsafe { (*store).give_back_values(all) };
         Ok(())
     }
 }

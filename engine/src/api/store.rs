@@ -223,9 +223,9 @@ impl<T> Store<T> {
     ///         (else (i32.const 0)))))"#)?;
     /// let mut store = Store::new(&engine, ());
     /// let f = Instance::new(&mut store, &module, &[])?.get_typed_func::<i32, i32>(&mut store, "f")?;
-    /// assert_eq!(f.call(&mut store, 1000)?, 1000);
+    /// assert_eq!(f.call(&mut store, 10_000)?, 10_000);
     /// store.set_max_wasm_stack(16 << 10);
-    /// let error = f.call(&mut store, 1000).unwrap_err();
+    /// let error = f.call(&mut store, 10_000).unwrap_err();
     /// assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::StackOverflow));
     /// # Ok::<(), wasmscope::Error>(())
     /// ```

@@ -8,7 +8,7 @@ use super::memory::{LinearMemory, MemoryInstance, SharedMemoryInner};
 use super::table::TableInstance;
 use super::vm::{ArrayToWasm, VMFuncRef, VMGlobalDefinition, VMRuntimeLimits, ValRaw};
 use crate::api::{Engine, Error, ExternRef, Func, Module, ResourceLimiter, V128, Val};
-use crate::types::{GlobalType, MemoryType, ValType};
+use crate::types::{FuncType, GlobalType, MemoryType, ValType};
 use artifact::FunctionKind;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -91,6 +91,11 @@ pub struct StoreOpaque {
     /// The functions of host function definitions that several stores may use.
     known_host_funcs: HashMap<*const HostFuncDef, NonNull<VMFuncRef>>,
     func_refs: Vec<Box<VMFuncRef>>,
+    /// Function types by their numbers in the engine, as far as they were needed; each stays where it is.
+    types: Vec<Option<Box<FuncType>>>,
+    /// Room for the values of one call after the other.
+    spare_raw: Vec<ValRaw>,
+    spare_values: Vec<Val>,
     /// Collect when the activations table holds as many values.
     collect_at: usize,
 }
@@ -122,6 +127,9 @@ impl StoreOpaque {
             host_funcs: Vec::new(),
             known_host_funcs: HashMap::new(),
             func_refs: Vec::new(),
+            types: Vec::new(),
+            spare_raw: Vec::new(),
+            spare_values: Vec::new(),
             collect_at: FIRST_COLLECTION,
         }
     }
@@ -140,6 +148,51 @@ impl StoreOpaque {
 
     pub fn limits(&self) -> &Arc<VMRuntimeLimits> {
         &self.limits
+    }
+
+    /// The type with a number, which stays where it is as long as the store lives.
+    #[inline]
+    pub fn func_type(&mut self, number: u32) -> NonNull<FuncType> {
+        match self.types.get(number as usize) {
+            Some(Some(ty)) => NonNull::from(&**ty),
+            _ => self.learn_type(number),
+        }
+    }
+
+    #[cold]
+    fn learn_type(&mut self, number: u32) -> NonNull<FuncType> {
+        let index = number as usize;
+        if self.types.len() <= index {
+            self.types.resize_with(index + 1, || None);
+        }
+        let ty = self.engine.types().get(number).expect("the types of functions are registered");
+        NonNull::from(&**self.types[index].insert(Box::new(ty)))
+    }
+
+    /// Room for `len` zeroed slots; to be given back with [`Self::give_back_raw`].
+    #[inline]
+    pub fn take_raw(&mut self, len: usize) -> Vec<ValRaw> {
+        let mut values = std::mem::take(&mut self.spare_raw);
+        values.clear();
+        values.resize(len, ValRaw::ZERO);
+        values
+    }
+
+    #[inline]
+    pub fn give_back_raw(&mut self, values: Vec<ValRaw>) {
+        self.spare_raw = values;
+    }
+
+    /// Room for values, empty; to be given back with [`Self::give_back_values`].
+    #[inline]
+    pub fn take_values(&mut self) -> Vec<Val> {
+        std::mem::take(&mut self.spare_values)
+    }
+
+    #[inline]
+    pub fn give_back_values(&mut self, mut values: Vec<Val>) {
+        values.clear();
+        self.spare_values = values;
     }
 
     pub fn max_wasm_stack(&self) -> usize {
