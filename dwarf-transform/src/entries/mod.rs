@@ -16,8 +16,8 @@ use crate::files::{Files, files};
 use crate::guest_dwarf::{GuestDwarf, Unit};
 use crate::guest_lines::UnitLines;
 use crate::loss::{LossKind, Losses};
-use crate::native_lines::function_rows;
-use crate::options::TransformOptions;
+use crate::native_lines::{function_rows, rows_for_lldb};
+use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, Plan};
 use crate::pointers::PointerKind;
 use crate::scope::Entry;
@@ -196,10 +196,14 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// Writes the line sequences of the functions whose lines this unit has.
     fn lines(&mut self) {
+        let lldb = self.fill.options.flavour == PointerFlavour::Lldb;
         for &position in &self.fill.line_owner[self.position] {
             let native = &self.fill.input.native.functions[position];
             let opening_stop = self.fill.plan.units[self.position].opening_stops.binary_search(&position).is_ok();
-            let rows = function_rows(self.fill.lines[self.position].function(position), native, opening_stop);
+            let mut rows = function_rows(self.fill.lines[self.position].function(position), native, opening_stop);
+            if lldb {
+                rows = rows_for_lldb(rows, native, !self.is_rust());
+            }
             if rows.is_empty() || self.files.program.is_none() {
                 continue;
             }

@@ -29,9 +29,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             Scalars::None | Scalars::One => false,
             Scalars::Many => {
                 let size = self.attribute_of(unit, entry, c::DW_AT_byte_size).and_then(|size| size.udata_value());
-                let rust = self.attribute_of(self.position, 0, c::DW_AT_language)
-                    == Some(AttributeValue::Language(c::DW_LANG_Rust));
-                !(rust && size.is_some_and(|size| size <= 4))
+                !(self.is_rust() && size.is_some_and(|size| size <= 4))
             }
         }
     }
@@ -58,6 +56,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     pub(super) fn is_empty_object(&self, entry: &Entry<'a>) -> bool {
         let mut budget = 1_000;
         self.type_of(entry).is_some_and(|(unit, entry)| self.scalars(unit, entry, 0, &mut budget) == Scalars::None)
+    }
+
+    /// Is the unit written in Rust?
+    pub(super) fn is_rust(&self) -> bool {
+        self.attribute_of(self.position, 0, c::DW_AT_language) == Some(AttributeValue::Language(c::DW_LANG_Rust))
     }
 
     /// How many scalars a type consists of, for the question whether it is returned in a register.
