@@ -1,8 +1,8 @@
 """wasmscope's formatters and commands for lldb: what lldb itself cannot know of a WebAssembly program.
 
 A guest pointer that lies in memory has 4 bytes, and lldb reads 8 for every pointer. The debug information therefore
-calls it a structure with one member, `__address`; what follows makes that structure look and work like a pointer:
-`v it->next->name`, `v *it->next`, and the text of a `char *`.
+calls it a structure with one member, `__address`. Here the members and elements of that kind become real pointers
+again, with a pointer type, a value, children, and the text of a `char *`; scripts find nothing unusual in them.
 
     wasm-memory     where linear memory lies and which part of it pointers can be followed into
 """
@@ -14,6 +14,7 @@ import lldb
 MEMBER = "__address"
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
 MAX_TEXT = 256
+MAX_CHILDREN = 10_000
 
 
 def linear_memory(pid):
@@ -25,102 +26,324 @@ def linear_memory(pid):
         return [tuple(int(text, 16) for text in m.groups()) for m in pattern.finditer(maps.read())]
 
 
-BASES = {}
+PLACES = {}
 
 
-def memory_base(process):
-    """The host address of wasm address 0, or 0 where only the identity map is known."""
+def places(process):
+    """(where the identity map begins, the host address of wasm address 0); None for what there is not."""
     key = (process.GetProcessID(), process.GetUniqueID())
-    if key not in BASES:
+    if key not in PLACES:
         try:
-            mappings = [(end - start, start) for start, end, offset in linear_memory(key[0]) if offset == 0 and start]
+            mappings = linear_memory(key[0])
         except OSError:
-            return 0
+            return None, None
         if not mappings:
-            return 0
-        BASES[key] = max(mappings)[1]
-    return BASES[key]
+            return None, None
+        identity = min((start for start, _, offset in mappings if start == offset), default=None)
+        others = [(end - start, start) for start, end, offset in mappings if offset == 0 and start]
+        PLACES[key] = identity, max(others)[1] if others else None
+    return PLACES[key]
 
 
-def is_guest_pointer(type_, _=None):
-    """Does the type stand for a guest pointer?
+def host_address(address, process):
+    """Where the bytes of a wasm address lie; an address of the host stays as it is."""
+    identity, base = places(process)
+    if base is None or address >= 1 << 32 or (identity is not None and address >= identity):
+        return address
+    return base + address
 
-    lldb remembers the answer by the type's name, and a variable's pointer of 8 bytes has the same name as a member's
-    structure: both must get the same answer.
-    """
-    type_ = type_.GetCanonicalType()
-    if type_.IsPointerType():
-        # Images of the JIT interface are called so; a type that lldb made itself has no module.
-        module = type_.GetModule()
-        return not module.IsValid() or (module.GetFileSpec().GetFilename() or "").startswith("JIT(")
+
+def is_pointer_structure(type_):
+    """Does the type stand for a guest pointer in memory?"""
     return type_.GetByteSize() == 4 and type_.GetNumberOfFields() == 1 and type_.GetFieldAtIndex(0).GetName() == MEMBER
 
 
-def pointee(type_):
-    """What a guest pointer points to: of a structure, what its `operator->` does."""
+def is_pointer(type_):
     type_ = type_.GetCanonicalType()
-    if type_.IsPointerType():
-        return type_.GetPointeeType()
+    return type_.IsPointerType() or is_pointer_structure(type_)
+
+
+def pointee(type_):
+    """What a pointer points to: of a structure, what its `operator->` does. Invalid for `void`."""
+    type_ = type_.GetCanonicalType()
+    if type_.IsPointerType() or type_.IsReferenceType():
+        return type_.GetPointeeType() if type_.IsPointerType() else type_.GetDereferencedType()
     for index in range(type_.GetNumberOfMemberFunctions()):
         function = type_.GetMemberFunctionAtIndex(index)
         if function.GetName() in ("operator->", "operator*"):
             result = function.GetReturnType()
             return result.GetDereferencedType() if result.IsReferenceType() else result.GetPointeeType()
+    # `operator T *` alone: what cannot be dereferenced, `void` or a function.
+    for index in range(type_.GetNumberOfMemberFunctions()):
+        result = type_.GetMemberFunctionAtIndex(index).GetReturnType()
+        if result.IsPointerType() and result.GetPointeeType().IsFunctionType():
+            return result.GetPointeeType()
     return lldb.SBType()
 
 
+def raw(value):
+    return value.GetNonSyntheticValue()
+
+
 def address_of(value):
-    value = value.GetNonSyntheticValue()
+    """The address that a pointer of either kind holds."""
+    value = raw(value)
     if value.GetType().GetCanonicalType().IsPointerType():
         return value.GetValueAsUnsigned()
     return value.GetChildMemberWithName(MEMBER).GetValueAsUnsigned()
 
 
-def host_address(address, process):
-    """Where the bytes of a wasm address lie; an address of the host stays as it is."""
-    return address + memory_base(process) if address < 1 << 32 else address
+def real_pointer(value, name=None):
+    """A pointer of lldb's own width for a structure that stands for one."""
+    type_ = pointee(value.GetType())
+    if not type_.IsValid():
+        type_ = value.GetTarget().GetBasicType(lldb.eBasicTypeVoid)
+    address = address_of(value)
+    if address and type_.GetByteSize():
+        address = host_address(address, value.GetProcess())
+    data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
+    wide = type_.GetReferenceType() if value.GetType().GetCanonicalType().GetName().endswith("&") else type_.GetPointerType()
+    return value.CreateValueFromData(name or value.GetName() or "", data, wide)
 
 
-class GuestPointer:
-    """The synthetic children of a guest pointer: none to be shown, but one to be followed."""
+def native(value, name=None):
+    """The value as a native build would have it: with a real pointer in place of a structure that stands for one."""
+    value = raw(value)
+    if is_pointer_structure(value.GetType().GetCanonicalType()):
+        return real_pointer(value, name)
+    return value
 
-    def __init__(self, value, _):
+
+def at(value, name, address, type_):
+    """The object of this type at a guest address."""
+    return native(value.CreateValueFromAddress(name, host_address(address, value.GetProcess()), type_))
+
+
+def object_of(value):
+    """The object itself where a formatter is asked for a pointer or reference to it."""
+    value = raw(value)
+    for _ in range(3):
+        type_ = value.GetType().GetCanonicalType()
+        if not (type_.IsPointerType() or type_.IsReferenceType()):
+            break
+        value = raw(value.Dereference())
+    return value
+
+
+class Provider:
+    """Synthetic children with a list of names; those after `count` are found by name but not shown."""
+
+    count = 0
+
+    def __init__(self, value, _=None):
         self.value = value
-        self.target = None
+
+    def has_children(self):
+        return True
+
+    def num_children(self, limit=MAX_CHILDREN):
+        return min(self.count, limit)
+
+    def get_child_index(self, name):
+        match = re.match(r"^\[(\d+)\]$", name)
+        return int(match[1]) if match else -1
+
+
+class GuestPointer(Provider):
+    """The structure that stands for a pointer."""
 
     def update(self):
+        self.pointer = real_pointer(self.value)
         self.target = None
-        address = address_of(self.value)
         type_ = pointee(self.value.GetType())
-        if address and type_.IsValid() and type_.GetByteSize():
-            address = host_address(address, self.value.GetProcess())
-            self.target = self.value.CreateValueFromAddress("*" + (self.value.GetName() or ""), address, type_)
+        if type_.IsValid() and type_.GetByteSize() and address_of(self.value):
+            self.target = at(self.value, "*" + (self.value.GetName() or ""), address_of(self.value), type_)
+        self.count = self.pointer.GetNumChildren() if self.target else 0
         return False
 
     def has_children(self):
+        # What a pointer points to is not shown with it.
         return False
 
-    def num_children(self):
-        return 0
+    def get_value(self):
+        return self.pointer
 
     def get_child_index(self, name):
-        return 0 if name == "$$dereference$$" else -1
+        if name == "$$dereference$$":
+            return self.count
+        return self.pointer.GetIndexOfChildWithName(name)
 
     def get_child_at_index(self, index):
-        return self.target
+        return self.target if index >= self.count else self.pointer.GetChildAtIndex(index)
+
+
+class Record(Provider):
+    """A structure, class or union, or a pointer to one, whose pointers are real ones."""
+
+    def update(self):
+        self.raw = dynamic(raw(self.value))
+        self.count = self.raw.GetNumChildren()
+        self.hidden = []
+        return False
+
+    def get_child_index(self, name):
+        if name == "$$dereference$$":
+            return -1
+        index = self.raw.GetIndexOfChildWithName(name)
+        if index < self.count:
+            return index
+        # A member of a base class or of an unnamed union.
+        found = self.raw.GetChildMemberWithName(name)
+        if not found.IsValid():
+            return -1
+        self.hidden.append(found)
+        return self.count + len(self.hidden) - 1
+
+    def get_child_at_index(self, index):
+        if index >= self.count:
+            return native(self.hidden[index - self.count])
+        return native(self.raw.GetChildAtIndex(index))
+
+
+class PointerArray(Provider):
+    """An array of pointers."""
+
+    def update(self):
+        self.raw = raw(self.value)
+        self.count = self.raw.GetNumChildren()
+        return False
+
+    def get_child_at_index(self, index):
+        return native(self.raw.GetChildAtIndex(index))
+
+
+class PointerToPointer(Provider):
+    """A real pointer to a pointer in memory."""
+
+    count = 1
+
+    def update(self):
+        self.raw = raw(self.value)
+        return False
+
+    def get_child_index(self, name):
+        return 0 if name.startswith("*") else -1
+
+    def get_child_at_index(self, index):
+        return native(self.raw.GetChildAtIndex(0), "*" + (self.value.GetName() or ""))
+
+
+def dynamic(value):
+    """A pointer or reference to an object of a derived class as what the object's vtable says that it is."""
+    type_ = value.GetType().GetCanonicalType()
+    through = type_.IsPointerType() or type_.IsReferenceType()
+    # An object is looked at as a whole only where a pointer to it is followed: it may be a part of the whole.
+    if not through and not (value.GetName() or "").startswith("*"):
+        return value
+    base = pointee(type_) if through else type_
+    if not base.IsPolymorphicClass():
+        return value
+    address = value.GetValueAsUnsigned() if through else value.GetLoadAddress()
+    found = dynamic_type(value, address) if address else None
+    if found is None or found[0].GetUnqualifiedType().GetName() == base.GetCanonicalType().GetUnqualifiedType().GetName():
+        return value
+    derived, offset = found
+    if not through:
+        return raw(value.CreateValueFromAddress(value.GetName(), address + offset, derived))
+    data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address + offset])
+    return raw(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType()))
+
+
+def dynamic_type(value, address):
+    """(type, offset to the whole object) from the vtable and its type_info; None where there is none."""
+    process = value.GetProcess()
+
+    def word(address):
+        error = lldb.SBError()
+        found = process.ReadUnsignedFromMemory(host_address(address, process), 4, error)
+        return found if error.Success() else 0
+
+    vtable = word(address)
+    info = word(vtable - 4) if vtable > 8 else 0
+    name = word(info + 4) if info else 0
+    if not name:
+        return None
+    error = lldb.SBError()
+    mangled = process.ReadCStringFromMemory(host_address(name, process), MAX_TEXT, error)
+    if not error.Success() or not mangled:
+        return None
+    offset = word(vtable - 8)
+    offset -= (offset & 0x80000000) << 1
+    key = (process.GetUniqueID(), mangled)
+    if key not in CLASSES:
+        CLASSES[key] = class_of(value.GetTarget(), mangled)
+    return (CLASSES[key], offset) if CLASSES[key] else None
+
+
+CLASSES = {}
+
+
+def class_of(target, mangled):
+    """The class whose type_info has this name: nested names of plain identifiers, no templates."""
+    body = mangled[1:-1] if mangled.startswith("N") and mangled.endswith("E") else mangled
+    parts = []
+    while body:
+        match = re.match(r"^(\d+)", body)
+        if not match:
+            return None
+        begin, length = match.end(), int(match[1])
+        parts.append(body[begin : begin + length])
+        body = body[begin + length :]
+    name = "::".join("(anonymous namespace)" if part.startswith("_GLOBAL__N") else part for part in parts)
+    found = target.FindFirstType(name)
+    return found if found.IsValid() else None
 
 
 def pointer_summary(value, _):
+    """The text of a `char *`."""
+    type_ = pointee(value.GetType())
     address = address_of(value)
-    text = "0x%08x" % address
-    type_ = pointee(value.GetType()).GetCanonicalType().GetUnqualifiedType()
-    if address and type_.GetBasicType() in CHARACTERS:
+    if address and type_.IsValid() and type_.GetCanonicalType().GetUnqualifiedType().GetBasicType() in CHARACTERS:
         error = lldb.SBError()
         process = value.GetProcess()
         found = process.ReadCStringFromMemory(host_address(address, process), MAX_TEXT, error)
         if error.Success():
-            text += ' "%s"' % found.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return text
+            return quoted(found)
+    return ""
+
+
+def quoted(text):
+    for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"), ("\0", "\\0")):
+        text = text.replace(character, escape)
+    return '"%s"' % text
+
+
+# lldb asks these once for each type's name, and also what a pointer points to and what a typedef stands for.
+
+
+def matches_pointer_structure(type_, _):
+    return is_pointer_structure(type_.GetCanonicalType())
+
+
+def matches_record(type_, _):
+    type_ = type_.GetCanonicalType()
+    if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion):
+        return False
+    if is_pointer_structure(type_):
+        return False
+    if any(is_pointer_structure(field.GetType().GetCanonicalType()) for field in type_.get_fields_array()):
+        return True
+    return type_.IsPolymorphicClass()
+
+
+def matches_pointer_array(type_, _):
+    type_ = type_.GetCanonicalType()
+    return type_.IsArrayType() and is_pointer_structure(type_.GetArrayElementType().GetCanonicalType())
+
+
+def matches_pointer_to_pointer(type_, _):
+    type_ = type_.GetCanonicalType()
+    return type_.IsPointerType() and is_pointer_structure(type_.GetPointeeType().GetCanonicalType())
 
 
 def wasm_memory(debugger, command, context, result, _):
@@ -141,14 +364,21 @@ def wasm_memory(debugger, command, context, result, _):
 
 
 def __lldb_init_module(debugger, _):
-    for command in (
+    commands = [
         "command script add -o -f {0}.wasm_memory wasm-memory",
         "type category define wasmscope",
-        "type synthetic add -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.is_guest_pointer",
-        "type summary add -w wasmscope -e -v -F {0}.pointer_summary --recognizer-function {0}.is_guest_pointer",
+        "type synthetic add -w wasmscope -l {0}.Record --recognizer-function {0}.matches_record",
+        "type synthetic add -w wasmscope -l {0}.PointerArray --recognizer-function {0}.matches_pointer_array",
+        "type synthetic add -w wasmscope -l {0}.PointerToPointer --recognizer-function {0}.matches_pointer_to_pointer",
+        "type synthetic add -p -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.matches_pointer_structure",
+        "type summary add -p -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_pointer_structure",
+        "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
+        "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
+        "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
         "type category enable wasmscope",
         # A guest variable has two addresses (its memory's and the identity map's): what is written at one must be
         # read at the other.
         "settings set target.process.disable-memory-cache true",
-    ):
+    ]
+    for command in commands:
         debugger.HandleCommand(command.format(__name__))

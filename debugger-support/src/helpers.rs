@@ -13,5 +13,11 @@ pub fn gdb_helpers() -> &'static str {
 
 /// Commands, synthetic children and summaries for lldb; to be loaded by `command script import`.
 pub fn lldb_helpers() -> &'static str {
-    include_str!("../python/wasmscope_lldb.py")
+    concat!(
+        include_str!("../python/wasmscope_lldb.py"),
+        "\n\n",
+        include_str!("../python/containers_lldb.py"),
+        "\n\n",
+        include_str!("../python/rust_lldb.py")
+    )
 }

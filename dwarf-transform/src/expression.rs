@@ -30,7 +30,7 @@ pub(crate) enum Role {
     Location,
     /// Where a pointer is. The result is its value, zero-extended to 8 bytes.
     Pointer,
-    /// Where a reference is. The result is the address of what it refers to.
+    /// Where a reference is. The result is the host address of what it refers to, as a value.
     Referent,
     /// Where a pointer to a data member is. The result is its value, sign-extended to 8 bytes.
     DataMember,
@@ -228,14 +228,17 @@ impl<'a> Translator<'_, '_, 'a> {
         }
         self.guest_value()?;
         match role {
-            Role::Referent => self.make_host()?,
+            Role::Referent => {
+                self.make_host()?;
+                self.out.op(constants::DW_OP_stack_value);
+            }
             Role::DataMember => {
                 self.sign_extend(0)?;
                 self.out.op(constants::DW_OP_stack_value);
             }
             _ => {
-                // Whatever a 64-bit home has above the pointer does not belong to it.
-                if self.top()? == Kind::Wide {
+                // Whatever a 64-bit home or a negative constant has above the pointer does not belong to it.
+                if is_value || self.top()? == Kind::Wide {
                     *self.stack.last_mut().ok_or(LossKind::MalformedExpression)? = Kind::GuestDirty;
                 }
                 self.clean(0)?;

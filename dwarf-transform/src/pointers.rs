@@ -1,11 +1,11 @@
 //! Pointers for lldb, which reads 8 bytes for every pointer type whatever its size says.
 //!
-//! - A variable, parameter or result of pointer type keeps a pointer type of 8 bytes; its location computes the
-//!   zero-extended value. A variable of reference type becomes the object itself.
+//! - A variable, parameter or result of pointer or reference type keeps such a type, of 8 bytes; its location computes
+//!   the zero-extended value, of a reference the address in this process.
 //! - A pointer in memory (a member, an element, what a pointer points to) becomes a structure with one member of 4 bytes,
-//!   named as the pointer type would be, with the operators `->`, `*` and a conversion. All of them are one function in
-//!   the image, [`POINTER_OPERATOR_SYMBOL`]: it widens the address. With the identity map that is the address in this
-//!   process.
+//!   named much as the pointer type would be, with the operators `->`, `*`, a conversion, and an assignment. The first
+//!   three are one function in the image, [`POINTER_OPERATOR_SYMBOL`]: it widens the address. With the identity map that
+//!   is the address in this process. The last is [`POINTER_ASSIGNMENT_SYMBOL`].
 
 use gimli::constants as c;
 
@@ -14,6 +14,12 @@ pub const POINTER_OPERATOR_SYMBOL: &str = "__wasm_pointer_operator";
 
 /// Its code on x86-64: `mov eax, [rdi]; ret`.
 pub const POINTER_OPERATOR_CODE: [u8; 3] = [0x8b, 0x07, 0xc3];
+
+/// The function behind the assignment of a pointer to such a structure. The image must have it as a symbol.
+pub const POINTER_ASSIGNMENT_SYMBOL: &str = "__wasm_pointer_assignment";
+
+/// Its code on x86-64: `mov [rdi], esi; mov eax, esi; ret`. It returns the pointer that was assigned.
+pub const POINTER_ASSIGNMENT_CODE: [u8; 5] = [0x89, 0x37, 0x89, 0xf0, 0xc3];
 
 /// The name of the one member of a structure that stands for a pointer.
 pub const POINTER_MEMBER: &str = "__address";

@@ -6,8 +6,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 helpers="$here/../../debugger-support/python"
 export RECORD_OUT="$1"
 shift
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+scratch=$(mktemp -d)
+log=$scratch/log
+trap 'rm -r "$scratch"' EXIT
 case ${DEBUGGER:-gdb} in
 gdb)
     timeout 600 gdb -nx -q -batch -iex 'set auto-load no' -x "$helpers/wasmscope_gdb.py" -x "$helpers/low_memory_gdb.py" \
@@ -15,8 +16,9 @@ gdb)
         { tail -n 30 "$log" >&2; exit 1; }
     ;;
 lldb)
+    cat "$helpers/wasmscope_lldb.py" "$helpers/containers_lldb.py" "$helpers/rust_lldb.py" >"$scratch/wasmscope_lldb.py"
     timeout 600 lldb-19 -x -b -O 'settings set plugin.jit-loader.gdb.enable on' \
-        -o "command script import $helpers/wasmscope_lldb.py" \
+        -o "command script import $scratch/wasmscope_lldb.py" \
         -o "command script import $here/../lldb/step_record.py" -- "$@" >"$log" 2>&1 </dev/null ||
         { tail -n 30 "$log" >&2; exit 1; }
     ;;

@@ -1,11 +1,12 @@
-"""../gdb/step_record.py for lldb: the same recording, of stops and of what `frame variable` would show.
+"""../gdb/step_record.py for lldb: the same recording, of stops and of what a script finds at them.
 
-Load it with `command script import`; the environment variables are the same. Values are raw members with pointers
-followed; the containers of C++ and Rust have no printers here, so only C is compared value by value in earnest.
+Load it with `command script import`; the environment variables are the same. Values are read as any script would read
+them, by their types, children, summaries and values, and nothing here knows of WebAssembly.
 """
 
 import json
 import os
+import re
 
 import lldb
 
@@ -13,15 +14,8 @@ SOURCES = os.environ["RECORD_SOURCES"].split(":")
 LIMIT = int(os.environ.get("RECORD_LIMIT", "5000"))
 MAX_DEPTH = 4
 MAX_ELEMENTS = 24
-MAX_TEXT = 64
 MAX_LEAVES = 200
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
-
-try:
-    import wasmscope_lldb as guest
-except ImportError:
-    guest = None
-
 
 def own(frame):
     entry = frame.GetLineEntry()
@@ -29,52 +23,64 @@ def own(frame):
     return entry.IsValid() and entry.GetLine() and any(path == it or path.endswith("/" + it) for it in SOURCES)
 
 
-def target_of(value, type_):
-    """(is a pointer, address, what it points to or None)"""
-    if type_.IsPointerType() or type_.IsReferenceType():
-        address = value.GetValueAsUnsigned()
-        pointee = type_.GetPointeeType() if type_.IsPointerType() else type_.GetDereferencedType()
-    elif guest is not None and guest.is_guest_pointer(type_):
-        address, pointee = guest.address_of(value), guest.pointee(type_)
-    else:
-        return False, 0, None
-    if guest is not None and address:
-        address = guest.host_address(address, value.GetProcess())
-    return True, address, pointee
+def canonical(text):
+    """A summary without what differs between builds of one library."""
+    return re.sub(r"\bstd::__\w+::", "std::", text).strip()
 
 
 def flatten(leaves, path, value, depth):
+    """Collects the scalars of one variable."""
     if len(leaves) >= MAX_LEAVES:
         return
-    value = value.GetNonSyntheticValue()
     if value.GetError().Fail():
         leaves[path] = "<unreadable>"
         return
     type_ = value.GetType().GetCanonicalType()
-    pointer, address, pointee = target_of(value, type_)
-    if pointer:
-        core = pointee.GetCanonicalType().GetUnqualifiedType() if pointee.IsValid() else pointee
-        if address == 0:
-            leaves[path] = "null"
-        elif core.GetBasicType() in CHARACTERS:
-            error = lldb.SBError()
-            raw = value.GetProcess().ReadMemory(address, MAX_TEXT, error)
-            text = (raw or b"").split(b"\0")[0].decode("latin-1")
-            leaves[path] = "-> " + json.dumps(text) if error.Success() else "<unreadable>"
-        elif core.IsFunctionType():
-            leaves[path] = "function"
-        elif depth >= MAX_DEPTH or not core.IsValid() or core.GetByteSize() == 0:
-            leaves[path] = "<pointer>"
-        else:
-            flatten(leaves, path + "->", value.CreateValueFromAddress("it", address, pointee), depth + 1)
-        return
+    if type_.IsReferenceType():
+        value = value.Dereference()
+        type_ = value.GetType().GetCanonicalType()
+    if re.match(r"^(?:const )?std::(?:__\w+::)?function<", type_.GetName() or ""):
+        leaves[path] = "<function object>"
+    elif type_.IsPointerType():
+        pointer(leaves, path, value, type_.GetPointeeType().GetCanonicalType().GetUnqualifiedType(), depth)
+    else:
+        summary = value.GetSummary()
+        if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
+            leaves[path] = canonical(summary)
+        children(leaves, path, value, depth)
+
+
+def pointer(leaves, path, value, pointee, depth):
+    address = value.GetValueAsUnsigned()
+    if address == 0:
+        leaves[path] = "null"
+    elif pointee.GetBasicType() in CHARACTERS:
+        leaves[path] = "-> %s" % value.GetSummary()
+    elif pointee.IsFunctionType():
+        place = value.GetTarget().ResolveLoadAddress(address)
+        name = place.GetFunction().GetName() or place.GetSymbol().GetName() or "?"
+        leaves[path] = "function " + name.split("(")[0]
+    elif depth >= MAX_DEPTH or pointee.GetByteSize() == 0:
+        leaves[path] = "<pointer>"
+    elif pointee.GetTypeClass() in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion):
+        summary = value.GetSummary()
+        if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
+            leaves[path + "->"] = canonical(summary)
+        children(leaves, path + "->", value, depth + 1)
+    else:
+        flatten(leaves, path + "->", value.Dereference(), depth + 1)
+
+
+def children(leaves, path, value, depth):
     count = value.GetNumChildren()
     if count == 0:
-        leaves[path] = value.GetValue() or "{}"
-        return
+        leaves.setdefault(path, value.GetValue() or "{}")
     for index in range(min(count, MAX_ELEMENTS)):
         child = value.GetChildAtIndex(index)
-        flatten(leaves, "%s.%s" % (path, child.GetName() or "#%d" % index), child, depth)
+        name = child.GetName() or "#%d" % index
+        if name == "vtable" or name.startswith("_vptr"):  # an array of code addresses
+            continue
+        flatten(leaves, "%s.%s" % (path, canonical(name)), child, depth)
 
 
 def stop_record(thread):

@@ -50,7 +50,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
         if name == c::DW_AT_type
             && holds_value(tag)
-            && let Some(value) = self.wide_type(tag, attr.value())
+            && let Some(value) = self.wide_type(attr.value())
         {
             self.output.get_mut(id).set(name, value);
             return;

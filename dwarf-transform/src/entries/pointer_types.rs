@@ -3,7 +3,9 @@
 use super::UnitFiller;
 use crate::guest_dwarf::Slice;
 use crate::options::PointerFlavour;
-use crate::pointers::{POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, pointer_kind};
+use crate::pointers::{
+    POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, pointer_kind,
+};
 use gimli::write::{AttributeValue as Value, UnitEntryId};
 use gimli::{AttributeValue, constants as c};
 
@@ -17,18 +19,14 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.narrow_pointers() && pointer_kind(tag).is_some()
     }
 
-    /// The type of a value outside of objects: a wide pointer in place of a pointer, the referent of a reference.
-    pub(super) fn wide_type(&mut self, tag: gimli::DwTag, value: AttributeValue<Slice<'a>>) -> Option<Value> {
+    /// The type of a value outside of objects: a wide pointer or reference.
+    pub(super) fn wide_type(&mut self, value: AttributeValue<Slice<'a>>) -> Option<Value> {
         if !self.narrow_pointers() {
             return None;
         }
         let (found, kind) = self.pointer_type(self.position, value)?;
         if matches!(kind, PointerKind::DataMember | PointerKind::Method) {
             return None;
-        }
-        let variable = matches!(tag, c::DW_TAG_variable | c::DW_TAG_formal_parameter);
-        if kind == PointerKind::Reference && variable {
-            return self.pointee(found);
         }
         if found.0 != self.position {
             return None;
@@ -55,7 +53,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     pub(super) fn pointer_structure(&mut self, position: usize, id: UnitEntryId) {
         let plan = &self.fill.plan.units[self.position];
         let kind = pointer_kind(plan.entries[position].tag);
+        // Not quite the name of the real pointer type: lldb keeps formatters by name, and these need others.
         let name = self.type_name(self.position, position, 0);
+        let name = match name.rsplit_once(' ') {
+            Some((pointee, mark)) if ["*", "&", "&&"].contains(&mark) => pointee.to_owned() + mark,
+            _ => name,
+        };
         let root = self.output.root();
         let address_type = match self.address_type {
             Some(id) => id,
@@ -79,9 +82,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         entry.set(c::DW_AT_data_member_location, Value::Udata(0));
         let constant = self.output.add(root, c::DW_TAG_const_type);
         self.output.get_mut(constant).set(c::DW_AT_type, Value::UnitRef(id));
-        let this = self.output.add(root, c::DW_TAG_pointer_type);
-        self.output.get_mut(this).set(c::DW_AT_type, Value::UnitRef(constant));
-        self.output.get_mut(this).set(c::DW_AT_byte_size, Value::Udata(8));
+        let this = self.pointer_to(c::DW_TAG_pointer_type, Some(Value::UnitRef(constant)));
 
         let pointee = self.pointee((self.position, position));
         let wide = if kind == Some(PointerKind::Pointer) {
@@ -89,30 +90,49 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         } else {
             self.pointer_to(c::DW_TAG_pointer_type, pointee.clone())
         };
-        let mut operators = vec![("operator ".to_owned() + &self.pointer_name(position), wide)];
+        self.pointer_operator(id, this, "operator ".to_owned() + &self.pointer_name(position), wide);
+        if kind == Some(PointerKind::Pointer) {
+            self.pointer_assignment(id, wide);
+        }
         if pointee.is_some() {
-            operators.push(("operator->".to_owned(), wide));
+            self.pointer_operator(id, this, "operator->".to_owned(), wide);
             let reference = if kind == Some(PointerKind::Reference) {
                 self.wide_pointer(position)
             } else {
                 self.pointer_to(c::DW_TAG_reference_type, pointee)
             };
-            operators.push(("operator*".to_owned(), reference));
+            self.pointer_operator(id, this, "operator*".to_owned(), reference);
         }
-        for (name, result) in operators {
-            let operator = self.output.add(id, c::DW_TAG_subprogram);
-            let object = self.output.add(operator, c::DW_TAG_formal_parameter);
-            let entry = self.output.get_mut(object);
-            entry.set(c::DW_AT_type, Value::UnitRef(this));
-            entry.set(c::DW_AT_artificial, Value::FlagPresent);
-            let entry = self.output.get_mut(operator);
-            entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
-            entry.set(c::DW_AT_linkage_name, Value::String(POINTER_OPERATOR_SYMBOL.as_bytes().to_vec()));
-            entry.set(c::DW_AT_type, Value::UnitRef(result));
-            entry.set(c::DW_AT_declaration, Value::FlagPresent);
-            entry.set(c::DW_AT_external, Value::FlagPresent);
-            entry.set(c::DW_AT_object_pointer, Value::UnitRef(object));
-        }
+    }
+
+    /// An operator of the pointer structure that takes nothing but the object, which `this` points to.
+    fn pointer_operator(&mut self, structure: UnitEntryId, this: UnitEntryId, name: String, result: UnitEntryId) {
+        let operator = self.member_function(structure, this, name, POINTER_OPERATOR_SYMBOL);
+        self.output.get_mut(operator).set(c::DW_AT_type, Value::UnitRef(result));
+    }
+
+    /// `T *operator=(T *)`.
+    fn pointer_assignment(&mut self, structure: UnitEntryId, wide: UnitEntryId) {
+        let this = self.pointer_to(c::DW_TAG_pointer_type, Some(Value::UnitRef(structure)));
+        let operator = self.member_function(structure, this, "operator=".to_owned(), POINTER_ASSIGNMENT_SYMBOL);
+        self.output.get_mut(operator).set(c::DW_AT_type, Value::UnitRef(wide));
+        let parameter = self.output.add(operator, c::DW_TAG_formal_parameter);
+        self.output.get_mut(parameter).set(c::DW_AT_type, Value::UnitRef(wide));
+    }
+
+    fn member_function(&mut self, structure: UnitEntryId, this: UnitEntryId, name: String, symbol: &str) -> UnitEntryId {
+        let function = self.output.add(structure, c::DW_TAG_subprogram);
+        let object = self.output.add(function, c::DW_TAG_formal_parameter);
+        let entry = self.output.get_mut(object);
+        entry.set(c::DW_AT_type, Value::UnitRef(this));
+        entry.set(c::DW_AT_artificial, Value::FlagPresent);
+        let entry = self.output.get_mut(function);
+        entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
+        entry.set(c::DW_AT_linkage_name, Value::String(symbol.as_bytes().to_vec()));
+        entry.set(c::DW_AT_declaration, Value::FlagPresent);
+        entry.set(c::DW_AT_external, Value::FlagPresent);
+        entry.set(c::DW_AT_object_pointer, Value::UnitRef(object));
+        function
     }
 
     fn pointer_to(&mut self, tag: gimli::DwTag, pointee: Option<Value>) -> UnitEntryId {

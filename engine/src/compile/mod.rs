@@ -410,27 +410,31 @@ fn link(
     Ok(Linked { text: builder.finish(&mut control), functions })
 }
 
-/// Code that only debuggers call: what lldb's pointer classes use to widen an address.
+/// Code that only debuggers call: what lldb's pointer classes use to widen an address and to assign one.
 fn debugger_helpers(isa: &dyn TargetIsa, tunables: &Tunables) -> Vec<(FunctionKind, CompiledFunction)> {
     let x86 = matches!(isa.triple().architecture, target_lexicon::Architecture::X86_64);
     if !x86 || tunables.debug_info != DebugInfo::Full || tunables.pointer_flavour != PointerFlavour::Lldb {
         return Vec::new();
     }
-    let widen = CompiledFunction {
-        code: dwarf_transform::POINTER_OPERATOR_CODE.to_vec(),
+    let leaf = |code: &[u8]| CompiledFunction {
+        code: code.to_vec(),
         alignment: 1,
         rows: vec![function::Row { start: 0, wasm: None, anchor: false }],
         basic_blocks: vec![0],
         ..CompiledFunction::default()
     };
-    vec![(FunctionKind::Stub(POINTER_OPERATOR_STUB), widen)]
+    vec![
+        (FunctionKind::Stub(POINTER_OPERATOR_STUB), leaf(&dwarf_transform::POINTER_OPERATOR_CODE)),
+        (FunctionKind::Stub(POINTER_ASSIGNMENT_STUB), leaf(&dwarf_transform::POINTER_ASSIGNMENT_CODE)),
+    ]
 }
 
 /// The instruction that only traps.
 const UD2: [u8; 2] = [0x0f, 0x0b];
 
-/// The number of the stub behind lldb's pointer classes.
+/// The numbers of the stubs behind lldb's pointer classes.
 const POINTER_OPERATOR_STUB: u32 = 0;
+const POINTER_ASSIGNMENT_STUB: u32 = 1;
 
 fn write_artifact(
     isa: &dyn TargetIsa,
@@ -504,6 +508,7 @@ fn symbol(translation: &ModuleTranslation<'_>, kind: FunctionKind) -> String {
         FunctionKind::ArrayToWasm(ty) => format!("__wasmscope_enter_guest_{ty}"),
         FunctionKind::WasmToArray(ty) => format!("__wasmscope_call_host_{ty}"),
         FunctionKind::Stub(POINTER_OPERATOR_STUB) => dwarf_transform::POINTER_OPERATOR_SYMBOL.to_owned(),
+        FunctionKind::Stub(POINTER_ASSIGNMENT_STUB) => dwarf_transform::POINTER_ASSIGNMENT_SYMBOL.to_owned(),
         FunctionKind::Stub(number) => format!("__wasmscope_stub_{number}"),
     }
 }
