@@ -255,7 +255,7 @@ def dynamic(value):
 
 
 def dynamic_type(value, address):
-    """(type, offset to the whole object) from the vtable and its type_info; None where there is none."""
+    """(type, offset to the whole object) by the object's virtual table; None where there is none."""
     process = value.GetProcess()
 
     def word(address):
@@ -264,39 +264,17 @@ def dynamic_type(value, address):
         return found if error.Success() else 0
 
     vtable = word(address)
-    info = word(vtable - 4) if vtable > 8 else 0
-    name = word(info + 4) if info else 0
-    if not name:
+    if not vtable:
         return None
-    error = lldb.SBError()
-    mangled = process.ReadCStringFromMemory(host_address(name, process), MAX_TEXT, error)
-    if not error.Success() or not mangled:
+    # The image has symbols for virtual tables, at the addresses that the guest has them at.
+    target = value.GetTarget()
+    symbol = target.ResolveLoadAddress(vtable).GetSymbol().GetName() or ""
+    if not symbol.startswith("vtable for "):
         return None
     offset = word(vtable - 8)
     offset -= (offset & 0x80000000) << 1
-    key = (process.GetUniqueID(), mangled)
-    if key not in CLASSES:
-        CLASSES[key] = class_of(value.GetTarget(), mangled)
-    return (CLASSES[key], offset) if CLASSES[key] else None
-
-
-CLASSES = {}
-
-
-def class_of(target, mangled):
-    """The class whose type_info has this name: nested names of plain identifiers, no templates."""
-    body = mangled[1:-1] if mangled.startswith("N") and mangled.endswith("E") else mangled
-    parts = []
-    while body:
-        match = re.match(r"^(\d+)", body)
-        if not match:
-            return None
-        begin, length = match.end(), int(match[1])
-        parts.append(body[begin : begin + length])
-        body = body[begin + length :]
-    name = "::".join("(anonymous namespace)" if part.startswith("_GLOBAL__N") else part for part in parts)
-    found = target.FindFirstType(name)
-    return found if found.IsValid() else None
+    derived = target.FindFirstType(symbol[len("vtable for ") :])
+    return (derived, offset) if derived.IsValid() else None
 
 
 def pointer_summary(value, _):

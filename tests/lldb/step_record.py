@@ -44,10 +44,16 @@ def flatten(leaves, path, value, depth):
     elif type_.IsPointerType():
         pointer(leaves, path, value, type_.GetPointeeType().GetCanonicalType().GetUnqualifiedType(), depth)
     else:
-        summary = value.GetSummary()
-        if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
-            leaves[path] = canonical(summary)
-        children(leaves, path, value, depth)
+        record(leaves, path, value, depth)
+
+
+def record(leaves, path, value, depth):
+    summary = value.GetSummary()
+    if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
+        leaves[path] = canonical(summary)
+        if summary.startswith('"'):
+            return
+    children(leaves, path, value, depth)
 
 
 def pointer(leaves, path, value, pointee, depth):
@@ -63,10 +69,7 @@ def pointer(leaves, path, value, pointee, depth):
     elif depth >= MAX_DEPTH or pointee.GetByteSize() == 0:
         leaves[path] = "<pointer>"
     elif pointee.GetTypeClass() in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion):
-        summary = value.GetSummary()
-        if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
-            leaves[path + "->"] = canonical(summary)
-        children(leaves, path + "->", value, depth + 1)
+        record(leaves, path + "->", value, depth + 1)
     else:
         flatten(leaves, path + "->", value.Dereference(), depth + 1)
 
@@ -78,6 +81,8 @@ def children(leaves, path, value, depth):
     for index in range(min(count, MAX_ELEMENTS)):
         child = value.GetChildAtIndex(index)
         name = child.GetName() or "#%d" % index
+        if name == "__value_" and value.GetTypeName() and "unique_ptr<" in value.GetTypeName():
+            name = "pointer"  # as `v` shows it
         if name == "vtable" or name.startswith("_vptr"):  # an array of code addresses
             continue
         flatten(leaves, "%s.%s" % (path, canonical(name)), child, depth)
@@ -104,7 +109,7 @@ def stop_record(thread):
     }
 
 
-def record(debugger):
+def record_program(debugger):
     target = debugger.GetSelectedTarget()
     main = target.BreakpointCreateByName(os.environ.get("RECORD_MAIN", "main"))
     info = target.GetLaunchInfo()
@@ -149,4 +154,4 @@ def record(debugger):
 def __lldb_init_module(debugger, _):
     debugger.SetAsync(False)
     debugger.HandleCommand("settings set target.process.thread.step-avoid-regexp ''")
-    record(debugger)
+    record_program(debugger)
