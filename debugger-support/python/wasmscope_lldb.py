@@ -5,6 +5,7 @@ calls it a structure with one member, `__address`. Here the members and elements
 again, with a pointer type, a value, children, and the text of a `char *`; scripts find nothing unusual in them.
 
     wasm-memory     where linear memory lies and which part of it pointers can be followed into
+    wasm-call       calls a guest function, by name or through a pointer: wasm-call add(1, 2)
 """
 
 import re
@@ -241,7 +242,7 @@ def dynamic(value):
     if not through and not (value.GetName() or "").startswith("*"):
         return value
     base = pointee(type_) if through else type_
-    if not base.IsPolymorphicClass():
+    if not may_be_polymorphic(base):
         return value
     address = value.GetValueAsUnsigned() if through else value.GetLoadAddress()
     found = dynamic_type(value, address) if address else None
@@ -311,7 +312,13 @@ def matches_record(type_, _):
         return False
     if any(is_pointer_structure(field.GetType().GetCanonicalType()) for field in type_.get_fields_array()):
         return True
-    return type_.IsPolymorphicClass()
+    return may_be_polymorphic(type_)
+
+
+def may_be_polymorphic(type_):
+    """The debug information for lldb does not say which member functions are virtual; objects are looked at instead."""
+    type_ = type_.GetCanonicalType()
+    return type_.GetByteSize() >= 4 and type_.GetNumberOfMemberFunctions() > 0
 
 
 def matches_pointer_array(type_, _):
@@ -344,6 +351,7 @@ def wasm_memory(debugger, command, context, result, _):
 def __lldb_init_module(debugger, _):
     commands = [
         "command script add -o -f {0}.wasm_memory wasm-memory",
+        "command script add -o -f {0}.wasm_call wasm-call",
         "type category define wasmscope",
         "type synthetic add -w wasmscope -l {0}.Record --recognizer-function {0}.matches_record",
         "type synthetic add -w wasmscope -l {0}.PointerArray --recognizer-function {0}.matches_pointer_array",

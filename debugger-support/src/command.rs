@@ -67,6 +67,8 @@ pub enum Target {
     Launch(Vec<OsString>),
     /// A process that runs already.
     Attach(u32),
+    /// What a debug server (gdbserver, lldb-server) at `HOST:PORT` debugs.
+    Remote(String),
 }
 
 /// Everything that the start of a debugger depends on.
@@ -115,15 +117,50 @@ impl DebugSession {
         argv
     }
 
+    /// The commands that the debugger needs before it knows the target.
+    pub(crate) fn setup_commands(&self) -> Vec<OsString> {
+        match self.debugger {
+            // The guest's symbols appear when its module is registered: until then each breakpoint has to wait. No
+            // question about that, and none to a debuginfod server for the engine's own symbols.
+            Debugger::Gdb => vec![
+                "set breakpoint pending on".into(),
+                "set debuginfod enabled off".into(),
+                quoted("source ", &self.helpers, ""),
+            ],
+            // Off by default where lldb expects a debug server to announce modules (macOS), harmless elsewhere.
+            Debugger::Lldb => vec![
+                "settings set plugin.jit-loader.gdb.enable on".into(),
+                quoted("command script import \"", &self.helpers, "\""),
+            ],
+        }
+    }
+
+    /// The commands that set the breakpoints.
+    pub(crate) fn breakpoint_commands(&self) -> Vec<String> {
+        let command = |place: &String| match (self.debugger, place.rsplit_once(':')) {
+            (Debugger::Gdb, _) => format!("break {place}"),
+            (Debugger::Lldb, Some((file, line)))
+                if line.bytes().all(|byte| byte.is_ascii_digit()) && !line.is_empty() =>
+            {
+                format!("breakpoint set --file \"{file}\" --line {line}")
+            }
+            (Debugger::Lldb, _) => format!("breakpoint set --name \"{place}\""),
+        };
+        self.breakpoints.iter().map(command).collect()
+    }
+
     fn gdb(&self, argv: &mut Vec<OsString>) {
         let mut option = |name: &str, value: OsString| argv.extend([name.into(), value]);
-        // The guest's symbols appear when its module is registered: until then each breakpoint has to wait. No
-        // question about that, and none to a debuginfod server for the engine's own symbols.
-        option("-iex", "set breakpoint pending on".into());
-        option("-iex", "set debuginfod enabled off".into());
-        option("-ex", quoted("source ", &self.helpers, ""));
-        for place in &self.breakpoints {
-            option("-ex", format!("break {place}").into());
+        for (index, command) in self.setup_commands().into_iter().enumerate() {
+            option(if index < 2 { "-iex" } else { "-ex" }, command);
+        }
+        let breakpoints = self.breakpoint_commands().into_iter().map(OsString::from);
+        match &self.target {
+            Target::Remote(address) => {
+                option("-ex", format!("target remote {address}").into());
+                breakpoints.for_each(|command| option("-ex", command));
+            }
+            _ => breakpoints.for_each(|command| option("-ex", command)),
         }
         argv.push("-q".into());
         argv.extend(self.extra.iter().cloned());
@@ -138,23 +175,17 @@ impl DebugSession {
                 argv.push(pid.to_string().into());
                 argv.push(self.executable.clone().into_os_string());
             }
+            Target::Remote(_) => argv.push(self.executable.clone().into_os_string()),
         }
     }
 
     fn lldb(&self, argv: &mut Vec<OsString>) {
         let mut option = |name: &str, value: OsString| argv.extend([name.into(), value]);
-        // Off by default where lldb expects a debug server to announce modules (macOS), harmless elsewhere.
-        option("-O", "settings set plugin.jit-loader.gdb.enable on".into());
-        option("-O", quoted("command script import \"", &self.helpers, "\""));
-        for place in &self.breakpoints {
-            let command = match place.rsplit_once(':') {
-                Some((file, line)) if line.bytes().all(|byte| byte.is_ascii_digit()) && !line.is_empty() => {
-                    format!("breakpoint set --file \"{file}\" --line {line}")
-                }
-                _ => format!("breakpoint set --name \"{place}\""),
-            };
-            option("-o", command.into());
+        self.setup_commands().into_iter().for_each(|command| option("-O", command));
+        if let Target::Remote(address) = &self.target {
+            option("-o", format!("gdb-remote {address}").into());
         }
+        self.breakpoint_commands().into_iter().for_each(|command| option("-o", command.into()));
         argv.extend(self.extra.iter().cloned());
         match &self.target {
             Target::Launch(arguments) => {
@@ -166,6 +197,7 @@ impl DebugSession {
                 argv.push("-p".into());
                 argv.push(pid.to_string().into());
             }
+            Target::Remote(_) => argv.push(self.executable.clone().into_os_string()),
         }
     }
 }

@@ -18,6 +18,8 @@ pub fn lldb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/containers_lldb.py"),
         "\n\n",
-        include_str!("../python/rust_lldb.py")
+        include_str!("../python/rust_lldb.py"),
+        "\n\n",
+        include_str!("../python/calls_lldb.py")
     )
 }

@@ -29,12 +29,16 @@
 mod command;
 mod helpers;
 pub mod jitdump;
+mod launch_config;
 pub mod perf_map;
+mod profiler;
 mod registration;
 mod tracer;
 
 pub use command::{DebugSession, Debugger, MissingDebugger, Target};
 pub use helpers::{gdb_helpers, lldb_helpers};
+pub use launch_config::{Editor, launch_config};
+pub use profiler::{Profile, Profiler};
 pub use registration::{Registration, register, registered_images};
 pub use tracer::{Tracer, tracer};
 

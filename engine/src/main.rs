@@ -45,7 +45,7 @@ fn run_process() -> i32 {
     let result = match arguments.command {
         Command::Run(arguments) => commands::run::run(&arguments, output),
         Command::Compile(arguments) => commands::compile::run(&arguments, output),
-        Command::Debug(arguments) => commands::debug::run(&arguments),
+        Command::Debug(arguments) => commands::debug::run(&arguments, output),
     };
     match result.and_then(|status| Ok(output.flush().map(|()| status)?)) {
         Ok(status) => status,

@@ -16,7 +16,8 @@ gdb)
         { tail -n 30 "$log" >&2; exit 1; }
     ;;
 lldb)
-    cat "$helpers/wasmscope_lldb.py" "$helpers/containers_lldb.py" "$helpers/rust_lldb.py" >"$scratch/wasmscope_lldb.py"
+    cat "$helpers/wasmscope_lldb.py" "$helpers/containers_lldb.py" "$helpers/rust_lldb.py" "$helpers/calls_lldb.py" \
+        >"$scratch/wasmscope_lldb.py"
     timeout 600 lldb-19 -x -b -O 'settings set plugin.jit-loader.gdb.enable on' \
         -o "command script import $scratch/wasmscope_lldb.py" \
         -o "command script import $here/../lldb/step_record.py" -- "$@" >"$log" 2>&1 </dev/null ||

@@ -101,7 +101,7 @@ def stop_record(thread):
         count = names[name] = names.get(name, 0) + 1
         variables.append([name if count == 1 else "%s (shadowed %d)" % (name, count - 1), leaves])
     return {
-        "function": frame.GetFunctionName().split("(")[0],
+        "function": canonical(frame.GetFunctionName().split("(")[0]),
         "file": frame.GetLineEntry().GetFileSpec().GetFilename(),
         "line": line,
         "depth": sum(1 for it in thread if own(it)),

@@ -55,6 +55,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             self.output.get_mut(id).set(name, value);
             return;
         }
+        // lldb would make room for its own, wider pointer to a virtual table, and move the members behind it.
+        if name == c::DW_AT_virtuality && tag == c::DW_TAG_subprogram && self.narrow_pointers() {
+            return;
+        }
         let role = match pointer {
             Some(PointerKind::Pointer) if name == c::DW_AT_location => Role::Pointer,
             Some(PointerKind::Reference) if name == c::DW_AT_location => Role::Referent,

@@ -3,9 +3,7 @@
 use super::UnitFiller;
 use crate::guest_dwarf::Slice;
 use crate::options::PointerFlavour;
-use crate::pointers::{
-    POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, pointer_kind,
-};
+use crate::pointers::{POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, pointer_kind};
 use gimli::write::{AttributeValue as Value, UnitEntryId};
 use gimli::{AttributeValue, constants as c};
 
@@ -120,7 +118,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.output.get_mut(parameter).set(c::DW_AT_type, Value::UnitRef(wide));
     }
 
-    fn member_function(&mut self, structure: UnitEntryId, this: UnitEntryId, name: String, symbol: &str) -> UnitEntryId {
+    fn member_function(
+        &mut self,
+        structure: UnitEntryId,
+        this: UnitEntryId,
+        name: String,
+        symbol: &str,
+    ) -> UnitEntryId {
         let function = self.output.add(structure, c::DW_TAG_subprogram);
         let object = self.output.add(function, c::DW_TAG_formal_parameter);
         let entry = self.output.get_mut(object);

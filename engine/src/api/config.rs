@@ -19,6 +19,7 @@ pub struct Config {
     pub(crate) max_wasm_stack: usize,
     pub(crate) identity_map: Option<bool>,
     pub(crate) wasm_backtrace: bool,
+    pub(crate) profile: Option<debugger_support::Profile>,
 }
 
 impl Default for Config {
@@ -31,7 +32,20 @@ impl Config {
     /// The defaults: optimized for speed, no debug info, not interruptible.
     #[must_use]
     pub fn new() -> Config {
-        Config { tunables: Tunables::default(), max_wasm_stack: 1 << 20, identity_map: None, wasm_backtrace: true }
+        Config {
+            tunables: Tunables::default(),
+            max_wasm_stack: 1 << 20,
+            identity_map: None,
+            wasm_backtrace: true,
+            profile: None,
+        }
+    }
+
+    /// What is written for profilers when a module is loaded; nothing by default. With a jitdump, debug info in the wasm
+    /// file gives lines.
+    pub fn profile(&mut self, profile: debugger_support::Profile) -> &mut Config {
+        self.profile = Some(profile);
+        self
     }
 
     /// Replaces every setting that shapes code.

@@ -1,10 +1,11 @@
 //! What modules and stores share.
 
-use crate::api::{Config, Result};
+use crate::api::{Config, Context, Result};
 use crate::environ::DebugInfo;
 use crate::runtime::signals;
 use crate::runtime::type_registry::TypeRegistry;
-use std::sync::Arc;
+use debugger_support::Profiler;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Compiles modules; holds what they share. A cheap handle: clones are the same engine.
 ///
@@ -26,6 +27,7 @@ pub struct Engine(pub(crate) Arc<EngineInner>);
 pub(crate) struct EngineInner {
     config: Config,
     types: TypeRegistry,
+    profiler: Option<Mutex<Profiler>>,
 }
 
 impl Engine {
@@ -33,15 +35,29 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If the settings contradict each other or this machine cannot satisfy them.
+    /// If the settings contradict each other, this machine cannot satisfy them, or the profiler's file cannot be created.
     pub fn new(config: &Config) -> Result<Engine> {
         config.check()?;
         signals::install();
-        Ok(Engine(Arc::new(EngineInner { config: config.clone(), types: TypeRegistry::default() })))
+        let profiler = match &config.profile {
+            None => None,
+            Some(profile) => {
+                Some(Mutex::new(Profiler::create(profile).context("the profiler's file cannot be created")?))
+            }
+        };
+        Ok(Engine(Arc::new(EngineInner { config: config.clone(), types: TypeRegistry::default(), profiler })))
     }
 
     pub(crate) fn types(&self) -> &TypeRegistry {
         &self.0.types
+    }
+
+    /// Does something with the profiler, if there is one.
+    pub(crate) fn with_profiler(&self, act: impl FnOnce(&mut Profiler) -> Result<()>) -> Result<()> {
+        match &self.0.profiler {
+            None => Ok(()),
+            Some(profiler) => act(&mut profiler.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     pub(crate) fn wants_identity_map(&self) -> bool {

@@ -11,6 +11,7 @@ pub(crate) mod limits;
 mod linker;
 mod memory;
 mod module;
+mod profile;
 mod store;
 mod trap;
 mod values;

@@ -1,6 +1,6 @@
 //! Compiled modules.
 
-use crate::api::{Context, Engine, Error, Result};
+use crate::api::{Context, Engine, Error, Result, profile};
 use crate::compile::{Compilation, CompileReport};
 use crate::environ::{self, DataSegment, DebugInfo, EntityIndex, VMOffsets};
 use crate::runtime::code::LoadedCode;
@@ -199,6 +199,10 @@ impl Module {
             let image = artifact::registered_image(code.artifact(), code.text_address() as u64, cell)?;
             Some(debugger_support::register(image))
         };
+        let symbolizer = Symbolizer::new(wasm.unwrap_or_default());
+        engine
+            .with_profiler(|profiler| profile::describe(profiler, &code, &symbolizer))
+            .context("the profiler cannot be told of the module")?;
         Ok(Module(Arc::new(ModuleInner {
             _registration: registration,
             engine: engine.clone(),
@@ -209,7 +213,7 @@ impl Module {
             types,
             names,
             code_section_start,
-            symbolizer: Symbolizer::new(wasm.unwrap_or_default()),
+            symbolizer,
             instance_cell,
             report,
         })))

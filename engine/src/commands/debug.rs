@@ -3,7 +3,7 @@
 use super::{Level, SERVED};
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
-use debugger_support::{DebugSession, Debugger, Target, gdb_helpers, lldb_helpers};
+use debugger_support::{DebugSession, Debugger, Editor, Target, gdb_helpers, launch_config, lldb_helpers};
 use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;
@@ -17,7 +17,9 @@ use wasmscope::cache::Cache;
 
 /// Start a debugger on a program, with everything set
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, override_usage = "wasmscope debug [OPTIONS] PROGRAM [ARGS]...")]
+#[command(after_help = EXAMPLES, override_usage = "wasmscope debug [OPTIONS] PROGRAM [ARGS]...
+       wasmscope debug [OPTIONS] --attach PID
+       wasmscope debug [OPTIONS] --remote HOST:PORT")]
 pub struct Args {
     /// Which debugger to start
     #[arg(long, value_name = "DEBUGGER", default_value = "gdb")]
@@ -40,8 +42,18 @@ pub struct Args {
     /// Call this exported function instead of starting the program
     #[arg(long, value_name = "EXPORT")]
     invoke: Option<OsString>,
+    /// Debug a process that runs already; `run` must have been given `-g` and, for lldb, `--debugger lldb`
+    #[arg(long, value_name = "PID", conflicts_with_all = ["program", "remote"])]
+    attach: Option<u32>,
+    /// Debug what a debug server (gdbserver, lldb-server) at this address debugs
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "program")]
+    remote: Option<String>,
+    /// Print a configuration for VS Code's launch.json instead of starting a debugger: for the extension C/C++ (gdb) or
+    /// CodeLLDB
+    #[arg(long, value_name = "EXTENSION")]
+    launch_config: Option<Extension>,
     /// The program and its arguments
-    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
+    #[arg(value_name = "PROGRAM", required_unless_present_any = ["attach", "remote"], trailing_var_arg = true)]
     program: Vec<OsString>,
 }
 
@@ -49,6 +61,8 @@ const EXAMPLES: &str = "\
 Examples:
   wasmscope debug --break list.c:12 list.wasm
   wasmscope debug --debugger lldb --opt-level 0 --break main list.wasm some arguments
+  wasmscope debug --debugger lldb --attach 4711
+  wasmscope debug --launch-config codelldb list.wasm
   wasmscope debug --break main --debugger-arg=-batch --debugger-arg=-ex --debugger-arg=run list.wasm";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,40 +71,71 @@ enum Choice {
     Lldb,
 }
 
-/// Replaces this process by the debugger; returns only if that fails.
-pub fn run(args: &Args) -> Result<i32> {
-    let debugger = match args.debugger {
-        Choice::Gdb => Debugger::Gdb,
-        Choice::Lldb => Debugger::Lldb,
-    };
+impl Choice {
+    fn kind(self) -> Debugger {
+        match self {
+            Choice::Gdb => Debugger::Gdb,
+            Choice::Lldb => Debugger::Lldb,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Extension {
+    Cpptools,
+    Codelldb,
+}
+
+/// Replaces this process by the debugger; returns only if that fails, or if a configuration was to be printed.
+pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
+    let editor = args.launch_config.map(|extension| match extension {
+        Extension::Cpptools => Editor::CppTools,
+        Extension::Codelldb => Editor::CodeLldb,
+    });
+    let debugger = editor.map_or(args.debugger.kind(), Editor::debugger);
     let session = DebugSession {
         debugger,
-        program: debugger.locate()?,
+        // CodeLLDB brings its own.
+        program: if editor == Some(Editor::CodeLldb) { PathBuf::new() } else { debugger.locate()? },
         executable: env::current_exe().context("the path of the running program is not known")?,
-        target: Target::Launch(run_command(args)),
+        target: target(args, debugger),
         helpers: helpers(debugger)?,
         breakpoints: args.breakpoints.clone(),
         extra: args.debugger_args.clone(),
     };
     // A debugger that starts for a missing file only says so after `run`.
-    let program = Path::new(&args.program[0]);
-    fs::metadata(program).with_context(|| format!("`{}` cannot be read", program.display()))?;
-    let argv = session.argv();
-    let mut command = Command::new(&argv[0]);
-    command.args(&argv[1..]);
-    if debugger == Debugger::Gdb {
-        command.env(SERVED, "1");
+    if let Some(program) = args.program.first() {
+        let program = Path::new(program);
+        fs::metadata(program).with_context(|| format!("`{}` cannot be read", program.display()))?;
     }
-    let error = command.exec();
+    let environment: &[(&str, &str)] = if debugger == Debugger::Gdb { &[(SERVED, "1")] } else { &[] };
+    if let Some(editor) = editor {
+        let name = match &session.target {
+            Target::Launch(_) => format!("Debug {}", Path::new(&args.program[0]).display()),
+            Target::Attach(_) | Target::Remote(_) => "Debug a wasmscope process".to_owned(),
+        };
+        writeln!(output, "{}", launch_config(editor, &name, &session, environment))?;
+        return Ok(0);
+    }
+    let argv = session.argv();
+    let error = Command::new(&argv[0]).args(&argv[1..]).envs(environment.iter().copied()).exec();
     Err(anyhow!("`{}` cannot be started: {error}", session.program.display()))
 }
 
+fn target(args: &Args, debugger: Debugger) -> Target {
+    match (args.attach, &args.remote) {
+        (Some(pid), _) => Target::Attach(pid),
+        (None, Some(address)) => Target::Remote(address.clone()),
+        (None, None) => Target::Launch(run_command(args, debugger)),
+    }
+}
+
 /// What the debugger is to run: `run -g` with the options and the program.
-fn run_command(args: &Args) -> Vec<OsString> {
+fn run_command(args: &Args, debugger: Debugger) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec!["run".into(), "-g".into()];
     let mut option = |name: &str, value: OsString| command.extend([name.into(), value]);
     option("--opt-level", args.opt_level.name().into());
-    option("--debugger", if args.debugger == Choice::Gdb { "gdb" } else { "lldb" }.into());
+    option("--debugger", if debugger == Debugger::Gdb { "gdb" } else { "lldb" }.into());
     args.dirs.iter().for_each(|dir| option("--dir", dir.clone()));
     args.env.iter().for_each(|variable| option("--env", variable.clone()));
     args.invoke.iter().for_each(|export| option("--invoke", export.clone()));

@@ -4,6 +4,7 @@ use super::source::{Source, debug_files};
 use super::values::{format_value, parse_arguments};
 use super::{CodeArgs, SERVED, TRAPPED, compile_on_own_threads, debug_info_warnings, trap_report};
 use anyhow::{Context, Result, anyhow, bail};
+use debugger_support::Profile;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +42,10 @@ pub struct Args {
     /// Let the program's calls use that much of the native stack (default: 1m)
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_stack: Option<usize>,
+    /// Tell a profiler of the code: `perf-map` writes names to /tmp/perf-PID.map, `jitdump` writes code, lines and
+    /// unwinding tables to jit-PID.dump in DIRECTORY (default: here), for `perf inject --jit`
+    #[arg(long, value_name = "FORMAT[=DIRECTORY]", value_parser = profile)]
+    profile: Option<Profile>,
     /// Keep compiled code in a directory (default: `wasmscope` in the user's cache) and take it from there
     #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, require_equals = true)]
     cache: Option<Option<PathBuf>>,
@@ -102,7 +107,7 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
     let shown = path.display();
     match Source::read(path, tunables.debug_info)? {
         Source::Wasm(wasm) => {
-            let engine = Engine::new(Config::new().tunables(tunables))?;
+            let engine = Engine::new(&config(args, tunables))?;
             let module = match cache(args)? {
                 Some(cache) => {
                     let artifact = compile_cached(&cache, path, &wasm, engine.tunables())?;
@@ -124,7 +129,7 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
             let settings = super::source::ArtifactSettings::read(path, &artifact)?;
             tunables.debug_info = settings.debug_info;
             tunables.interruptible = settings.interruptible;
-            let engine = Engine::new(Config::new().tunables(tunables))?;
+            let engine = Engine::new(&config(args, tunables))?;
             // SAFETY: whoever asks to run a file of machine code vouches for it, as for any other program.
             let module = unsafe { Module::deserialize(&engine, artifact) };
             let module = module.map_err(|error| anyhow!("`{shown}` cannot be loaded: {error:#}"))?;
@@ -327,6 +332,14 @@ fn size(text: &str) -> Result<usize, String> {
 }
 
 /// A number with a unit: `ms`, `s`, `m` or `h`.
+fn profile(text: &str) -> Result<Profile, String> {
+    match text.split_once('=').map_or((text, None), |(format, directory)| (format, Some(directory))) {
+        ("perf-map", None) => Ok(Profile::PerfMap),
+        ("jitdump", directory) => Ok(Profile::JitDump(directory.unwrap_or(".").into())),
+        _ => Err("expected `perf-map`, `jitdump` or `jitdump=DIRECTORY`".to_owned()),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
