@@ -13,6 +13,8 @@ import lldb
 
 def __lldb_init_module(debugger, _):
     debugger.SetAsync(False)
+    # A busy machine is no reason to give a debug server up.
+    debugger.HandleCommand("settings set plugin.process.gdb-remote.packet-timeout 120")
     interpreter = debugger.GetCommandInterpreter()
     output = os.environ["SESSION_OUTPUT"]
     debugger.HandleCommand("settings set target.output-path " + output)

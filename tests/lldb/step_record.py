@@ -24,8 +24,8 @@ def own(frame):
 
 
 def canonical(text):
-    """A summary without what differs between builds of one library."""
-    return re.sub(r"\bstd::__\w+::", "std::", text).strip()
+    """A name or summary without what differs between builds of one library."""
+    return re.sub(r"\bstd::__\w+::", "std::", re.sub(r"::h[0-9a-f]{16}$", "", text)).strip()
 
 
 def flatten(leaves, path, value, depth):
@@ -154,4 +154,5 @@ def record_program(debugger):
 def __lldb_init_module(debugger, _):
     debugger.SetAsync(False)
     debugger.HandleCommand("settings set target.process.thread.step-avoid-regexp ''")
+    debugger.HandleCommand("settings set plugin.process.gdb-remote.packet-timeout 120")
     record_program(debugger)

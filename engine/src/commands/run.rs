@@ -102,6 +102,15 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     }
 }
 
+fn config(args: &Args, tunables: Tunables) -> Config {
+    let mut config = Config::new();
+    config.tunables(tunables);
+    if let Some(profile) = &args.profile {
+        config.profile(profile.clone());
+    }
+    config
+}
+
 /// Compiles the program, or takes it as it is compiled already.
 fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Module)> {
     let shown = path.display();

@@ -1,0 +1,90 @@
+//! perf on jitted code: names, lines, and stacks that are the program's own calls.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tests::{engine, programs, tool};
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Records the program with perf, whose samples a clock triggers: machines without counters have that, too.
+fn record(scratch: &Path, graph: &str, profile: &str) {
+    let mut perf = tool("perf", "linux-perf");
+    perf.args(["record", "-q", "-k", "mono", "-e", "cpu-clock:u", "-F", "250", "--call-graph", graph, "-o"])
+        .arg(scratch.join("perf.data"))
+        .arg("--")
+        .arg(engine())
+        .args(["run", "--profile", profile])
+        .arg(programs().join("profile/profile.wasm"))
+        .current_dir(scratch);
+    run(&mut perf);
+}
+
+/// The stacks of the samples, innermost function first, cut behind the guest's `main`.
+fn stacks(scratch: &Path, file: &str, fields: &str) -> Vec<Vec<String>> {
+    let mut perf = tool("perf", "linux-perf");
+    perf.args(["script", "-F", fields, "-i"]).arg(scratch.join(file)).current_dir(scratch);
+    let text = String::from_utf8_lossy(&run(&mut perf).stdout).into_owned();
+    text.split("\n\n")
+        .map(|sample| {
+            let mut stack: Vec<String> = Vec::new();
+            for frame in sample.lines().filter_map(|line| line.trim().split_once(' ')) {
+                let name = frame.1.split([' ', '+']).next().unwrap_or_default();
+                stack.push(name.to_owned());
+                if name == "main" {
+                    break;
+                }
+            }
+            stack
+        })
+        .filter(|stack| stack.first().is_some_and(|name| name == "spin"))
+        .collect()
+}
+
+/// Every sample in `spin` came by one of the two ways that the program has.
+fn assert_ways(stacks: &[Vec<String>]) {
+    let left = ["spin", "left", "main"];
+    let right = ["spin", "right", "right", "right", "right", "main"];
+    assert!(stacks.len() > 20, "too few samples: {stacks:?}");
+    let wrong: Vec<_> = stacks.iter().filter(|stack| **stack != left && **stack != right).collect();
+    assert!(wrong.is_empty(), "{} of {} stacks are wrong: {:?}", wrong.len(), stacks.len(), wrong[0]);
+    let ways: BTreeSet<usize> = stacks.iter().map(Vec::len).collect();
+    assert_eq!(ways, BTreeSet::from([left.len(), right.len()]));
+}
+
+#[test]
+fn perf_unwinds_by_the_tables_of_the_jitdump() {
+    let scratch = tempfile::tempdir().unwrap();
+    record(scratch.path(), "dwarf,16384", "jitdump");
+    let mut inject = tool("perf", "linux-perf");
+    inject.args(["inject", "--jit", "-i", "perf.data", "-o", "jit.data"]).current_dir(scratch.path());
+    run(&mut inject);
+    assert_ways(&stacks(scratch.path(), "jit.data", "ip,sym"));
+
+    let mut perf = tool("perf", "linux-perf");
+    perf.args(["script", "-F", "ip,sym,srcline", "-i", "jit.data"]).current_dir(scratch.path());
+    let text = String::from_utf8_lossy(&run(&mut perf).stdout).into_owned();
+    let line = tests::line("profile/main.c", "sink += i * i");
+    assert!(text.contains(&format!("main.c:{line}")), "no sample has the line of the loop: {text}");
+}
+
+#[test]
+fn perf_reads_the_map_and_follows_frame_pointers() {
+    let scratch = tempfile::tempdir().unwrap();
+    record(scratch.path(), "fp", "perf-map");
+    assert_ways(&stacks(scratch.path(), "perf.data", "ip,sym"));
+    for entry in fs::read_dir("/tmp").unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let own = name.starts_with("perf-") && name.ends_with(".map");
+        if own && fs::read_to_string(entry.path()).is_ok_and(|map| map.contains(" spin\n") && map.contains(" right\n"))
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
