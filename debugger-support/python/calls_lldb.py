@@ -27,10 +27,9 @@ def guest_function(target, frame, callee):
     if value.GetError().Fail():
         return None
     # A function pointer of the guest's is an index of its table, where the image has a symbol of the function's name.
-    index = address_of(value)
-    name = target.ResolveLoadAddress(index).GetSymbol().GetMangledName() or target.ResolveLoadAddress(index).GetSymbol().GetName()
-    for found in target.FindFunctions(name or "", lldb.eFunctionNameTypeFull):
-        if found.GetFunction().IsValid():
+    name = target.ResolveLoadAddress(address_of(value)).GetSymbol().GetName() or ""
+    for found in target.FindFunctions(name.split("(")[0].split("::")[-1], lldb.eFunctionNameTypeAny):
+        if found.GetFunction().IsValid() and found.GetFunction().GetName() == name:
             return found.GetFunction()
     return None
 

@@ -279,9 +279,13 @@ def dynamic_type(value, address):
 
 
 def pointer_summary(value, _):
-    """The text of a `char *`."""
+    """The text of a `char *`, the name of a function."""
     type_ = pointee(value.GetType())
     address = address_of(value)
+    if address and type_.IsValid() and type_.IsFunctionType():
+        place = value.GetTarget().ResolveLoadAddress(address)
+        name = place.GetSymbol().GetName()
+        return "(%s`%s)" % (place.GetModule().GetFileSpec().GetFilename(), name) if name else ""
     if address and type_.IsValid() and type_.GetCanonicalType().GetUnqualifiedType().GetBasicType() in CHARACTERS:
         error = lldb.SBError()
         process = value.GetProcess()

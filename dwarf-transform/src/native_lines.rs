@@ -119,8 +119,10 @@ pub(crate) fn rows_for_lldb(
     }
     let mut kept: Vec<NativeRow> = Vec::with_capacity(rows.len());
     for row in rows {
+        // Trapping instructions lie apart from their statements, and are only reached to stop there.
+        let traps = native.traps.binary_search_by_key(&row.text, |trap| trap.0).is_ok();
         match kept.last() {
-            Some(last) if !row.is_stmt && (last.file, last.line) != (row.file, row.line) => {}
+            Some(last) if !row.is_stmt && !traps && (last.file, last.line) != (row.file, row.line) => {}
             _ => kept.push(row),
         }
     }
