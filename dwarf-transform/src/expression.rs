@@ -10,12 +10,13 @@
 //!
 //! A wasm local is read from its home in the frame, a wasm global and the memory base through the vmctx.
 
-use crate::address::ValType;
+use crate::address::{ValType, WasmOffset};
 use crate::bytecode::{Bytecode, NeedsOperations, Reference};
 use crate::guest::{GuestModule, ThreadLocals};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::loss::LossKind;
 use crate::native::{ENTRY_VALUE_HOME, Home, NativeFunction, NativeModule, OPERAND_STACK_HOME};
+use crate::scan::StackValue;
 use gimli::write::{DebugInfoRef, Expression, UnitEntryId};
 use gimli::{DieReference, Encoding, Operation, UnitOffset, constants};
 
@@ -109,6 +110,8 @@ pub(crate) struct Context<'c, 'a> {
     pub(crate) native: &'c NativeModule,
     /// The function around it.
     pub(crate) function: Option<&'c NativeFunction>,
+    /// Where the expression's entry in a location list begins.
+    pub(crate) begin: Option<WasmOffset>,
     pub(crate) frame_base: Option<&'c FrameBase<'a>>,
     pub(crate) lookup: &'c dyn EntryLookup<'a>,
     pub(crate) guest: &'c GuestModule<'a>,
@@ -182,8 +185,13 @@ impl<'c, 'a> Context<'c, 'a> {
 
     /// The home of an entry of the operand stack.
     fn stack_home(&self, depth: u32) -> Result<Home, Failure> {
+        let lost = || {
+            let value = StackValue { offset: self.begin?, depth };
+            Some(self.function?.lost_stack_values.binary_search(&value).is_ok())
+        };
         OPERAND_STACK_HOME
             .checked_add(depth)
+            .filter(|_| lost() == Some(false))
             .and_then(|local| self.home(local).ok())
             .ok_or(Failure::Loss(LossKind::OperandStackLocation))
     }

@@ -9,7 +9,9 @@
 Stops are matched by the longest common subsequence of (function, line): a native stop is met if it takes part. Stops that
 repeat the one before, the same line of the same call, are folded into it on both sides: a compiler that jumps into the
 tail of another line makes gdb stop twice at one line, and another compiler need not. The share without folding is shown
-too. At each stop that is met, a native variable reads the same if all its scalars do; open ones are not asked for.
+too. At each stop that is met, a native variable reads the same if all its scalars do; open ones are not asked for, and
+neither are those that the native build has optimized out: what is shown of them here is counted as gained. Beside that, how
+many different lines either build stops at, and how many variables it shows at the stops that are met, whatever they say.
 """
 
 import json
@@ -53,6 +55,14 @@ def load(path):
         return json.load(file)
 
 
+GONE = "<optimized out>"
+
+
+def shown(leaves):
+    """Whether anything of a variable is there to be seen."""
+    return any(text is None or not (text == GONE or text.startswith("<error")) for text in leaves.values())
+
+
 def folded(stops):
     """The stops without those that repeat the one before them."""
     kept = []
@@ -71,12 +81,15 @@ def compare(native, other):
     pairs = longest_common([key(stop) for stop in left], [key(stop) for stop in right])
     met, common = {i for i, _ in pairs}, {j for _, j in pairs}
     differences = []
-    asked = equal = depth_equal = 0
+    asked = equal = depth_equal = gained = shown_there = shown_here = 0
     for i, j in pairs:
         depth_equal += left[i]["depth"] == right[j]["depth"]
         there = {name: leaves for name, leaves in right[j]["variables"]}
+        shown_there += sum(shown(leaves) for _, leaves in left[i]["variables"])
+        shown_here += sum(shown(leaves) for leaves in there.values())
         for name, leaves in left[i]["variables"]:
-            wanted = {path: text for path, text in leaves.items() if text is not None}
+            gained += not shown(leaves) and shown(there.get(name, {}))
+            wanted = {path: text for path, text in leaves.items() if text is not None and text != GONE}
             if not wanted:
                 continue
             asked += 1
@@ -106,6 +119,12 @@ def compare(native, other):
         "depth_equal": depth_equal,
         "native_values": asked,
         "values_equal": equal,
+        "values_gained": gained,
+        "native_shown": shown_there,
+        "shown": shown_here,
+        "native_lines": len({key(stop) for stop in left}),
+        "lines": len({key(stop) for stop in right}),
+        "lines_common": len({key(stop) for stop in left} & {key(stop) for stop in right}),
         "note": other["note"],
         "differences": differences,
     }
@@ -117,12 +136,15 @@ def share(part, whole):
 
 def table(native_path, others, limit):
     native = load(native_path)
-    print("%-24s %9s %9s %10s %9s %8s %9s %9s" % ("", "stops", "met", "unfolded", "share", "extra", "values", "equal"))
+    print(
+        "%-24s %9s %9s %10s %9s %8s %9s %9s %8s %13s %17s"
+        % ("", "stops", "met", "unfolded", "share", "extra", "values", "equal", "gained", "lines", "variables shown")
+    )
     for other in others:
         label, _, path = other.partition("=")
         result = compare(native, load(path))
         print(
-            "%-24s %9d %9d %10s %9s %8d %9d %9s"
+            "%-24s %9d %9d %10s %9s %8d %9d %9s %8d %13s %17s"
             % (
                 label,
                 result["native_stops"],
@@ -132,6 +154,14 @@ def table(native_path, others, limit):
                 result["extra_stops"],
                 result["native_values"],
                 share(result["values_equal"], result["native_values"]),
+                result["values_gained"],
+                "%d of %d + %d"
+                % (
+                    result["lines_common"],
+                    result["native_lines"],
+                    result["lines"] - result["lines_common"],
+                ),
+                "%d, native %d" % (result["shown"], result["native_shown"]),
             )
         )
         if result["note"] != native["note"]:

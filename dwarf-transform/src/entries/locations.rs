@@ -1,6 +1,7 @@
 //! Expressions, location lists and range lists.
 
 use super::UnitFiller;
+use crate::address::WasmOffset;
 use crate::address_map::TextRange;
 use crate::bytecode::Bytecode;
 use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
@@ -18,6 +19,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             unit: self.unit,
             native: self.fill.input.native,
             function: self.fill.input.native.functions.get(function as usize),
+            begin: None,
             frame_base,
             lookup: self,
             guest: self.fill.input.guest,
@@ -125,7 +127,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             if ranges.is_empty() || item.data.0.is_empty() {
                 continue;
             }
-            match self.context(function, base).translate(item.data, role) {
+            let begin = u32::try_from(item.range.begin).ok().map(WasmOffset);
+            match (Context { begin, ..self.context(function, base) }).translate(item.data, role) {
                 Ok(expression) => pieces.extend(ranges.into_iter().map(|range| (range, expression.clone()))),
                 Err(failure) => {
                     let key = match failure {

@@ -163,6 +163,7 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
             homes,
             vmctx_home_cfa_offset: uses.needs_vmctx.then_some(-24),
             calls: Vec::new(),
+            lost_stack_values: Vec::new(),
             traps: Vec::new(),
         });
         text = text.next_multiple_of(16);

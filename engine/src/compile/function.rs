@@ -35,6 +35,8 @@ pub(super) struct CompiledFunction {
     pub(super) prologue_end: u32,
     /// Return addresses of calls with the file offset of the operator.
     pub(super) calls: Vec<(u32, u32)>,
+    /// Operand stack entries that debug info names and that have no home: file offset of an operator, and depth.
+    pub(super) lost_stack_entries: Vec<(u32, u32)>,
 }
 
 /// Code from `start` up to the next row comes from the operator at file offset `wasm`.
@@ -119,15 +121,14 @@ pub(super) fn compile_guest(
         cranelift_wasm::WasmError::Unsupported(feature) => TranslateError::Unsupported { offset, feature },
         other => TranslateError::Function { function: input.index, offset, reason: other.to_string() },
     })?;
-    let mut homes = env.homes.take();
-    if let Some(homes) = &mut homes {
-        homes.locals.retain(|(local, ..)| env.home_is_complete(*local));
-    }
+    let homes = env.homes.take();
+    let lost_stack_entries = env.lost_stack_entries();
     emit(shared.isa, &mut scratch.context).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
     let code = scratch.context.compiled_code().expect("just compiled");
-    Ok(extract(shared, code, &scratch.context.func, homes.as_ref()))
+    let compiled = extract(shared, code, &scratch.context.func, homes.as_ref());
+    Ok(CompiledFunction { lost_stack_entries, ..compiled })
 }
 
 /// Compiles a trampoline.

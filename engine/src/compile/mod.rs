@@ -670,6 +670,11 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
                     wasm: wasm(operator),
                 })
                 .collect(),
+            lost_stack_values: function
+                .lost_stack_entries
+                .iter()
+                .map(|&(operator, depth)| dwarf_transform::StackValue { offset: wasm(operator), depth })
+                .collect(),
             traps: function
                 .traps
                 .iter()

@@ -360,7 +360,9 @@ impl<'a> FuncEnv<'a> {
 
     /// Copies what the operator just translated has pushed, where debug info names it.
     fn copy_stack_entry(&mut self, op: &Operator<'_>, builder: &mut FunctionBuilder<'_>) {
-        let Some(&(depth, ty)) = self.copies.by_operator.get(&self.next_operator.wrapping_sub(1)) else { return };
+        let number = self.next_operator.wrapping_sub(1);
+        let Some(copy) = self.copies.by_operator.get(&number) else { return };
+        let (depth, ty) = (copy.depth, copy.ty);
         let pushed = match op {
             Operator::LocalGet { local_index } | Operator::LocalTee { local_index } => {
                 Some(builder.use_var(Variable::new(*local_index as usize)))
@@ -384,15 +386,13 @@ impl<'a> FuncEnv<'a> {
                 }
             }
             // A home that misses a copy would show another value.
-            _ => {
-                self.copies.depths.remove(&depth);
-            }
+            _ => self.copies.lose(number),
         }
     }
 
-    /// Has every entry of the operand stack that this home stands for been copied to it? True of homes of locals.
-    pub(crate) fn home_is_complete(&self, local: u32) -> bool {
-        local.checked_sub(dwarf_transform::OPERAND_STACK_HOME).is_none_or(|depth| self.copies.depths.contains(&depth))
+    /// The operand stack entries that debug info names and that were not copied: file offset of an operator, and depth.
+    pub(crate) fn lost_stack_entries(&self) -> Vec<(u32, u32)> {
+        self.copies.lost.iter().copied().collect()
     }
 
     /// Stores a local's current value to `home`: its own, or the one for its value at entry.

@@ -13,41 +13,52 @@ use wasmparser::{BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocati
 /// What is to be copied where.
 #[derive(Debug, Default)]
 pub(crate) struct StackCopies {
-    /// For the number of an operator: the depth of what it pushes, and its type.
-    pub(crate) by_operator: HashMap<usize, (u32, ValType)>,
-    /// Depths of which every named entry can be copied.
+    /// What is to be copied after an operator, by its number.
+    pub(crate) by_operator: HashMap<usize, StackCopy>,
+    /// Depths of which some entry is copied.
     pub(crate) depths: BTreeSet<u32>,
+    /// What debug info names and cannot be copied: file offset of an operator, and depth.
+    pub(crate) lost: BTreeSet<(u32, u32)>,
+}
+
+/// An entry that is copied when it is pushed.
+#[derive(Debug)]
+pub(crate) struct StackCopy {
+    pub(crate) depth: u32,
+    pub(crate) ty: ValType,
+    /// Where debug info names it.
+    named_at: Vec<u32>,
+}
+
+impl StackCopies {
+    /// The copy after operator `number` could not be made.
+    pub(crate) fn lose(&mut self, number: usize) {
+        if let Some(copy) = self.by_operator.get(&number) {
+            self.lost.extend(copy.named_at.iter().map(|&offset| (offset, copy.depth)));
+        }
+    }
 }
 
 /// Plans the copies for the entries `wanted`: file offset of an operator, and the depth that is named there.
 pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u32)]) -> StackCopies {
-    let mut copies = StackCopies { depths: wanted.iter().map(|&(_, depth)| depth).collect(), ..StackCopies::default() };
+    // What is not found on the stack is lost: also what is named at an offset that is no operator.
+    let mut copies = StackCopies { lost: wanted.iter().copied().collect(), ..StackCopies::default() };
     if wanted.is_empty() {
         return copies;
     }
     // A body that is invalid is refused when it is translated; here it only has nothing to copy.
-    let Some(tracker) = Tracker::new(input, module) else { return StackCopies::default() };
-    let mut found = 0;
+    let Some(tracker) = Tracker::new(input, module) else { return copies };
     tracker.follow(input, |offset, pushers| {
         let first = wanted.partition_point(|&(at, _)| at < offset);
         for &(_, depth) in wanted[first..].iter().take_while(|&&(at, _)| at == offset) {
-            found += 1;
-            match pushers.get(depth as usize) {
-                Some(Some((operator, ty))) => {
-                    copies.by_operator.insert(*operator, (depth, *ty));
-                }
-                _ => {
-                    copies.depths.remove(&depth);
-                }
+            if let Some(Some((operator, ty))) = pushers.get(depth as usize) {
+                let copy = StackCopy { depth, ty: *ty, named_at: Vec::new() };
+                copies.by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
+                copies.depths.insert(depth);
+                copies.lost.remove(&(offset, depth));
             }
         }
     });
-    if found < wanted.len() {
-        // An offset that is no operator: what is said of it cannot be right.
-        return StackCopies::default();
-    }
-    let depths = &copies.depths;
-    copies.by_operator.retain(|_, (depth, _)| depths.contains(depth));
     copies
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What is counted are pairs of a variable and a wasm operator. A pair is asked for where the guest gives the variable a
 //! location at the operator, inside its scope, and native instructions come from the operator. It is met where the native
-//! description has the variable, and gives it a location at every one of these instructions.
+//! description has the variable, and gives it a location at every one of these instructions. The last byte of a piece of
+//! code may count to what follows: where that only traps, the transform lets it begin there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -111,7 +112,7 @@ impl Code {
         for (position, (start, part)) in map.iter().enumerate() {
             let end = map.get(position + 1).map_or(function.end(), |(next, _)| *next);
             if let Some(wasm) = part.wasm.filter(|_| *start < end) {
-                code.native.entry(wasm).or_default().push(*start..end);
+                code.native.entry(wasm).or_default().push(*start..end.saturating_sub(1).max(start + 1));
             }
         }
         code

@@ -50,7 +50,7 @@ struct Units<'d, 'a> {
     budget: usize,
 }
 
-/// All variables of functions. `spare` more list entries may be read than the file's size suggests.
+/// All variables of functions.
 pub fn located<'a>(dwarf: &gimli::Dwarf<Reader<'a>>) -> Result<Vec<Located>> {
     let mut units = Units { dwarf, units: Vec::new(), budget: budget_of(dwarf) };
     let mut headers = dwarf.units();
@@ -192,6 +192,8 @@ fn needs(expression: gimli::Expression<Reader<'_>>, encoding: gimli::Encoding) -
     let mut needs = None;
     while let Ok(Some(operation)) = operations.next() {
         let one = match operation {
+            // Clang writes this for what has no frame base: there is nothing to add to.
+            Operation::PlusConstant { .. } if needs.is_none() => return None,
             // A piece without a location says that there is none.
             Operation::Piece { .. } | Operation::Nop => continue,
             Operation::WasmStack { .. } => Needs::OperandStack,
