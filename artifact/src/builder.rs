@@ -153,7 +153,7 @@ pub struct Trap {
 pub struct StackMap {
     /// The return address of the call.
     pub return_address: CodeOffset,
-    /// The offsets from the stack pointer, in bytes, of the words that hold references.
+    /// The words that hold references: how many bytes each begins below the frame pointer.
     pub slots: Vec<u32>,
 }
 

@@ -318,9 +318,10 @@ mod tests {
             memory_reservation: _,
             memory_guard_size: _,
             relaxed_simd_deterministic: _,
+            collect_always: _,
             target: _,
         } = Tunables::default();
-        let changes: [fn(&mut Tunables); 12] = [
+        let changes: [fn(&mut Tunables); 13] = [
             |_| {},
             |t| t.opt_level = OptLevel::None,
             |t| t.opt_level = OptLevel::SpeedAndSize,
@@ -332,6 +333,7 @@ mod tests {
             |t| t.memory_reservation = 1 << 31,
             |t| t.memory_guard_size = 1 << 16,
             |t| t.relaxed_simd_deterministic = true,
+            |t| t.collect_always = true,
             |t| t.target = "aarch64-unknown-linux-gnu".parse().unwrap(),
         ];
         let directory = tempfile::tempdir().unwrap();

@@ -102,6 +102,15 @@ impl Config {
         self
     }
 
+    /// Whether host values are collected at every safepoint: on entry to each function, at each loop, and around each call
+    /// of the host. Each collection is held against a conservative scan of the stack, values that were dropped too early
+    /// or are missing from the activations table when the guest shows them are a panic, and the memory of dropped values
+    /// stays until the store is dropped. Slow: this is to test the collector, or an embedding of it.
+    pub fn collect_always(&mut self, collect_always: bool) -> &mut Config {
+        self.tunables.collect_always = collect_always;
+        self
+    }
+
     /// Bytes of native stack that guest code may use (1 MiB); less if the thread's stack has less left.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Config {
         self.max_wasm_stack = bytes;

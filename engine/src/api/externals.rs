@@ -143,8 +143,8 @@ impl Global {
         let store = &mut store.as_context_mut().0.opaque;
         value.check(store, ty.content)?;
         let raw = store.raw_of(&value)?;
-        let global = GlobalInstance::new(ty, None);
-        global.set(raw);
+        // SAFETY: the value is of the type, and alive, as are all that are assigned later.
+        let global = unsafe { GlobalInstance::new(ty, raw, store.activations.owner(), None) };
         let id = store.id();
         Ok(Global(Handle::new(id, store.add_global(global))))
     }
@@ -175,7 +175,8 @@ impl Global {
         }
         value.check(store, ty.content)?;
         let raw = store.raw_of(&value)?;
-        self.0.item(store).set(raw);
+        let doomed = self.0.item(store).set(raw);
+        store.let_go(doomed);
         Ok(())
     }
 }
@@ -215,8 +216,8 @@ impl Table {
         let (store, limiter) = store.0.with_limiter();
         Wanted { tables: &[ty], ..Wanted::default() }.check(store, limiter)?;
         let word = element_word(store, ty, &init)?;
-        // SAFETY: the table has its own definition.
-        let table = unsafe { TableInstance::new(ty, word, None)? };
+        // SAFETY: the table has its own definition; the word is of the type, and alive, as are all that are stored later.
+        let table = unsafe { TableInstance::new(ty, word, store.activations.owner(), None)? };
         let id = store.id();
         Ok(Table(Handle::new(id, store.add_table(table))))
     }
@@ -244,7 +245,9 @@ impl Table {
     pub fn set(&self, mut store: impl AsContextMut, index: u64, value: Val) -> Result<()> {
         let store = &mut store.as_context_mut().0.opaque;
         let word = element_word(store, self.0.item(store).ty(), &value)?;
-        self.0.item_mut(store).set(index, word).ok_or_else(|| Error::new(Trap::TableOutOfBounds))
+        let doomed = self.0.item_mut(store).set(index, word).ok_or_else(|| Error::new(Trap::TableOutOfBounds))?;
+        store.let_go(doomed);
+        Ok(())
     }
 
     /// Number of elements.
@@ -273,12 +276,14 @@ impl Table {
     pub fn fill(&self, mut store: impl AsContextMut, start: u64, value: Val, len: u64) -> Result<()> {
         let store = &mut store.as_context_mut().0.opaque;
         let word = element_word(store, self.0.item(store).ty(), &value)?;
-        Ok(self.0.item_mut(store).fill(start, len, word)?)
+        let doomed = self.0.item_mut(store).fill(start, len, word)?;
+        store.let_go(doomed);
+        Ok(())
     }
 }
 
-/// A value as a table holds it.
-fn element_word(store: &mut StoreOpaque, ty: TableType, value: &Val) -> Result<u64> {
+/// A value as a table holds it, borrowed.
+fn element_word(store: &StoreOpaque, ty: TableType, value: &Val) -> Result<u64> {
     value.check(store, ValType::Ref(ty.element))?;
     // SAFETY: a reference is a pointer in the low half of the slot.
     Ok(unsafe { store.raw_of(value)?.f64 })

@@ -130,14 +130,16 @@ impl Func {
         store.0.opaque.collect_if_due();
         let mut values = store.0.opaque.take_raw(params.len().max(results.len()));
         for ((param, ty), slot) in params.iter().zip(&ty.params).zip(&mut values) {
-            param.check(&store.0.opaque, *ty)?;
-            *slot = store.0.opaque.raw_of(param)?;
+            let store = &mut store.0.opaque;
+            param.check(store, *ty)?;
+            // The guest borrows what the slice keeps alive until the call returns.
+            *slot = if store.collects_always() { store.expose(param)? } else { store.raw_of(param)? };
         }
         // SAFETY: of this store, as checked; the arguments are of the right types, as checked.
         unsafe { StoreOpaque::call_raw(store.raw(), func_ref, values.as_mut_ptr())? };
         for ((result, ty), raw) in results.iter_mut().zip(&ty.results).zip(&values) {
             // SAFETY: the function has left its results.
-            *result = unsafe { store.0.opaque.val_of(*raw, *ty) };
+            *result = unsafe { store.0.opaque.shown_val(*raw, *ty) };
         }
         store.0.opaque.give_back_raw(values);
         Ok(())
@@ -179,7 +181,8 @@ impl Func {
 /// ```
 pub struct TypedFunc<Params, Results> {
     func: Func,
-    types: PhantomData<fn(Params) -> Results>,
+    /// Covariant: what takes references of one lifetime takes those of a shorter one, since each call is one of its own.
+    types: PhantomData<fn() -> (Params, Results)>,
 }
 
 impl<Params, Results> Clone for TypedFunc<Params, Results> {
@@ -303,7 +306,7 @@ impl<'a, T> Caller<'a, T> {
 
     /// As [`Store::gc`](crate::Store::gc).
     pub fn gc(&mut self) {
-        self.store.0.opaque.collect();
+        self.store.gc();
     }
 }
 
@@ -397,17 +400,19 @@ where
         let mut all = unsafe { (*store).take_values() };
         for (i, ty) in ty.params.iter().enumerate() {
             // SAFETY: the caller's promise: arguments of the types of `ty`.
-            all.push(unsafe { (*store).val_of(values.add(i).read(), *ty) });
+            all.push(unsafe { (*store).shown_val(values.add(i).read(), *ty) });
         }
         all.extend(ty.results.iter().map(|ty| Val::default_for(*ty)));
         let (params, results) = all.split_at_mut(ty.params.len());
         // SAFETY: the caller lends the store and its own context.
         func(unsafe { Caller::new(store, vmctx) }, params, results)?;
+        // SAFETY: as above; the results keep what they refer to.
+        unsafe { (*store).collect_if_due() };
         for (i, (result, ty)) in results.iter().zip(&ty.results).enumerate() {
             // SAFETY: the caller lends the store; there is a slot for each result.
             unsafe {
                 result.check(&*store, *ty).map_err(|error| error.context("a host function's result"))?;
-                values.add(i).write((*store).raw_of(result)?);
+                values.add(i).write((*store).expose(result)?);
             }
         }
         // SAFETY: the caller lends the store.
@@ -432,19 +437,27 @@ pub(crate) fn dynamic_host_func<T: 'static>(
     define(engine, ty, func)
 }
 
+/// A Rust type that can be passed for a wasm value: each [`WasmTy`], and `Option<&`[`ExternRef`]`>`, which the guest only
+/// borrows: nothing is counted.
+///
+/// # Safety
+///
+/// Implemented here only.
+pub unsafe trait WasmArg: Sized + Send {
+    #[doc(hidden)]
+    const TYPE: ValType;
+
+    #[doc(hidden)]
+    fn into_raw(self, store: &mut StoreOpaque) -> Result<ValRaw>;
+}
+
 /// A Rust type of a wasm value: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`, [`V128`], `Option<`[`Func`]`>`,
 /// `Option<`[`ExternRef`]`>`.
 ///
 /// # Safety
 ///
 /// Implemented here only.
-pub unsafe trait WasmTy: Sized + Send {
-    #[doc(hidden)]
-    const TYPE: ValType;
-
-    #[doc(hidden)]
-    fn into_raw(self, store: &mut StoreOpaque) -> Result<ValRaw>;
-
+pub unsafe trait WasmTy: WasmArg {
     /// # Safety
     ///
     /// `raw` must hold a value of type `TYPE` that the guest of this store produced.
@@ -455,13 +468,17 @@ pub unsafe trait WasmTy: Sized + Send {
 macro_rules! wasm_numbers {
     ($($ty:ty, $valtype:ident, |$value:ident| $into:expr, |$raw:ident| $from:expr;)*) => { $(
         // SAFETY: see the trait.
-        unsafe impl WasmTy for $ty {
+        unsafe impl WasmArg for $ty {
             const TYPE: ValType = ValType::$valtype;
             #[inline]
             fn into_raw(self, _: &mut StoreOpaque) -> Result<ValRaw> {
                 let $value = self;
                 Ok($into)
             }
+        }
+
+        // SAFETY: see the trait.
+        unsafe impl WasmTy for $ty {
             #[inline]
             unsafe fn from_raw(_: &StoreOpaque, $raw: ValRaw) -> Self {
                 // SAFETY: the caller's promise.
@@ -482,13 +499,16 @@ wasm_numbers! {
 }
 
 // SAFETY: see the trait.
-unsafe impl WasmTy for Option<Func> {
+unsafe impl WasmArg for Option<Func> {
     const TYPE: ValType = ValType::FUNCREF;
 
     fn into_raw(self, store: &mut StoreOpaque) -> Result<ValRaw> {
         store.raw_of(&Val::FuncRef(self))
     }
+}
 
+// SAFETY: see the trait.
+unsafe impl WasmTy for Option<Func> {
     unsafe fn from_raw(store: &StoreOpaque, raw: ValRaw) -> Self {
         // SAFETY: the caller's promise.
         unsafe { raw.func_ref }.map(|func_ref| Func::from_raw(store.id(), func_ref))
@@ -496,20 +516,38 @@ unsafe impl WasmTy for Option<Func> {
 }
 
 // SAFETY: see the trait.
-unsafe impl WasmTy for Option<ExternRef> {
+unsafe impl WasmArg for Option<ExternRef> {
     const TYPE: ValType = ValType::EXTERNREF;
 
+    #[inline]
     fn into_raw(self, store: &mut StoreOpaque) -> Result<ValRaw> {
-        Ok(ValRaw { extern_ref: self.map(|reference| store.expose(reference.0)) })
-    }
-
-    unsafe fn from_raw(store: &StoreOpaque, raw: ValRaw) -> Self {
-        // SAFETY: the caller's promise.
-        unsafe { store.extern_ref_of(raw) }
+        Ok(ValRaw { extern_ref: self.map(|reference| store.activations.insert(reference.0)) })
     }
 }
 
-/// Parameters of a [`TypedFunc`]: a wasm value, or a tuple of up to 16.
+// SAFETY: see the trait.
+unsafe impl WasmTy for Option<ExternRef> {
+    #[inline]
+    unsafe fn from_raw(store: &StoreOpaque, raw: ValRaw) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { store.shown_extern_ref(raw) }
+    }
+}
+
+// SAFETY: see the trait. The call that this is passed to borrows the reference until it returns.
+unsafe impl WasmArg for Option<&ExternRef> {
+    const TYPE: ValType = ValType::EXTERNREF;
+
+    #[inline]
+    fn into_raw(self, store: &mut StoreOpaque) -> Result<ValRaw> {
+        if store.collects_always() {
+            return self.cloned().into_raw(store);
+        }
+        Ok(ValRaw { extern_ref: self.map(|reference| reference.0.as_raw()) })
+    }
+}
+
+/// Parameters of a [`TypedFunc`]: a wasm value ([`WasmArg`]), or a tuple of up to 16.
 ///
 /// # Safety
 ///
@@ -565,7 +603,7 @@ pub unsafe trait IntoFunc<T, Params, Args>: Send + Sync + 'static {
 }
 
 // SAFETY: see the trait.
-unsafe impl<T: WasmTy> WasmParams for T {
+unsafe impl<T: WasmArg> WasmParams for T {
     type Slots = [ValRaw; 1];
 
     fn types() -> Vec<ValType> {
@@ -638,7 +676,7 @@ macro_rules! for_each_arity {
 macro_rules! tuple_impls {
     ($count:literal; $($arg:ident $index:tt),*) => {
         // SAFETY: see the trait.
-        unsafe impl<$($arg: WasmTy),*> WasmParams for ($($arg,)*) {
+        unsafe impl<$($arg: WasmArg),*> WasmParams for ($($arg,)*) {
             type Slots = [ValRaw; $count];
 
             fn types() -> Vec<ValType> {
@@ -687,6 +725,7 @@ macro_rules! tuple_impls {
                     unsafe {
                         let func = &*closure.cast::<F>();
                         let result = func($($arg::from_raw(&*store, values.add($index).read())),*).into_result()?;
+                        (*store).collect_if_due();
                         result.store(&mut *store, values)
                     }
                 }
@@ -727,6 +766,7 @@ macro_rules! tuple_impls {
                         #[allow(clippy::let_unit_value, reason = "without arguments")]
                         let _ = &args;
                         let result = func(Caller::new(store, vmctx), $(args.$index),*).into_result()?;
+                        (*store).collect_if_due();
                         result.store(&mut *store, values)
                     }
                 }

@@ -20,13 +20,14 @@ mod values;
 mod tests;
 
 pub use crate::compile::CompileReport;
+pub use crate::runtime::externref::VMExternRef;
 pub use crate::runtime::identity_map::{IdentityMapState, MissingReason};
 pub use crate::symbolize::FrameSymbol;
 pub use config::Config;
 pub use engine::Engine;
 pub use error::{Context, Error, LinkError, Result};
 pub use externals::{Export, Extern, Global, Table};
-pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmParams, WasmResults, WasmRet, WasmTy};
+pub use func::{Caller, Func, IntoFunc, TypedFunc, WasmArg, WasmParams, WasmResults, WasmRet, WasmTy};
 pub use instance::Instance;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::Linker;

@@ -366,6 +366,7 @@ fn check_settings(engine: &Engine, meta: &[u8]) -> Result<()> {
         ("reservation", tunables.memory_reservation.to_string()),
         ("guard", tunables.memory_guard_size.to_string()),
         ("interruptible", tunables.interruptible.to_string()),
+        ("collect-always", tunables.collect_always.to_string()),
     ] {
         let found = found(key).unwrap_or("unknown");
         if found != wanted {

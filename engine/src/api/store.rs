@@ -96,6 +96,11 @@ impl<T> StoreContextMut<'_, T> {
         self.0.opaque.engine()
     }
 
+    /// As [`Store::gc`].
+    pub fn gc(&mut self) {
+        self.0.opaque.collect();
+    }
+
     /// The store for calls into the guest, which come back with copies of this very pointer.
     pub(crate) fn raw(&mut self) -> *mut StoreOpaque {
         std::ptr::from_mut::<StoreInner<T>>(self.0).cast()
@@ -247,10 +252,10 @@ impl<T> Store<T> {
 
     /// Drops host values that the guest no longer refers to. This also happens by itself as their number grows.
     ///
-    /// Values are found by looking at globals, tables and, if the guest waits for the host that calls this, every word of
-    /// the stack; a word that only looks like a reference keeps a value alive.
+    /// Their drop handlers run here. If the guest waits for the host that calls this, its frames are searched for the
+    /// references that they still use.
     pub fn gc(&mut self) {
-        self.inner_mut().opaque.collect();
+        self.as_context_mut().gc();
     }
 
     /// Where the [identity map](crate::Config::identity_map) of this store's memory is, if it has one.

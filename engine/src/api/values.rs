@@ -26,8 +26,9 @@ impl From<V128> for u128 {
 
 /// A counted reference to a host value.
 ///
-/// What is passed into the guest is kept alive by the store, until the guest has been found to refer to it no more
-/// ([`Store::gc`](crate::Store::gc)) or the store is dropped.
+/// What is passed into the guest by value is kept alive by the store, until the guest has been found to refer to it no more
+/// ([`Store::gc`](crate::Store::gc)) or the store is dropped. What is passed by reference is kept alive by the caller:
+/// parameters of type `Option<&ExternRef>`, and the slice of [`Func::call`](crate::Func::call).
 ///
 /// ```
 /// use wasmscope::{Engine, ExternRef, Instance, Module, Store};
@@ -65,7 +66,7 @@ impl ExternRef {
         self.data().downcast_ref()
     }
 
-    /// How many references there are, the store's own included.
+    /// How many references there are, the stores' own included.
     #[must_use]
     pub fn strong_count(&self) -> usize {
         self.0.strong_count()
@@ -80,6 +81,18 @@ impl ExternRef {
     /// A hash of the reference, not of the value: equal for references that are [`ptr_eq`](ExternRef::ptr_eq).
     pub fn ptr_hash(&self, hasher: &mut impl Hasher) {
         self.0.as_raw().hash(hasher);
+    }
+}
+
+impl From<VMExternRef> for ExternRef {
+    fn from(reference: VMExternRef) -> ExternRef {
+        ExternRef(reference)
+    }
+}
+
+impl From<ExternRef> for VMExternRef {
+    fn from(reference: ExternRef) -> VMExternRef {
+        reference.0
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct CompiledFunction {
     pub(super) rows: Vec<Row>,
     pub(super) prologue: Vec<PrologueOp>,
     pub(super) basic_blocks: Vec<u32>,
-    /// Return address and the offsets from the stack pointer of the references that are live there.
+    /// Return address and the distances below the frame pointer of the references that are live there.
     pub(super) stack_maps: Vec<(u32, Vec<u32>)>,
     pub(super) homes: Vec<Home>,
     pub(super) vmctx_home: Option<i32>,
@@ -121,6 +121,9 @@ pub(super) fn compile_guest(
         cranelift_wasm::WasmError::Unsupported(feature) => TranslateError::Unsupported { offset, feature },
         other => TranslateError::Function { function: input.index, offset, reason: other.to_string() },
     })?;
+    env.spill_references(&mut scratch.context.func).map_err(|reason| {
+        CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
+    })?;
     let homes = env.homes.take();
     let lost_stack_entries = env.lost_stack_entries();
     emit(shared.isa, &mut scratch.context).map_err(|reason| {
@@ -181,7 +184,8 @@ fn extract(
     out.stack_maps = buffer
         .user_stack_maps()
         .iter()
-        .map(|(offset, _, map)| (*offset, map.entries().map(|(_, slot)| slot).collect()))
+        // Offsets from the stack pointer become distances from the frame pointer, which a walk of the frames knows.
+        .map(|(offset, span, map)| (*offset, map.entries().map(|(_, slot)| span - slot).collect()))
         .collect();
     rows(&mut out, compiled);
     if let Some(homes) = homes

@@ -692,7 +692,8 @@ fn describe(isa: &dyn TargetIsa, tunables: &Tunables) -> String {
         isa.isa_flags().iter().filter(|flag| flag.as_bool() == Some(true)).map(|flag| flag.name.to_owned()).collect();
     features.sort();
     format!(
-        "engine={}\ntarget={}\ncpu={}\ndebug={:?}\nopt={:?}\nflavour={:?}\ninterruptible={}\nreservation={}\nguard={}\n",
+        "engine={}\ntarget={}\ncpu={}\ndebug={:?}\nopt={:?}\nflavour={:?}\ninterruptible={}\n\
+         collect-always={}\nreservation={}\nguard={}\n",
         env!("CARGO_PKG_VERSION"),
         isa.triple(),
         features.join(","),
@@ -700,6 +701,7 @@ fn describe(isa: &dyn TargetIsa, tunables: &Tunables) -> String {
         tunables.opt_level,
         tunables.pointer_flavour,
         tunables.interruptible,
+        tunables.collect_always,
         tunables.memory_reservation,
         tunables.memory_guard_size,
     )

@@ -31,10 +31,15 @@ macro_rules! for_each_builtin {
             table_init(vmctx: vmctx, table: i32, segment: i32, dst: i32, src: i32, len: i32);
             /// `elem.drop`.
             elem_drop(vmctx: vmctx, segment: i32);
-            /// The bump chunk of the activations table is full: insert `reference` by the slow way (may collect).
+            /// Lists `reference` in the activations table: its chunk is full, or another store owns the count. May collect.
             activations_insert(vmctx: vmctx, reference: pointer);
-            /// The count of `reference` has reached zero: drop it.
-            drop_externref(vmctx: vmctx, reference: pointer);
+            /// Counts a reference of this store that compiled code cannot count: another store owns the count, or none.
+            externref_acquire(vmctx: vmctx, reference: pointer);
+            /// Gives up a reference of this store: the last that it has, or another store owns the count. The value may go,
+            /// and its drop handler run.
+            externref_release(vmctx: vmctx, reference: pointer);
+            /// Collects (code that collects at every safepoint).
+            collect(vmctx: vmctx);
             /// `memory.atomic.wait32` (width 4) and `wait64` (width 8): 0 woken, 1 not equal, 2 timed out.
             memory_atomic_wait(vmctx: vmctx, mem: i32, address: i64, expected: i64, timeout: i64, width: i32) -> i32;
             /// `memory.atomic.notify`: how many were woken.

@@ -20,6 +20,8 @@ pub struct Tunables {
     pub memory_guard_size: u64,
     /// Whether relaxed SIMD operators give the same results on every machine.
     pub relaxed_simd_deterministic: bool,
+    /// Whether host values are collected at every safepoint, and each collection is checked: a test of the collector.
+    pub collect_always: bool,
     /// The machine that the code is made for.
     pub target: target_lexicon::Triple,
 }
@@ -35,6 +37,7 @@ impl Default for Tunables {
             memory_reservation: 4 << 30,
             memory_guard_size: 2 << 30,
             relaxed_simd_deterministic: false,
+            collect_always: false,
             target: target_lexicon::Triple::host(),
         }
     }

@@ -28,6 +28,14 @@
 //! VMHostFuncContext
 //!   0   magic: u32 = "host", reserved: u32
 //!   8   host_call: extern "C" fn(callee: *mut VMHostFuncContext, caller: *mut VMContext, values: *mut ValRaw) -> u8
+//! VMExternRefActivations (one per store; its address is the store's as an owner of counts)
+//!   0   next: *mut *mut u8             where the next reference is pushed
+//!   8   end: *mut *mut u8              where there is no room
+//! header of a host value (what an externref points to)
+//!   0   count: usize                   references of the host and of stores that do not own the count, and one for `owned`
+//!   8   owner: usize                   the store that counts in `owned`: the address of its VMExternRefActivations, or 0
+//!   16  owned: usize                   references of that store; not atomic
+//!   24  listed: usize                  `owner` if the value is in that store's activations table, or 0
 //! VMRuntimeLimits (one per store)
 //!   0   stack_limit: usize
 //!   8   interrupted: u64               non-zero: compiled code that checks traps with `Interrupt`
@@ -82,6 +90,26 @@ pub mod func_ref {
 
 /// Offset of `host_call` in a `VMHostFuncContext`.
 pub const HOSTFUNC_HOST_CALL: u32 = 8;
+
+/// Offsets in a `VMExternRefActivations`.
+pub mod activations {
+    /// Where the next reference is pushed.
+    pub const NEXT: u32 = 0;
+    /// Where there is no room.
+    pub const END: u32 = 8;
+}
+
+/// Offsets in the header of a host value.
+pub mod externref {
+    /// References that are counted atomically.
+    pub const COUNT: u32 = 0;
+    /// The store that counts in `OWNED`.
+    pub const OWNER: u32 = 8;
+    /// References of the owner.
+    pub const OWNED: u32 = 16;
+    /// The owner, if the value is in its activations table.
+    pub const LISTED: u32 = 24;
+}
 
 /// Offsets in a `VMRuntimeLimits`.
 pub mod limits {

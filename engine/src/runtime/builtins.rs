@@ -105,6 +105,7 @@ unsafe fn memory<'a>(vmctx: *mut VMContext, index: u32) -> Result<&'a mut Memory
 #[allow(clippy::missing_safety_doc, reason = "said once, above")]
 mod implementation {
     use super::*;
+    use crate::runtime::collect;
 
     pub unsafe extern "C" fn memory_grow(vmctx: *mut VMContext, delta: u64, mem: u32) -> u64 {
         // SAFETY: see the module; nothing here has anything to drop when `builtin` leaves.
@@ -174,11 +175,13 @@ mod implementation {
     }
 
     pub unsafe extern "C" fn table_fill(vmctx: *mut VMContext, table: u32, dst: u32, value: *mut u8, len: u32) {
-        // SAFETY: as for `table_grow`.
+        // SAFETY: as for `table_grow`; the borrow ends before drop handlers run.
         unsafe {
             entry::builtin(vmctx, || {
-                let table = &mut *instance(vmctx).table(table)?.as_ptr();
-                Ok(table.fill(u64::from(dst), u64::from(len), value as u64)?)
+                let table = instance(vmctx).table(table)?.as_ptr();
+                let doomed = (*table).fill(u64::from(dst), u64::from(len), value as u64)?;
+                collect::let_go((*vmctx).store, doomed);
+                Ok(())
             });
         }
     }
@@ -191,62 +194,100 @@ mod implementation {
         src: u32,
         len: u32,
     ) {
-        // SAFETY: as for `table_grow`; two tables are borrowed only if they are distinct.
+        // SAFETY: as for `table_fill`; two tables are borrowed only if they are distinct.
         unsafe {
             entry::builtin(vmctx, || {
                 let to = instance(vmctx).table(dst_table)?;
                 let from = instance(vmctx).table(src_table)?;
                 let (dst, src, len) = (u64::from(dst), u64::from(src), u64::from(len));
-                if to == from {
-                    (*to.as_ptr()).copy_within(dst, src, len)?;
+                let doomed = if to == from {
+                    (*to.as_ptr()).copy_within(dst, src, len)?
                 } else {
-                    (*to.as_ptr()).copy_from(dst, from.as_ref(), src, len)?;
-                }
+                    (*to.as_ptr()).copy_from(dst, from.as_ref(), src, len)?
+                };
+                collect::let_go((*vmctx).store, doomed);
                 Ok(())
             });
         }
     }
 
     pub unsafe extern "C" fn table_init(vmctx: *mut VMContext, table: u32, segment: u32, dst: u32, src: u32, len: u32) {
-        // SAFETY: as for `table_grow`.
+        // SAFETY: as for `table_fill`.
         unsafe {
             entry::builtin(vmctx, || {
                 let instance = instance(vmctx);
-                let table = &mut *instance.table(table)?.as_ptr();
-                Ok(table.init(u64::from(dst), instance.element_items(segment), u64::from(src), u64::from(len))?)
+                let table = instance.table(table)?.as_ptr();
+                let items = instance.element_items(segment);
+                let doomed = (*table).init(u64::from(dst), items, u64::from(src), u64::from(len))?;
+                collect::let_go((*vmctx).store, doomed);
+                Ok(())
             });
         }
     }
 
     pub unsafe extern "C" fn elem_drop(vmctx: *mut VMContext, segment: u32) {
-        // SAFETY: see the module.
+        // SAFETY: see the module; the borrow ends before drop handlers run.
         unsafe {
             entry::builtin(vmctx, || {
-                instance(vmctx).drop_elements(segment);
+                let doomed = instance(vmctx).drop_elements(segment);
+                collect::let_go((*vmctx).store, doomed);
                 Ok(())
             })
         };
     }
 
     pub unsafe extern "C" fn activations_insert(vmctx: *mut VMContext, reference: *mut u8) {
-        // SAFETY: see the module; the guest's reference is alive, as a table or global that it was read from holds it.
+        // SAFETY: see the module; a table or global that it was read from keeps the value alive, and from then on the
+        // activations table does, even if drop handlers take it out of there.
         unsafe {
             entry::builtin(vmctx, || {
                 if let Some(reference) = NonNull::new(reference) {
-                    (*(*vmctx).store).activations.insert_raw(reference);
+                    let store = (*vmctx).store;
+                    (*store).activations.insert_raw(reference);
+                    if (*store).activations.is_full() {
+                        collect::collect(store, Some(reference));
+                    }
                 }
                 Ok(())
             });
         }
     }
 
-    pub unsafe extern "C" fn drop_externref(vmctx: *mut VMContext, reference: *mut u8) {
-        // SAFETY: see the module; compiled code has taken the last count.
+    pub unsafe extern "C" fn externref_acquire(vmctx: *mut VMContext, reference: *mut u8) {
+        // SAFETY: see the module; the guest's reference is alive.
         unsafe {
             entry::builtin(vmctx, || {
                 if let Some(reference) = NonNull::new(reference) {
-                    super::super::externref::VMExternRef::drop_uncounted(reference);
+                    let store = &*(*vmctx).store;
+                    if store.collects_always() {
+                        store.assert_listed(reference);
+                    }
+                    store.activations.owner().acquire(reference);
                 }
+                Ok(())
+            });
+        }
+    }
+
+    pub unsafe extern "C" fn externref_release(vmctx: *mut VMContext, reference: *mut u8) {
+        // SAFETY: see the module; the table or global from which the guest took the reference had counted it.
+        unsafe {
+            entry::builtin(vmctx, || {
+                if let Some(reference) = NonNull::new(reference) {
+                    let store = (*vmctx).store;
+                    let doomed = (*store).activations.owner().release(reference);
+                    collect::let_go(store, doomed);
+                }
+                Ok(())
+            });
+        }
+    }
+
+    pub unsafe extern "C" fn collect(vmctx: *mut VMContext) {
+        // SAFETY: see the module.
+        unsafe {
+            entry::builtin(vmctx, || {
+                collect::collect((*vmctx).store, None);
                 Ok(())
             });
         }

@@ -15,9 +15,9 @@
 //!   a fault -> signal handler -> wasmscope_trap_landing )
 //! ```
 
-use super::backtrace;
 use super::store::StoreOpaque;
 use super::vm::{ArrayToWasm, VMContext, VMRuntimeLimits, ValRaw};
+use super::{backtrace, collect};
 use super::{signals, stack};
 use crate::api::{Error, Trap, WasmBacktrace};
 use std::any::Any;
@@ -38,7 +38,7 @@ pub struct Activation {
     pub previous: *const Activation,
     /// What `limits` held before this entry: the exit of the store's next outer activation.
     pub outer_exit: (usize, usize),
-    outer_entry_fp: usize,
+    pub outer_entry_fp: usize,
     outer_stack_limit: usize,
     /// Why the guest is being left; set before [`unwind`] is called.
     reason: Cell<Option<Reason>>,
@@ -335,6 +335,16 @@ pub fn host_function(store: *mut StoreOpaque, body: impl FnOnce() -> Result<(), 
 ///
 /// Must be called by the outermost function that the guest called, which must have nothing to drop.
 pub unsafe fn builtin<R>(vmctx: *mut VMContext, body: impl FnOnce() -> Result<R, Error>) -> R {
+    let body = || {
+        let result = body()?;
+        // SAFETY: the guest passes its own context, and waits.
+        unsafe {
+            if (*(*vmctx).store).collects_always() {
+                collect::collect((*vmctx).store, None);
+            }
+        }
+        Ok::<R, Error>(result)
+    };
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(result)) => result,
         failure => {

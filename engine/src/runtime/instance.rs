@@ -1,14 +1,16 @@
 //! Instances: the context that compiled code works on, and what belongs to it.
 
-use super::builtins;
+use super::externref::{Doomed, Owner};
 use super::memory::{MemoryInstance, SharedMemoryInner};
 use super::store::{GlobalInstance, StoreOpaque};
 use super::table::TableInstance;
 use super::vm::{VMContext, VMFuncRef, VMFunctionImport, VMGlobalDefinition, VMMemoryDefinition, ValRaw};
+use super::{builtins, collect};
 use crate::api::limits::Wanted;
 use crate::api::{Error, Module, ResourceLimiter};
 use crate::environ::vmoffsets::VMCONTEXT_MAGIC;
 use crate::environ::{ConstExpr, ConstOp, ElementItems, EntityIndex, SegmentMode};
+use crate::types::HeapType;
 use artifact::{FunctionKind, TrapCode};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -122,7 +124,7 @@ impl InstanceData {
             reserved: 0,
             limits: store.limits_ptr(),
             builtins: builtins::table(),
-            activations: store.activations.vm().cast_mut(),
+            activations: store.activations.vm(),
             store,
             instance: this.as_ptr(),
             type_ids: self.module.type_ids().as_ptr(),
@@ -205,8 +207,8 @@ impl InstanceData {
             // SAFETY: the layout has this slot.
             let definition: NonNull<VMGlobalDefinition> =
                 unsafe { self.vmctx.at(module.offsets().defined_global(number as u32)) };
-            let global = GlobalInstance::new(ty, Some(definition));
-            global.set(value);
+            // SAFETY: the context lives as long as the store; the validator has checked the value's type.
+            let global = unsafe { GlobalInstance::new(ty, value, store.activations.owner(), Some(definition)) };
             self.globals.push(store.add_global(global));
         }
         Ok(())
@@ -246,10 +248,11 @@ impl InstanceData {
             let ty = module.table_type(env.num_imported_tables + number as u32);
             // SAFETY: an element is a pointer in the low half of the slot.
             let init = unsafe { self.evaluate(init)?.f64 };
-            // SAFETY: the layout has this slot; the context lives as long as the store, and so does the table.
+            // SAFETY: the layout has this slot; the context lives as long as the store, and so does the table. The validator
+            // has checked the types.
             let table = unsafe {
                 let definition = self.vmctx.at(module.offsets().defined_table(number as u32));
-                TableInstance::new(ty, init, Some(definition))?
+                TableInstance::new(ty, init, store.activations.owner(), Some(definition))?
             };
             self.tables.push(store.add_table(table));
         }
@@ -285,9 +288,11 @@ impl InstanceData {
                     let offset = unsafe { data.evaluate(offset)?.f32 };
                     // SAFETY: tables live as long as the store, which nobody else uses.
                     let table = unsafe { &mut *data.table(*index)?.as_ptr() };
-                    table.init(u64::from(offset), &items, 0, items.len() as u64)?;
+                    let doomed = table.init(u64::from(offset), &items, 0, items.len() as u64)?;
+                    // SAFETY: nobody else uses the store.
+                    unsafe { collect::let_go(data.store(), doomed) };
                 }
-                _ => data.elements[number] = items.into(),
+                _ => data.keep_elements(number, items.into()),
             }
         }
         for (number, segment) in module.env().data.iter().enumerate() {
@@ -485,10 +490,47 @@ impl InstanceData {
         self.elements.get(segment as usize).map_or(&[], |items| items)
     }
 
-    /// `elem.drop`.
-    pub fn drop_elements(&mut self, segment: u32) {
-        if let Some(items) = self.elements.get_mut(segment as usize) {
-            *items = Box::default();
+    /// Keeps the items of a passive segment, with a reference of each host value.
+    fn keep_elements(&mut self, number: usize, items: Box<[u64]>) {
+        if self.has_counted_elements(number) {
+            for raw in items.iter().filter_map(|&item| NonNull::new(item as *mut u8)) {
+                // SAFETY: the items come from globals, which keep the values alive.
+                unsafe { self.owner().acquire(raw) };
+            }
         }
+        self.elements[number] = items;
+    }
+
+    /// `elem.drop`; what it gives up is to be dropped by the caller.
+    pub fn drop_elements(&mut self, segment: u32) -> Vec<Doomed> {
+        let Some(items) = self.elements.get_mut(segment as usize) else { return Vec::new() };
+        let items = std::mem::take(items);
+        if !self.has_counted_elements(segment as usize) {
+            return Vec::new();
+        }
+        let owner = self.owner();
+        let raws = items.iter().filter_map(|&item| NonNull::new(item as *mut u8));
+        // SAFETY: the segment had a reference of each.
+        raws.filter_map(|raw| unsafe { owner.release(raw) }).collect()
+    }
+
+    /// `elem.drop` of all segments.
+    pub fn drop_all_elements(&mut self) -> Vec<Doomed> {
+        (0..self.elements.len() as u32).flat_map(|segment| self.drop_elements(segment)).collect()
+    }
+
+    fn has_counted_elements(&self, segment: usize) -> bool {
+        self.module.env().elements[segment].ty.heap == HeapType::Extern
+    }
+
+    /// The store, as the owner of counts.
+    fn owner(&self) -> Owner {
+        // SAFETY: the context's header is filled; the address is that of the store's activations.
+        Owner(unsafe { (*self.vmctx.base.as_ptr()).activations } as usize)
+    }
+
+    fn store(&self) -> *mut StoreOpaque {
+        // SAFETY: the context's header is filled.
+        unsafe { (*self.vmctx.base.as_ptr()).store }
     }
 }

@@ -1,16 +1,18 @@
 //! What a store owns.
 
+use super::activations::ActivationsTable;
+use super::collect;
 use super::entry;
-use super::externref::{Activations, VMExternRef};
+use super::externref::{Corpse, Doomed, Owner, VMExternRef};
 use super::host_func::{HostFunc, HostFuncDef};
 use super::instance::InstanceData;
 use super::memory::{LinearMemory, MemoryInstance, SharedMemoryInner};
 use super::table::TableInstance;
 use super::vm::{ArrayToWasm, VMFuncRef, VMGlobalDefinition, VMRuntimeLimits, ValRaw};
 use crate::api::{Engine, Error, ExternRef, Func, Module, ResourceLimiter, V128, Val};
-use crate::types::{FuncType, GlobalType, MemoryType, ValType};
+use crate::types::{FuncType, GlobalType, HeapType, MemoryType, ValType};
 use artifact::FunctionKind;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -42,16 +44,33 @@ pub struct GlobalInstance {
     pub ty: GlobalType,
     /// In a `VMContext`, or `own`.
     pub definition: NonNull<VMGlobalDefinition>,
+    /// The store, if the value is counted.
+    owner: Option<Owner>,
     _own: Option<Box<VMGlobalDefinition>>,
 }
 
 impl GlobalInstance {
-    /// A global whose value compiled code reads at `definition`; without it the global has its own.
-    pub fn new(ty: GlobalType, definition: Option<NonNull<VMGlobalDefinition>>) -> GlobalInstance {
+    /// A global of `owner`'s store whose value compiled code reads at `definition`; without it the global has its own.
+    ///
+    /// # Safety
+    ///
+    /// What is assigned must be a value of the type, and a reference must lead to what lives.
+    pub unsafe fn new(
+        ty: GlobalType,
+        value: ValRaw,
+        owner: Owner,
+        definition: Option<NonNull<VMGlobalDefinition>>,
+    ) -> GlobalInstance {
         let mut own = None;
         let definition =
             definition.unwrap_or_else(|| NonNull::from(&mut **own.insert(Box::new(VMGlobalDefinition([0; 16])))));
-        GlobalInstance { ty, definition, _own: own }
+        // SAFETY: the definition lives as long as the store.
+        unsafe { definition.cast::<ValRaw>().write(ValRaw::ZERO) };
+        let owner = matches!(ty.content, ValType::Ref(ty) if ty.heap == HeapType::Extern).then_some(owner);
+        let global = GlobalInstance { ty, definition, owner, _own: own };
+        let old = global.set(value);
+        debug_assert!(old.is_none(), "it was zero");
+        global
     }
 
     pub fn get(&self) -> ValRaw {
@@ -59,9 +78,19 @@ impl GlobalInstance {
         unsafe { self.definition.cast().read() }
     }
 
-    pub fn set(&self, value: ValRaw) {
-        // SAFETY: as above; compiled code does not run meanwhile.
-        unsafe { self.definition.cast().write(value) }
+    /// Assigns a value. A reference is borrowed; the one that was there is given up.
+    pub fn set(&self, value: ValRaw) -> Option<Doomed> {
+        // SAFETY: a counted global holds a reference, or null, that has a count; the constructor's caller promised that new
+        // ones are alive. The definition lives as long as the store; compiled code does not run meanwhile.
+        unsafe {
+            let counted = self.owner.map(|owner| (owner, self.get().extern_ref, value.extern_ref));
+            if let Some((owner, _, Some(new))) = counted {
+                owner.acquire(new);
+            }
+            self.definition.cast().write(value);
+            let (owner, old, _) = counted?;
+            owner.release(old?)
+        }
     }
 }
 
@@ -75,9 +104,10 @@ pub struct StoreOpaque {
     id: StoreId,
     engine: Engine,
     limits: Arc<VMRuntimeLimits>,
-    /// The engine's setting, at hand for each call.
+    /// The engine's settings, at hand for each call.
     max_wasm_stack: usize,
-    pub activations: Activations,
+    collects_always: bool,
+    pub activations: ActivationsTable,
     ask_limiter: AskLimiter,
     modules: Vec<Module>,
     trampolines: HashMap<u32, Trampolines>,
@@ -96,8 +126,10 @@ pub struct StoreOpaque {
     /// Room for the values of one call after the other.
     spare_raw: Vec<ValRaw>,
     spare_values: Vec<Val>,
-    /// Collect when the activations table holds as many values.
-    collect_at: usize,
+    /// With code that collects at every safepoint: the headers of dropped values, and the values that only the conservative
+    /// scan has found.
+    graveyard: Vec<Corpse>,
+    suspects: HashSet<NonNull<u8>>,
 }
 
 // SAFETY: the raw pointers lead to what the store itself owns (with the modules that it keeps), nothing of which is bound
@@ -106,8 +138,6 @@ unsafe impl Send for StoreOpaque {}
 // SAFETY: a shared store gives read access only.
 unsafe impl Sync for StoreOpaque {}
 
-const FIRST_COLLECTION: usize = 1 << 12;
-
 impl StoreOpaque {
     pub fn new(engine: &Engine, ask_limiter: AskLimiter) -> StoreOpaque {
         StoreOpaque {
@@ -115,7 +145,8 @@ impl StoreOpaque {
             engine: engine.clone(),
             limits: Arc::default(),
             max_wasm_stack: engine.config().max_wasm_stack,
-            activations: Activations::new(),
+            collects_always: engine.tunables().collect_always,
+            activations: ActivationsTable::new(),
             ask_limiter,
             modules: Vec::new(),
             trampolines: HashMap::new(),
@@ -130,7 +161,8 @@ impl StoreOpaque {
             types: Vec::new(),
             spare_raw: Vec::new(),
             spare_values: Vec::new(),
-            collect_at: FIRST_COLLECTION,
+            graveyard: Vec::new(),
+            suspects: HashSet::new(),
         }
     }
 
@@ -356,8 +388,8 @@ impl StoreOpaque {
         unsafe { entry::enter(this, trampoline, func.vmctx, func.wasm_call, values) }
     }
 
-    /// A value for the guest. The caller has checked its type.
-    pub fn raw_of(&mut self, value: &Val) -> Result<ValRaw, Error> {
+    /// A value for the guest, which borrows it: a reference must outlive its use there. The caller has checked its type.
+    pub fn raw_of(&self, value: &Val) -> Result<ValRaw, Error> {
         let mut raw = ValRaw::ZERO;
         match value {
             Val::I32(value) => raw.i32 = *value,
@@ -369,17 +401,57 @@ impl StoreOpaque {
             Val::FuncRef(Some(func)) => {
                 raw.func_ref = Some(func.raw(self.id).ok_or_else(|| Error::msg("function of another store"))?);
             }
-            Val::ExternRef(None) => raw.extern_ref = None,
-            Val::ExternRef(Some(value)) => raw.extern_ref = Some(self.expose(value.0.clone())),
+            Val::ExternRef(value) => raw.extern_ref = value.as_ref().map(|value| value.0.as_raw()),
         }
         Ok(raw)
     }
 
-    /// A value from the guest.
+    /// A value for the guest to keep. The caller has checked its type.
+    pub fn expose(&mut self, value: &Val) -> Result<ValRaw, Error> {
+        if let Val::ExternRef(Some(value)) = value {
+            self.activations.insert(value.0.clone());
+        }
+        self.raw_of(value)
+    }
+
+    /// A value that the guest shows: an argument of a host function, or a result.
     ///
     /// # Safety
     ///
-    /// `raw` must hold a value of type `ty` that the guest of this store produced.
+    /// `raw` must hold a value of type `ty` that the guest of this store passes now.
+    pub unsafe fn shown_val(&self, raw: ValRaw, ty: ValType) -> Val {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match ty {
+                ValType::Ref(ty) if ty.heap.is_extern() => Val::ExternRef(self.shown_extern_ref(raw)),
+                _ => self.val_of(raw, ty),
+            }
+        }
+    }
+
+    /// A reference to a host value that the guest shows.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must hold an `externref` that the guest of this store passes now.
+    #[inline]
+    pub unsafe fn shown_extern_ref(&self, raw: ValRaw) -> Option<ExternRef> {
+        // SAFETY: the caller's promise; the guest's references are kept alive by the activations table, or by the host that
+        // waits for the guest.
+        unsafe {
+            let raw = raw.extern_ref?;
+            if self.collects_always() {
+                self.assert_listed(raw);
+            }
+            Some(ExternRef(VMExternRef::clone_from_raw(raw)))
+        }
+    }
+
+    /// The value of a global, or an element.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must hold a value of type `ty` of this store.
     pub unsafe fn val_of(&self, raw: ValRaw, ty: ValType) -> Val {
         // SAFETY: the caller's promise.
         unsafe {
@@ -389,69 +461,79 @@ impl StoreOpaque {
                 ValType::F32 => Val::F32(raw.f32),
                 ValType::F64 => Val::F64(raw.f64),
                 ValType::V128 => Val::V128(V128(raw.v128)),
-                ValType::Ref(ty) if ty.heap.is_extern() => Val::ExternRef(self.extern_ref_of(raw)),
+                ValType::Ref(ty) if ty.heap.is_extern() => {
+                    Val::ExternRef(raw.extern_ref.map(|raw| ExternRef(VMExternRef::clone_from_raw(raw))))
+                }
                 ValType::Ref(_) => Val::FuncRef(raw.func_ref.map(|func_ref| Func::from_raw(self.id, func_ref))),
             }
         }
     }
 
-    /// A reference to a host value from the guest.
-    ///
-    /// # Safety
-    ///
-    /// `raw` must hold an `externref` that the guest of this store produced.
-    pub unsafe fn extern_ref_of(&self, raw: ValRaw) -> Option<ExternRef> {
-        // SAFETY: the caller's promise; the guest's references are kept alive by the activations table.
-        unsafe { raw.extern_ref.map(|raw| ExternRef(VMExternRef::clone_from_raw(raw))) }
-    }
-
-    /// Passes a reference into the guest.
-    pub fn expose(&mut self, reference: VMExternRef) -> NonNull<u8> {
-        let raw = self.activations.insert(reference);
-        // Outside the guest, references that were exposed just before may be in no place that a collection looks at.
-        if self.activations.len() >= self.collect_at && !entry::current().is_null() {
-            self.collect_except(Some(raw));
-        }
-        raw
-    }
-
-    /// Collects if the time has come. To be called before references are exposed for a call into the guest.
+    /// Collects if the time has come. To be called before references are passed to the guest, not between: what was passed
+    /// may be in no frame yet.
     #[inline]
     pub fn collect_if_due(&mut self) {
-        if self.activations.len() >= self.collect_at {
+        if self.activations.is_full() || self.collects_always {
             self.collect();
         }
     }
 
     /// Lets go of the host values that the guest no longer refers to.
+    #[cold]
     pub fn collect(&mut self) {
-        self.collect_except(None);
+        // SAFETY: the store is borrowed.
+        unsafe { collect::collect(self, None) };
     }
 
-    /// As [`Self::collect`], but keeps a value that is on its way into the guest.
-    fn collect_except(&mut self, keep: Option<NonNull<u8>>) {
-        let mut live = std::collections::HashSet::new();
-        live.extend(keep.map(|raw| raw.as_ptr() as usize));
-        for global in self.globals.iter().filter(|global| global.ty.content.is_extern_ref()) {
-            // SAFETY: a global of this type holds a pointer.
-            live.extend(unsafe { global.get().extern_ref }.map(|raw| raw.as_ptr() as usize));
+    /// Runs the drop handlers of values without references.
+    pub fn let_go(&mut self, doomed: impl IntoIterator<Item = Doomed>) {
+        // SAFETY: the store is borrowed.
+        unsafe { collect::let_go(self, doomed) };
+    }
+
+    /// Does the code collect at every safepoint?
+    #[inline]
+    pub fn collects_always(&self) -> bool {
+        self.collects_always
+    }
+
+    /// Keeps what is left of a dropped value.
+    pub fn bury(&mut self, corpse: Corpse) {
+        self.graveyard.push(corpse);
+    }
+
+    /// Remembers which values only the conservative scan has found.
+    pub fn note_suspects(&mut self, suspects: Vec<NonNull<u8>>) {
+        self.suspects.extend(suspects);
+    }
+
+    /// Panics if the guest shows a reference that it cannot have: a collection has missed it.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must lead to a value that is alive or buried.
+    pub unsafe fn assert_listed(&self, raw: NonNull<u8>) {
+        // SAFETY: the caller's promise.
+        let known = unsafe { self.activations.is_known(raw) };
+        let seen = if self.suspects.contains(&raw) { "it was on the stack" } else { "it was not even on the stack" };
+        assert!(known, "a collection has missed the reference {raw:?} of the guest: {seen}");
+    }
+}
+
+impl Drop for StoreOpaque {
+    fn drop(&mut self) {
+        let mut doomed = Vec::new();
+        for global in &self.globals {
+            doomed.extend(global.set(ValRaw::ZERO));
         }
-        for table in self.tables.iter().filter(|table| table.ty().element.heap.is_extern()) {
-            live.extend(table.elements().iter().map(|&element| element as usize));
+        for table in &mut self.tables {
+            doomed.extend(table.clear());
         }
-        super::conservative_stack_scan(|word| {
-            if let Some(raw) = NonNull::new(word as *mut u8)
-                && self.activations.contains(raw)
-            {
-                live.insert(word);
-            }
-        });
-        // SAFETY: tables, globals and the stack are all places in which the guest keeps references; element segments of
-        // references to host values are null. What a debugger holds does not count.
-        let dead = unsafe { self.activations.retain(|raw| live.contains(&(raw.as_ptr() as usize))) };
-        // Half of the next round's work is new values, so that collections cost a constant share.
-        self.collect_at = (self.activations.len() * 2).max(FIRST_COLLECTION);
-        // Drop handlers are the embedder's: they run when the tables are in order again.
-        drop(dead);
+        for instance in &mut self.instances {
+            doomed.extend(instance.drop_all_elements());
+        }
+        self.activations.sweep(0, &mut doomed);
+        // Runs drop handlers, when the store holds nothing any more that they could see.
+        drop(doomed);
     }
 }

@@ -14,7 +14,7 @@ pub struct VMContext {
     pub builtins: *const *const u8,
     pub store: *mut super::store::StoreOpaque,
     pub instance: *mut super::instance::InstanceData,
-    pub activations: *mut super::externref::VMExternRefActivations,
+    pub activations: *mut super::activations::VMExternRefActivations,
     pub type_ids: *const u32,
     pub reserved2: u64,
 }
@@ -146,6 +146,8 @@ const _: () = {
     assert!(size_of::<VMMemoryDefinition>() == vmoffsets::MEMORY_DEFINITION_SIZE as usize);
     assert!(size_of::<VMTableDefinition>() == vmoffsets::TABLE_DEFINITION_SIZE as usize);
     assert!(size_of::<VMGlobalDefinition>() == vmoffsets::GLOBAL_DEFINITION_SIZE as usize);
+    assert!(offset_of!(super::activations::VMExternRefActivations, next) == vmoffsets::activations::NEXT as usize);
+    assert!(offset_of!(super::activations::VMExternRefActivations, end) == vmoffsets::activations::END as usize);
     assert!(size_of::<VMRuntimeLimits>() == limits::SIZE as usize);
     assert!(offset_of!(VMRuntimeLimits, interrupted) == limits::INTERRUPTED as usize);
     assert!(offset_of!(VMRuntimeLimits, last_wasm_exit_fp) == limits::LAST_WASM_EXIT_FP as usize);

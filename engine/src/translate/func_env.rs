@@ -1,5 +1,6 @@
 //! The environment in which cranelift-wasm translates one function.
 
+use super::barriers::Slot;
 use super::operand_stack::StackCopies;
 use super::reference_roots::ReferenceRoots;
 use super::sink_guard::SinkGuard;
@@ -163,12 +164,26 @@ impl<'a> FuncEnv<'a> {
         self.tunables.opt_level == OptLevel::None && self.tunables.debug_info == DebugInfo::Full
     }
 
+    pub(super) fn tunables(&self) -> &Tunables {
+        self.tunables
+    }
+
+    /// Notes a counted reference that was loaded.
+    pub(super) fn declare_root(&mut self, reference: ir::Value) {
+        self.roots.declare(reference);
+    }
+
+    /// Puts the counted references of the finished function into stack maps.
+    pub(crate) fn spill_references(&self, func: &mut ir::Function) -> Result<(), String> {
+        self.roots.spill(func, FIRST_WASM_PARAM)
+    }
+
     fn vmctx(&mut self, func: &mut ir::Function) -> ir::GlobalValue {
         *self.vmctx.get_or_insert_with(|| func.create_global_value(ir::GlobalValueData::VMContext))
     }
 
     /// A pointer that lies at `offset` in the context; `fixed` when it never changes while the instance lives.
-    fn load_from_context(&mut self, func: &mut ir::Function, offset: u32, fixed: bool) -> ir::GlobalValue {
+    pub(super) fn load_from_context(&mut self, func: &mut ir::Function, offset: u32, fixed: bool) -> ir::GlobalValue {
         let base = self.vmctx(func);
         *self.loads.entry((offset, fixed)).or_insert_with(|| {
             let flags = MemFlags::trusted();
@@ -203,7 +218,7 @@ impl<'a> FuncEnv<'a> {
         pos.ins().load(ty, flags, base, offset)
     }
 
-    fn builtin(&mut self, pos: &mut FuncCursor<'_>, builtin: Builtin, args: &[ir::Value]) -> ir::Inst {
+    pub(super) fn builtin(&mut self, pos: &mut FuncCursor<'_>, builtin: Builtin, args: &[ir::Value]) -> ir::Inst {
         let (params, result) = builtin.signature();
         let convert = |ty: &BuiltinType| {
             AbiParam::new(match ty {
@@ -264,6 +279,24 @@ impl<'a> FuncEnv<'a> {
         let index = pos.ins().uextend(types::I64, index);
         let offset = pos.ins().ishl_imm(index, 3);
         pos.ins().iadd(base, offset)
+    }
+
+    /// An element of a table of counted references, checked.
+    fn reference_element(&mut self, builder: &mut FunctionBuilder<'_>, table: TableIndex, index: ir::Value) -> Slot {
+        let nullable = self.module.tables[table.index()].element.nullable;
+        let address = self.table_element(builder, table, index);
+        Slot { address, offset: 0, flags: Self::table_flags(), nullable }
+    }
+
+    /// A global that holds a counted reference.
+    fn reference_global(&mut self, builder: &mut FunctionBuilder<'_>, global: GlobalIndex) -> Slot {
+        let ValType::Ref(ty) = self.module.globals[global.index()].content else {
+            unreachable!("only references are counted")
+        };
+        let place = self.offsets.global(global.as_u32());
+        let (gv, offset) = self.field(builder.func, place, 0);
+        let address = builder.ins().global_value(types::I64, gv);
+        Slot { address, offset, flags: Self::table_flags(), nullable: ty.nullable }
     }
 
     fn table_flags() -> MemFlags {
@@ -447,8 +480,9 @@ impl TargetEnvironment for FuncEnv<'_> {
         false
     }
 
-    fn reference_type(&self, ty: WasmHeapType) -> (ir::Type, bool) {
-        (types::I64, matches!(ty, WasmHeapType::Extern))
+    fn reference_type(&self, _ty: WasmHeapType) -> (ir::Type, bool) {
+        // The frontend is not to spill references: see `spill`.
+        (types::I64, false)
     }
 }
 
@@ -457,20 +491,24 @@ impl FuncEnvironment for FuncEnv<'_> {
         index >= FIRST_WASM_PARAM
     }
 
-    fn param_needs_stack_map(&self, _signature: &Signature, index: usize) -> bool {
-        self.roots.param_needs_stack_map(index.wrapping_sub(FIRST_WASM_PARAM))
+    // No value is declared to the frontend: see `spill`.
+    fn param_needs_stack_map(&self, _signature: &Signature, _index: usize) -> bool {
+        false
     }
 
-    fn sig_ref_result_needs_stack_map(&self, sig_ref: ir::SigRef, index: usize) -> bool {
-        self.roots.result_needs_stack_map(sig_ref, index)
+    fn sig_ref_result_needs_stack_map(&self, _sig_ref: ir::SigRef, _index: usize) -> bool {
+        false
     }
 
-    fn func_ref_result_needs_stack_map(&self, func: &ir::Function, func_ref: ir::FuncRef, index: usize) -> bool {
-        self.roots.result_needs_stack_map(func.dfg.ext_funcs[func_ref].signature, index)
+    fn func_ref_result_needs_stack_map(&self, _func: &ir::Function, _func_ref: ir::FuncRef, _index: usize) -> bool {
+        false
     }
 
     fn make_global(&mut self, func: &mut ir::Function, index: GlobalIndex) -> WasmResult<GlobalVariable> {
         let ty = self.module.globals[index.index()];
+        if ty.content.is_extern_ref() {
+            return Ok(GlobalVariable::Custom);
+        }
         let place = self.offsets.global(index.as_u32());
         let (gv, offset) = self.field(func, place, 0);
         Ok(GlobalVariable::Memory { gv, offset: Offset32::new(offset), ty: ir_type(ty.content) })
@@ -741,6 +779,10 @@ impl FuncEnvironment for FuncEnv<'_> {
         table_index: TableIndex,
         index: ir::Value,
     ) -> WasmResult<ir::Value> {
+        if self.module.tables[table_index.index()].element.heap.is_extern() {
+            let slot = self.reference_element(builder, table_index, index);
+            return Ok(self.read_reference(builder, slot));
+        }
         let element = self.table_element(builder, table_index, index);
         Ok(builder.ins().load(types::I64, Self::table_flags(), element, 0))
     }
@@ -752,6 +794,11 @@ impl FuncEnvironment for FuncEnv<'_> {
         value: ir::Value,
         index: ir::Value,
     ) -> WasmResult<()> {
+        if self.module.tables[table_index.index()].element.heap.is_extern() {
+            let slot = self.reference_element(builder, table_index, index);
+            self.write_reference(builder, slot, value);
+            return Ok(());
+        }
         let element = self.table_element(builder, table_index, index);
         builder.ins().store(Self::table_flags(), value, element, 0);
         Ok(())
@@ -826,19 +873,22 @@ impl FuncEnvironment for FuncEnv<'_> {
 
     fn translate_custom_global_get(
         &mut self,
-        _builder: &mut FunctionBuilder<'_>,
-        _global_index: GlobalIndex,
+        builder: &mut FunctionBuilder<'_>,
+        global_index: GlobalIndex,
     ) -> WasmResult<ir::Value> {
-        Err(cranelift_wasm::WasmError::User("no global is custom".into()))
+        let slot = self.reference_global(builder, global_index);
+        Ok(self.read_reference(builder, slot))
     }
 
     fn translate_custom_global_set(
         &mut self,
-        _builder: &mut FunctionBuilder<'_>,
-        _global_index: GlobalIndex,
-        _val: ir::Value,
+        builder: &mut FunctionBuilder<'_>,
+        global_index: GlobalIndex,
+        val: ir::Value,
     ) -> WasmResult<()> {
-        Err(cranelift_wasm::WasmError::User("no global is custom".into()))
+        let slot = self.reference_global(builder, global_index);
+        self.write_reference(builder, slot, val);
+        Ok(())
     }
 
     fn translate_atomic_wait(
@@ -885,6 +935,7 @@ impl FuncEnvironment for FuncEnv<'_> {
 
     fn translate_loop_header(&mut self, builder: &mut FunctionBuilder<'_>) -> WasmResult<()> {
         self.check_interruption(builder);
+        self.collect_if_always(builder);
         Ok(())
     }
 
@@ -921,6 +972,7 @@ impl FuncEnvironment for FuncEnv<'_> {
             builder.set_srcloc(ir::SourceLoc::new(first));
         }
         self.check_interruption(builder);
+        self.collect_if_always(builder);
         Ok(())
     }
 
@@ -971,7 +1023,6 @@ impl FuncEnvironment for FuncEnv<'_> {
         if !state.reachable() {
             return Ok(());
         }
-        self.roots.note(op, builder, self.module);
         if self.homes.is_none() {
             return Ok(());
         }
@@ -988,7 +1039,6 @@ impl FuncEnvironment for FuncEnv<'_> {
         _state: &FuncTranslationState,
     ) -> WasmResult<()> {
         self.guard.apply(builder);
-        self.roots.close(builder);
         Ok(())
     }
 

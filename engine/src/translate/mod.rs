@@ -1,11 +1,13 @@
 //! From wasm bytes to declarations and Cranelift's intermediate representation.
 
+mod barriers;
 mod error;
 mod func_env;
 mod operand_stack;
 mod parse;
 mod reference_roots;
 mod sink_guard;
+mod spill;
 
 pub use error::TranslateError;
 pub(crate) use func_env::{ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, HomeSlots, guest_signature};

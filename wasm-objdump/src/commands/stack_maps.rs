@@ -11,7 +11,7 @@ use crate::output::Output;
 struct Row {
     return_address: u64,
     function: Option<String>,
-    /// Offsets from the stack pointer.
+    /// How many bytes below the frame pointer.
     slots: Vec<u32>,
 }
 
@@ -30,7 +30,7 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
             known.map(|known| format!("<{}+{:#x}>", known.display_name(arguments), return_address - known.address));
         let row = Row { return_address, function, slots: artifact.stack_map_slots(index).iter().collect() };
         out.row(&row, |w, palette| {
-            let slots: Vec<String> = row.slots.iter().map(|slot| format!("[sp+{slot}]")).collect();
+            let slots: Vec<String> = row.slots.iter().map(|slot| format!("[fp-{slot}]")).collect();
             let function = row.function.as_deref().unwrap_or("");
             write!(w, "{:<#15x} {:<24} ", row.return_address, slots.join(" "))?;
             writeln!(w, "{}{function}{}", palette.name, palette.reset)
