@@ -491,16 +491,19 @@ impl<'a> Translator<'_, '_, 'a> {
 
     /// The operand of `DW_OP_addr` or `DW_OP_addrx`, if it is an address of something that still exists.
     fn guest_address(&self, operation: &GuestOperation<'a>) -> Result<u64, Failure> {
-        let context = self.context;
         let address = match operation {
             Operation::Address { address } => *address,
-            Operation::AddressIndex { index } | Operation::ConstantIndex { index } => {
-                context.dwarf.sections(context.unit).address(context.unit, *index)?
-            }
+            Operation::AddressIndex { index } | Operation::ConstantIndex { index } => self.address_at(*index)?,
             _ => return Err(LossKind::UntranslatableExpression.into()),
         };
         self.check_address(address)?;
         Ok(address)
+    }
+
+    /// An entry of the guest's table of addresses.
+    fn address_at(&self, index: gimli::DebugAddrIndex) -> Result<u64, Failure> {
+        let Context { dwarf, unit, .. } = *self.context;
+        Ok(dwarf.sections(unit).address(unit, index)?)
     }
 
     /// Linkers write 0, -1 or -2 for what they dropped.
@@ -703,10 +706,13 @@ impl<'a> Translator<'_, '_, 'a> {
         match operation {
             Operation::Nop | Operation::Uninitialized => {}
             Operation::Address { .. } | Operation::AddressIndex { .. } | Operation::ConstantIndex { .. } => {
-                let value = if let Operation::ConstantIndex { index } = operation {
-                    self.context.dwarf.sections(self.context.unit).address(self.context.unit, index)?
-                } else {
-                    self.guest_address(&operation)?
+                // What is added to the base of the thread's objects is an offset, which may be 0.
+                let is_offset = !self.stack.is_empty() && self.context.guest.thread_locals != ThreadLocals::Absolute;
+                let value = match operation {
+                    Operation::ConstantIndex { index } => self.address_at(index)?,
+                    Operation::AddressIndex { index } if is_offset => self.address_at(index)?,
+                    Operation::Address { address } if is_offset => address,
+                    _ => self.guest_address(&operation)?,
                 };
                 self.out.op_constu(value);
                 self.push(Kind::Guest);

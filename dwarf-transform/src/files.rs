@@ -10,12 +10,20 @@ pub(crate) struct Files {
     pub(crate) program: LineProgram,
     /// By the guest's number.
     ids: Vec<Option<FileId>>,
+    version: u16,
 }
 
 impl Files {
     /// The output's id of the file that the guest numbers `index`.
     pub(crate) fn get(&self, index: u64) -> Option<FileId> {
         usize::try_from(index).ok().and_then(|index| self.ids.get(index)).copied().flatten()
+    }
+
+    /// The number in the output of the file that the guest numbers `index`.
+    pub(crate) fn number(&self, index: u64) -> Option<u64> {
+        let id = self.get(index)?;
+        let position = self.program.files().position(|file| file.0 == id)? as u64;
+        Some(if self.version >= 5 { position } else { position + 1 })
     }
 }
 
@@ -28,7 +36,7 @@ fn line_string(bytes: &[u8]) -> LineString {
 /// Copies the directories and files of the unit's line number program.
 pub(crate) fn files<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, encoding: Encoding) -> Files {
     let Some(header) = header(unit) else {
-        return Files { program: LineProgram::none(), ids: Vec::new() };
+        return Files { program: LineProgram::none(), ids: Vec::new(), version: encoding.version };
     };
     let text = |value: AttributeValue<Slice<'a>>| -> LineString {
         line_string(dwarf.line_sections(unit).attr_string(unit, value).map_or(&b"?"[..], |slice| slice.slice()))
@@ -87,5 +95,5 @@ pub(crate) fn files<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, encoding: Encod
     if version < 5 {
         ids[0] = ids.get(1).copied().flatten();
     }
-    Files { program, ids }
+    Files { program, ids, version: encoding.version }
 }

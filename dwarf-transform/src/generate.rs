@@ -1,11 +1,12 @@
 //! Second stage: the native debugging information, as tables.
 
 use crate::address_table::AddressTable;
-use crate::entries::{Fill, Strings, encoding, fill_unit};
+use crate::entries::{Fill, Filled, Strings, encoding, fill_unit};
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf};
 use crate::guest_lines::UnitLines;
 use crate::loss::Losses;
+use crate::macros::MacroTable;
 use crate::native::NativeModule;
 use crate::options::TransformOptions;
 use crate::output::{Error, Generated};
@@ -30,7 +31,12 @@ pub fn generate(
     check(guest, native, options)?;
     let mut output = write::Dwarf::new();
     if !guest.sections.has_dwarf() {
-        return Ok(Generated { dwarf: output, addresses: AddressTable::default(), losses: Losses::default() });
+        return Ok(Generated {
+            dwarf: output,
+            addresses: AddressTable::default(),
+            macros: Vec::new(),
+            losses: Losses::default(),
+        });
     }
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
@@ -73,7 +79,7 @@ pub fn generate(
         lines: &lines,
         line_owner: &line_owner,
     };
-    let filled: Vec<Losses> = output
+    let filled: Vec<Filled> = output
         .units
         .iter_mut()
         .enumerate()
@@ -81,11 +87,19 @@ pub fn generate(
         .into_par_iter()
         .map(|(position, (_, unit))| fill_unit(fill, position, unit))
         .collect();
-    for (planned, filled) in plan.units.into_iter().map(|plan| plan.losses).zip(filled) {
-        losses.merge(planned);
-        losses.merge(filled);
+    let name = if encoding.version >= 5 { gimli::DW_AT_macros } else { gimli::DW_AT_GNU_macros };
+    let mut macros = MacroTable::default();
+    for (position, (planned, filled)) in plan.units.into_iter().zip(filled).enumerate() {
+        losses.merge(planned.losses);
+        losses.merge(filled.losses);
+        if let (Some(lists), Some(id)) = (filled.macros, planned.unit_id) {
+            let offset = gimli::DebugMacroOffset(macros.add(position, lists));
+            let unit = output.units.get_mut(id);
+            let root = unit.root();
+            unit.get_mut(root).set(name, write::AttributeValue::DebugMacroRef(offset));
+        }
     }
-    Ok(Generated { dwarf: output, addresses, losses })
+    Ok(Generated { dwarf: output, addresses, macros: macros.units, losses })
 }
 
 /// The addresses that units name by index: those of the functions that some subprogram describes.

@@ -41,6 +41,7 @@ mod guest;
 mod guest_dwarf;
 mod guest_lines;
 mod loss;
+mod macros;
 mod native;
 mod native_lines;
 mod options;
@@ -57,6 +58,7 @@ pub use address_table::AddressTable;
 pub use generate::generate;
 pub use guest::{GuestFunction, GuestModule, GuestNames, GuestSection, GuestSections, GuestSplitFile, ThreadLocals};
 pub use loss::{LossKind, Losses};
+pub use macros::{MacroEntry, MacroUnit};
 pub use native::{
     AddressRow, ENTRY_VALUE_HOME, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule,
     NativeStub, OPERAND_STACK_HOME,

@@ -39,8 +39,10 @@ pub enum LossKind {
     CallSite,
     /// A skeleton unit whose split unit was not found.
     MissingSplitUnit,
-    /// A macro unit that could not be carried over.
+    /// An entry of a macro unit that could not be carried over.
     Macros,
+    /// A macro unit, or the rest of it, could not be read.
+    MalformedMacros,
     /// An attribute form or class that has no place in the output.
     UnsupportedAttribute,
     /// Code addresses of the guest that belong to no function.
@@ -66,7 +68,8 @@ impl fmt::Display for LossKind {
             LossKind::OptimizedAway => "scope without native code",
             LossKind::CallSite => "call site without a known native call",
             LossKind::MissingSplitUnit => "missing split unit",
-            LossKind::Macros => "macro unit",
+            LossKind::Macros => "macro entry",
+            LossKind::MalformedMacros => "malformed macro unit",
             LossKind::UnsupportedAttribute => "unsupported attribute",
             LossKind::UnknownAddress => "code address outside every function",
         })

@@ -2,6 +2,7 @@
 
 use crate::address_table::AddressTable;
 use crate::loss::Losses;
+use crate::macros::MacroUnit;
 
 /// Native debugging information that has no bytes yet.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Generated {
     pub dwarf: gimli::write::Dwarf,
     /// The addresses that DWARF 5 names by index; empty for DWARF 4.
     pub addresses: AddressTable,
+    /// Macros, which units name by their offset in the section to be.
+    pub macros: Vec<MacroUnit>,
     /// What could not be said.
     pub losses: Losses,
 }

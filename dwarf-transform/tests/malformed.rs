@@ -2,6 +2,9 @@
 
 mod common;
 
+#[path = "common/mutated.rs"]
+mod mutated;
+
 use common::{native_module, read_module};
 use dwarf_transform::{
     GuestModule, GuestSection, LossKind, Losses, NativeModule, PointerFlavour, TransformOptions, generate, scan,
@@ -112,6 +115,21 @@ fn bytes_may_be_anything() {
                 };
             }
             subject.run();
+        }
+    }
+}
+
+/// A second of what `examples/mutate.rs` does for as long as one likes.
+#[test]
+fn mutated_sections_never_panic_and_what_comes_out_can_be_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs");
+    let seeds = mutated::seeds(&folder);
+    assert!(seeds.len() > 12);
+    let mut random = mutated::Random(1);
+    for seed in &seeds {
+        seed.check();
+        for _ in 0..20 {
+            seed.mutated(|limit| random.below(limit)).check();
         }
     }
 }

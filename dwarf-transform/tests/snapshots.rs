@@ -5,19 +5,37 @@ mod common;
 #[path = "common/dump.rs"]
 mod dump;
 
-use common::{native_module, read_module};
-use dwarf_transform::{PointerFlavour, Section, TransformOptions, generate, scan, serialize};
+use common::{custom_sections, native_module, read_module};
+use dwarf_transform::{
+    GuestSplitFile, PointerFlavour, Section, TransformOptions, generate, scan, serialize, split_units,
+};
 use std::fmt::Write;
 
 fn input(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/inputs/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    read(&format!("{name}.wasm"))
+}
+
+fn read(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/inputs/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The dump and the losses.
 fn transform(name: &str, options: &TransformOptions) -> String {
-    let wasm = input(name);
-    let (guest, operators) = read_module(&wasm);
+    transform_with(name, &[], options)
+}
+
+/// The same of a module some of whose units lie in other files.
+fn transform_with(name: &str, split: &[&str], options: &TransformOptions) -> String {
+    let files: Vec<(String, Vec<u8>)> = split.iter().map(|name| ((*name).to_owned(), read(name))).collect();
+    transform_bytes(&input(name), &files, options)
+}
+
+fn transform_bytes(wasm: &[u8], split: &[(String, Vec<u8>)], options: &TransformOptions) -> String {
+    let (mut guest, operators) = read_module(wasm);
+    for (name, file) in split {
+        guest.split_files.push(GuestSplitFile { name, sections: custom_sections(file) });
+    }
     let scan = scan(&guest);
     let native = native_module(&guest, &operators, &scan);
     let generated = generate(&guest, &scan.uses, &native, options).expect("generate");
@@ -93,6 +111,88 @@ fn classes_in_type_units() {
 }
 
 #[test]
+fn split_units_are_as_if_they_were_not_split() {
+    for version in [4, 5] {
+        let name = format!("types-split-v{version}");
+        let wasm = input(&name);
+        let (guest, _) = read_module(&wasm);
+        let wanted = split_units(&guest.sections);
+        assert_eq!(wanted.len(), 1);
+        assert_eq!(wanted[0].name, format!("{name}.dwo"));
+        assert_eq!(wanted[0].directory.as_deref(), Some("/src"));
+        assert!(wanted[0].id.is_some());
+
+        let options = TransformOptions::default();
+        let whole = transform_with(&name, &[&format!("{name}.dwo")], &options);
+        insta::assert_snapshot!(format!("split_dwarf_{version}"), whole);
+        assert_eq!(whole, transform_with(&name, &[&format!("{name}.dwp")], &options), "the package");
+        // Without the file there are lines, and the loss has its name. Nor will another file do.
+        let alone = transform(&name, &options);
+        assert!(alone.contains(&format!("missing split unit (first: {name}.dwo (compiled in /src))")), "{alone}");
+        assert!(alone.contains("types.cc:"), "{alone}");
+        let mut file = read(&format!("{name}.dwo"));
+        let id = wanted[0].id.expect("an identifier").to_le_bytes();
+        let at = file.windows(8).position(|bytes| bytes == id).expect("the identifier");
+        file[at] ^= 1;
+        let text = transform_bytes(&wasm, &[("other/".to_owned() + &name + ".dwo", file)], &options);
+        assert!(text.contains(&format!("{name}.dwo (other/{name}.dwo is of another compilation)")), "{text}");
+    }
+}
+
+#[test]
+fn macros_keep_their_files_and_lines() {
+    for (input, dwarf_version) in [("macros-v4", 5), ("macros-v5", 5), ("macros-v5", 4)] {
+        let options = TransformOptions { dwarf_version, ..TransformOptions::default() };
+        let text = transform(input, &options);
+        let macros =
+            &text[text.find("\n  macros").unwrap_or_else(|| panic!("{input} to {dwarf_version}: {text}")) + 1..];
+        let seen: Vec<&str> = macros.lines().skip(1).map(str::trim).take(10).collect();
+        let expected = [
+            "start 0 ",
+            "define 2 SQUARE(x) ((x) * (x))",
+            "define 3 LIMIT 10",
+            "start 4 ",
+            "define 1 TWICE(x) (2 * (x))",
+            "end",
+            "undef 5 LIMIT",
+            "define 6 LIMIT TWICE(20)",
+            "end",
+        ];
+        for (seen, expected) in seen.iter().zip(expected) {
+            assert!(seen.starts_with(expected), "{input}: {seen:?} and not {expected:?} in {macros}");
+        }
+        assert!(seen[0].ends_with("macros.c") && seen[3].ends_with("macros.h"), "{input}: {macros}");
+    }
+}
+
+#[test]
+fn files_keep_checksums_and_embedded_source() {
+    let options = TransformOptions::default();
+    let sections = sections("list-source-v5", &options);
+    let linked = dump::Linked::new(&sections);
+    let dwarf = linked.dwarf();
+    let header = dwarf.units().next().expect("unit").expect("unit");
+    let unit = dwarf.unit(header).expect("unit");
+    let program = unit.line_program.clone().expect("lines");
+    let file = program.header().file(1).or(program.header().file(0)).expect("file");
+    assert_ne!(*file.md5(), [0; 16]);
+    let source = dwarf.attr_string(&unit, file.source().expect("source")).expect("text");
+    assert_eq!(source.to_string_lossy(), String::from_utf8(read("list.c")).expect("text"));
+}
+
+#[test]
+fn thread_local_objects_are_relative_to_the_threads_base() {
+    insta::assert_snapshot!(transform("threads", &TransformOptions::default()));
+}
+
+#[test]
+fn memories_of_64_bits_have_pointers_of_8_bytes() {
+    insta::assert_snapshot!("wide_without_optimization", transform("wide-O0", &TransformOptions::default()));
+    let options = TransformOptions { flavour: PointerFlavour::Lldb, ..TransformOptions::default() };
+    insta::assert_snapshot!("wide_optimized_for_lldb", transform("wide-O2", &options));
+}
+
+#[test]
 fn lldb_gets_structures_for_pointers_in_memory() {
     let options = TransformOptions { flavour: PointerFlavour::Lldb, ..TransformOptions::default() };
     insta::assert_snapshot!("c_for_lldb", transform("list-O0-v5", &options));
@@ -132,7 +232,21 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 fn llvm_dwarfdump_finds_no_error() {
     let folder = tempfile::tempdir().expect("folder");
-    for name in ["list-O0-v2", "list-O1-v3", "list-O0-v4", "list-O0-v5", "list-O2-v5", "types-O0-v4", "types-O0-v5"] {
+    for name in [
+        "list-O0-v2",
+        "list-O1-v3",
+        "list-O0-v4",
+        "list-O0-v5",
+        "list-O2-v5",
+        "types-O0-v4",
+        "types-O0-v5",
+        "macros-v4",
+        "macros-v5",
+        "list-source-v5",
+        "threads",
+        "wide-O0",
+        "wide-O2",
+    ] {
         for (dwarf_version, flavour) in [(4, PointerFlavour::Gdb), (5, PointerFlavour::Gdb), (5, PointerFlavour::Lldb)]
         {
             let options = TransformOptions { dwarf_version, flavour, ..TransformOptions::default() };

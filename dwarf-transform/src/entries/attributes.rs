@@ -5,6 +5,7 @@ use crate::address::TextOffset;
 use crate::expression::{FrameBase, Role};
 use crate::guest_dwarf::Slice;
 use crate::loss::LossKind;
+use crate::macros::Source;
 use crate::plan::NONE;
 use crate::pointers::{PointerKind, holds_value};
 use crate::scan::is_expression;
@@ -152,6 +153,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
+    /// Counts an attribute that the output has no place for.
+    fn unsupported(&mut self, entry: &Entry<'a>, name: gimli::DwAt) -> Option<Value> {
+        let place = self.place(entry);
+        self.losses.count_detail(LossKind::UnsupportedAttribute, name, || place);
+        None
+    }
+
     fn value(
         &mut self,
         entry: &Entry<'a>,
@@ -224,14 +232,20 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             value @ (AttributeValue::Addr(_) | AttributeValue::DebugAddrIndex(_)) => {
                 match dwarf.sections(self.unit).attr_address(self.unit, value) {
                     Ok(Some(address)) if name == c::DW_AT_const_value => Value::Udata(address),
-                    _ => {
-                        self.lose(LossKind::UnsupportedAttribute, entry, name);
-                        return None;
-                    }
+                    _ => return self.unsupported(entry, name),
                 }
             }
-            AttributeValue::DebugMacinfoRef(_) | AttributeValue::DebugMacroRef(_) => {
-                self.lose(LossKind::Macros, entry, name);
+            // The attribute is set when the section is laid out.
+            AttributeValue::DebugMacinfoRef(offset) => {
+                self.macros = Some(Source::Macinfo(offset.0));
+                return None;
+            }
+            AttributeValue::DebugMacroRef(offset) => {
+                self.macros = Some(Source::Macro(offset.0));
+                return None;
+            }
+            AttributeValue::SecOffset(offset) if name == c::DW_AT_GNU_macros => {
+                self.macros = Some(Source::Macro(offset));
                 return None;
             }
             AttributeValue::SecOffset(_)
@@ -244,10 +258,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             | AttributeValue::DebugRngListsIndex(_)
             | AttributeValue::DebugStrRefSup(_)
             | AttributeValue::DebugStrOffsetsBase(_)
-            | AttributeValue::DwoId(_) => {
-                self.lose(LossKind::UnsupportedAttribute, entry, name);
-                return None;
-            }
+            | AttributeValue::DwoId(_) => return self.unsupported(entry, name),
         })
     }
 }
@@ -262,6 +273,7 @@ fn role_of(name: gimli::DwAt) -> Role {
         | c::DW_AT_static_link
         | c::DW_AT_string_length
         | c::DW_AT_data_location
+        | c::DW_AT_call_data_location
         | c::DW_AT_segment => Role::Location,
         _ => Role::Value,
     }

@@ -16,6 +16,7 @@ use crate::files::{Files, files};
 use crate::guest_dwarf::{GuestDwarf, Unit};
 use crate::guest_lines::UnitLines;
 use crate::loss::{LossKind, Losses};
+use crate::macros::{self, UnitMacros};
 use crate::native_lines::{function_rows, rows_for_lldb};
 use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, Plan};
@@ -109,6 +110,8 @@ struct UnitFiller<'u, 'f, 'a> {
     needs_base: bool,
     /// List items left before lists are given up: lists that share their bytes could blow up otherwise.
     list_budget: usize,
+    /// The unit's macros.
+    macros: Option<macros::Source>,
 }
 
 impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
@@ -151,8 +154,14 @@ struct Here<'h, 'a> {
     pointer: Option<PointerKind>,
 }
 
-/// Fills one unit and says what was lost.
-pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut write::Unit) -> Losses {
+/// What comes of a unit beside its entries.
+pub(crate) struct Filled {
+    pub(crate) losses: Losses,
+    pub(crate) macros: Option<UnitMacros>,
+}
+
+/// Fills one unit.
+pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut write::Unit) -> Filled {
     let unit = &fill.input.dwarf.units[position];
     let files = files(fill.input.dwarf, unit, fill.encoding);
     let guest = fill.input.guest;
@@ -174,14 +183,16 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
         address_type: None,
         needs_base: false,
         list_budget: list_bytes * 4 + 100_000,
+        macros: None,
     };
     filler.lines();
     // An error in the entries was counted when they were planned, and ends both passes at the same entry.
     let _ = filler.entries();
     filler.root();
+    let macros = filler.macros.map(|source| filler.read_macros(source));
     let UnitFiller { files, losses, .. } = filler;
     output.line_program = files.program;
-    losses
+    Filled { losses, macros }
 }
 
 impl<'a> UnitFiller<'_, '_, 'a> {
@@ -192,6 +203,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
         let place = self.place(entry);
         self.losses.count(kind, || format!("{place}: {name}"));
+    }
+
+    fn read_macros(&mut self, source: macros::Source) -> UnitMacros {
+        let (unit, losses) = (self.unit, &mut self.losses);
+        macros::read(self.fill.input.dwarf, unit, source, &self.files, |kind, reason| {
+            losses.count(kind, || format!("{}: {reason}", unit.place()));
+        })
     }
 
     /// Writes the line sequences of the functions whose lines this unit has.

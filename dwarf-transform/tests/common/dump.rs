@@ -47,6 +47,7 @@ pub fn dump(sections: &[Section]) -> String {
         writeln!(out, "unit version {} address size {}", unit.header.version(), unit.header.address_size()).unwrap();
         entries(&dwarf, &unit, &mut out);
         lines(&dwarf, &unit, &mut out);
+        macros(&dwarf, &unit, &mut out);
     }
     out
 }
@@ -209,5 +210,34 @@ fn lines(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, out: &mut String) {
             }
         }
         out.push('\n');
+    }
+}
+
+fn macros(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, out: &mut String) {
+    let mut cursor = unit.entries();
+    cursor.next_dfs().expect("entry");
+    let root = cursor.current().expect("root");
+    let value = root.attr_value(gimli::DW_AT_macros).or_else(|| root.attr_value(gimli::DW_AT_GNU_macros));
+    let offset = match value {
+        Some(AttributeValue::DebugMacroRef(offset)) => offset,
+        Some(AttributeValue::SecOffset(offset)) => gimli::DebugMacroOffset(offset),
+        _ => return,
+    };
+    writeln!(out, "  macros").unwrap();
+    let mut entries = dwarf.macros(offset).expect("macros");
+    let context = gimli::UnitRef::new(dwarf, unit);
+    while let Some(entry) = entries.next().expect("macro entry") {
+        let text = match entry {
+            gimli::MacroEntry::Define { line, text } => {
+                format!("define {line} {}", text.string(context).expect("text").to_string_lossy())
+            }
+            gimli::MacroEntry::Undef { line, name } => {
+                format!("undef {line} {}", name.string(context).expect("name").to_string_lossy())
+            }
+            gimli::MacroEntry::StartFile { line, file } => format!("start {line} {}", file_name(dwarf, unit, file)),
+            gimli::MacroEntry::EndFile => "end".to_owned(),
+            other => format!("{other:?}"),
+        };
+        writeln!(out, "    {text}").unwrap();
     }
 }

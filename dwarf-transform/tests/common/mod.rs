@@ -6,8 +6,9 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use dwarf_transform::{
-    AddressRow, GlobalAccess, GuestFunction, GuestModule, GuestSection, Home, MemoryAccess, NativeFunction,
-    NativeModule, OPERAND_STACK_HOME, RelocationTarget, Scan, Section, TextOffset, ValType, WasmOffset,
+    AddressRow, ENTRY_VALUE_HOME, GlobalAccess, GuestFunction, GuestModule, GuestSection, GuestSections, Home,
+    MemoryAccess, NativeFunction, NativeModule, OPERAND_STACK_HOME, RelocationTarget, Scan, Section, TextOffset,
+    ValType, WasmOffset,
 };
 use object::write::{Object, StandardSegment, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
@@ -56,7 +57,12 @@ pub fn read_module(wasm: &[u8]) -> (GuestModule<'_>, Operators) {
             }
             Payload::MemorySection(section) => {
                 for memory in section {
-                    guest.memory64 |= memory.expect("memory").memory64;
+                    let memory = memory.expect("memory");
+                    guest.memory64 |= memory.memory64;
+                    if memory.shared {
+                        // wasm-ld gives `__tls_base` the number 1, after `__stack_pointer`.
+                        guest.thread_locals = dwarf_transform::ThreadLocals::RelativeTo(1);
+                    }
                 }
             }
             Payload::GlobalSection(section) => {
@@ -103,6 +109,17 @@ pub fn read_module(wasm: &[u8]) -> (GuestModule<'_>, Operators) {
     (guest, operators)
 }
 
+/// The custom sections of a file with debug info.
+pub fn custom_sections(wasm: &[u8]) -> GuestSections<'_> {
+    let mut sections = GuestSections::default();
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CustomSection(section) = payload.expect("valid wasm") {
+            sections.sections.push(GuestSection { name: section.name(), bytes: section.data() });
+        }
+    }
+    sections
+}
+
 fn val_type(ty: wasmparser::ValType) -> ValType {
     match ty {
         wasmparser::ValType::I32 => ValType::I32,
@@ -146,8 +163,8 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
             .map(|(position, &local)| Home {
                 local,
                 cfa_offset: -32 - 16 * i32::try_from(position).expect("few locals"),
-                size: function.locals[local as usize].size(),
-                writable: position % 2 == 0,
+                size: function.locals[local.checked_sub(ENTRY_VALUE_HOME).unwrap_or(local) as usize].size(),
+                writable: position % 2 == 0 && local < ENTRY_VALUE_HOME,
             })
             .chain(depths.into_iter().map(|depth| Home {
                 local: OPERAND_STACK_HOME + depth,

@@ -1,0 +1,113 @@
+#!/bin/bash
+# Reads the emitted DWARF of many modules with three readers that share no code with us: no error of `llvm-dwarfdump --verify`
+# where the module itself has none, no complaint of gdb when it expands all symbols, no error of lldb when it parses all types.
+#
+#   tests/dwarf/verify.sh [-l "0 2"] MODULE.wasm...     the given modules
+#   tests/dwarf/verify.sh -b FOLDER                     builds modules of the sources of this repository into FOLDER first,
+#                                                       with each compiler that is installed, and adds the bundled ones
+#
+# Left out are gdb's complaints of pointers of 4 bytes, which it honours, and of variables in linear memory, whose addresses
+# its index cannot hold: it finds and shows them all the same, and complaints are off unless one turns them on.
+#
+# WASMSCOPE names the program (default: target/debug/wasmscope). One line a module; the status is 1 if any fails.
+set -u
+root=$(cd "$(dirname "$0")/../.." && pwd)
+wasmscope=${WASMSCOPE:-$root/target/debug/wasmscope}
+levels="0 2" build=
+while getopts l:b: option; do
+    case $option in
+        l) levels=$OPTARG ;;
+        b) build=$OPTARG ;;
+        *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+modules=("$@")
+
+# NAME COMMAND...: one module; a compiler that is missing or refuses is left out.
+module() {
+    local output=$build/$1.wasm
+    shift
+    [ -e "$output" ] || "$@" -o "$output" >/dev/null 2>&1 || { rm -f "$output"; return 0; }
+    modules+=("$output")
+}
+if [ -n "$build" ]; then
+    mkdir -p "$build"
+    build=$(cd "$build" && pwd)
+    cd "$root" || exit 2
+    for source in examples/list.c tests/programs/records/main.c tests/programs/trap/main.c; do
+        name=$(basename "$(dirname "$source")")-$(basename "$source" .c)
+        for clang in clang-14 clang-19; do
+            for level in O0 O1 O2 Os; do
+                for version in 4 5; do
+                    # clang-14 finds its own wasi-libc only with the runtime of clang-19.
+                    module "$name-$clang-$level-v$version" $clang --target=wasm32-wasi -g -gdwarf-$version -$level "$source"
+                done
+            done
+        done
+        module "$name-zig" python3 -m ziglang cc --target=wasm32-wasi -g -O0 "$source"
+        module "$name-split" clang-19 --target=wasm32-wasi -g -gsplit-dwarf -O0 "$source"
+        module "$name-macros" clang-19 --target=wasm32-wasi -g3 -fdebug-macro -O0 "$source"
+        module "$name-source" clang-19 --target=wasm32-wasi -g -gembed-source -O0 "$source"
+    done
+    for level in O0 O1 O2 Os; do
+        for types in "" -fdebug-types-section; do
+            module "shapes-$level$types" clang++-19 --target=wasm32-wasi -g -$level $types -fno-exceptions \
+                tests/programs/shapes/main.cc
+        done
+    done
+    for level in 0 1 2 s; do
+        module "inventory-rust-O$level" rustc --edition 2021 --target wasm32-wasi -g -C opt-level=$level \
+            tests/programs/inventory/main.rs
+    done
+    cd - >/dev/null || exit 2
+    modules+=("$root"/tests/programs/*/*.wasm "$root"/dwarf-transform/tests/inputs/*.wasm)
+fi
+[ ${#modules[@]} -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
+
+scratch=$(mktemp -d)
+trap 'rm -r "$scratch"' EXIT
+cat >"$scratch/all.py" <<'P'
+def __lldb_init_module(debugger, _):
+    target = debugger.GetSelectedTarget()
+    for module in target.modules:
+        for unit in module.compile_units:
+            unit.GetTypes()
+        for symbol in module.symbols:
+            symbol.addr.GetBlock().GetVariables(target, True, True, True)
+        module.FindGlobalVariables(target, ".*", 100000)
+P
+errors() { llvm-dwarfdump-19 --verify --error-display=full "$1" 2>&1 | grep -c '^error:'; }
+
+checked=0 clean=0 failed=0
+for input in "${modules[@]}"; do
+    before=$(errors "$input")
+    [ "$before" = 0 ] && clean=$((clean + 1))
+    checked=$((checked + 1))
+    for level in $levels; do
+        for debugger in gdb lldb; do
+            elf=$scratch/module.elf problems=
+            if ! "$wasmscope" compile -g --opt-level "$level" --debugger $debugger "$input" -o "$elf" 2>"$scratch/said"; then
+                problems="does not compile: $(head -1 "$scratch/said")"
+            else
+                after=$(errors "$elf")
+                [ "$after" -gt "$before" ] && problems="$after errors (the module has $before)"
+                if [ $debugger = gdb ]; then
+                    said=$(gdb -q -nx -batch -ex 'set complaints 1000' -ex "file $elf" -ex 'maint expand-symtabs' 2>&1 |
+                        grep -v '^Reading symbols\|^(No debugging symbols\|invalid pointer size 4$\|location expression too complex$')
+                else
+                    said=$(lldb-19 -b -o "target create $elf" -o "command script import $scratch/all.py" 2>&1 |
+                        grep -i 'error\|warning' | grep -v '^(lldb)')
+                fi
+                [ -n "$said" ] && problems="$problems $debugger: $(echo "$said" | head -3 | tr '\n' ' ')"
+            fi
+            if [ -n "$problems" ]; then
+                failed=$((failed + 1))
+                echo "FAILED $input at $level for $debugger: $problems"
+            fi
+        done
+    done
+    [ -t 1 ] && echo "$input"
+done
+echo "$checked modules, $clean of them without errors of their own; levels $levels; $failed failures"
+[ $failed = 0 ]
