@@ -237,7 +237,8 @@ impl ElfImage<'_> {
                 Some(run)
                     if run.end == index
                         && self.sections[run.start].flags == section.flags
-                        && self.sections[run.start].kind == section.kind =>
+                        && self.sections[run.start].kind == section.kind
+                        && self.follows(index) =>
                 {
                     run.end = index + 1;
                 }
@@ -245,6 +246,13 @@ impl ElfImage<'_> {
             }
         }
         runs
+    }
+
+    /// Does a section lie close behind the one before it?
+    fn follows(&self, index: usize) -> bool {
+        let (before, section) = (&self.sections[index - 1], &self.sections[index]);
+        let gap = section.address.checked_sub(before.address + before.contents.memory_size());
+        gap.is_some_and(|gap| gap < self.machine.page_size())
     }
 }
 

@@ -586,7 +586,9 @@ impl<'a> Section<'a> {
             return Err(bad("has no contents"));
         };
         let bytes = self.data.read_bytes_at(offset, size).map_err(|()| bad("lies beyond the end of the file"))?;
-        debug_assert_ne!(self.index, SectionIndex(0));
+        if self.index == SectionIndex(0) {
+            return Err(bad("has the number 0, which stands for no section"));
+        }
         Ok(Contents { section: self.name, address: self.address(), file_offset: offset, bytes })
     }
 }

@@ -317,3 +317,22 @@ fn other_tools_open_the_file_without_a_complaint() {
     assert!(gdb.contains("DW_OP_fbreg -20"), "{gdb}");
     std::fs::remove_file(&file).unwrap();
 }
+
+#[test]
+fn a_section_in_the_place_of_the_null_section_is_refused() {
+    let bytes = sample::bytes();
+    let number = |at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0, |sum, &b| sum << 8 | usize::from(b));
+    // e_shoff, e_shentsize, e_shnum of the file header.
+    let (table, size, count) = (number(40, 8), number(58, 2), number(60, 2));
+    let mut refused = 0;
+    for section in 1..count {
+        let mut damaged = bytes.clone();
+        damaged.copy_within(table + section * size..table + (section + 1) * size, table);
+        match Artifact::parse(&damaged) {
+            Ok(artifact) => assert!(exercise(&artifact) > 0),
+            Err(ArtifactError::BadSection { reason, .. }) => refused += usize::from(reason.contains("number 0")),
+            Err(_) => {}
+        }
+    }
+    assert!(refused > 5, "{refused} of {count}");
+}

@@ -114,6 +114,10 @@ pub(super) fn compile_guest(
     let translated =
         scratch.translator.translate_body(&mut validator, input.body.clone(), &mut scratch.context.func, &mut env);
     scratch.allocations = validator.into_allocations();
+    if translated.is_err() {
+        // Half a function lies in the translator; the next one must not find it there.
+        *scratch = Scratch::new();
+    }
     translated.map_err(|error| match error {
         cranelift_wasm::WasmError::InvalidWebAssembly { message, offset } => {
             TranslateError::Invalid { offset, reason: message }
