@@ -74,7 +74,9 @@ macro_rules! calls {
             all.push(Work {
                 name: "host to guest, typed, add",
                 run: Box::new(move |n| {
-                    (0..n).for_each(|_| drop(black_box(add.call(&mut store, black_box((1, 2))).unwrap())));
+                    (0..n).for_each(|_| {
+                        black_box(add.call(&mut store, black_box((1, 2))).unwrap());
+                    });
                 }),
             });
             let (mut store, instance) = start();

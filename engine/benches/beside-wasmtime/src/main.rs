@@ -37,7 +37,7 @@ fn calls() {
     println!("{:<34} {:>13} {:>13} {:>7}", "", "wasmscope, ns", "Wasmtime, ns", "ratio");
     for (mut a, mut b) in ours::calls().into_iter().zip(theirs::calls()) {
         let mut count = 1000;
-        let mut time = |work: &mut Work, count| timed(clock, || (work.run)(count)) / f64::from(count);
+        let time = |work: &mut Work, count| timed(clock, || (work.run)(count)) / f64::from(count);
         while time(&mut a, count) * f64::from(count) < BATCH_SECONDS {
             count *= 2;
         }
