@@ -110,7 +110,7 @@ pub(crate) struct Context<'c, 'a> {
     pub(crate) native: &'c NativeModule,
     /// The function around it.
     pub(crate) function: Option<&'c NativeFunction>,
-    /// Where the expression's entry in a location list begins.
+    /// Where the expression begins to hold: its entry in a location list, else the scope around it.
     pub(crate) begin: Option<WasmOffset>,
     pub(crate) frame_base: Option<&'c FrameBase<'a>>,
     pub(crate) lookup: &'c dyn EntryLookup<'a>,

@@ -8,7 +8,7 @@ use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
 use crate::guest_lines::{UnitLines, statements};
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
-use crate::scope::{Code, Entry, subprogram_code};
+use crate::scope::{Code, Entry, scope_begin, subprogram_code};
 use gimli::{AttributeValue, Operation};
 use rayon::prelude::*;
 
@@ -167,15 +167,15 @@ fn scan_entries<'a>(
 ) -> Result<(), gimli::Error> {
     let mut entries = unit.entries_raw(None)?;
     let mut entry = Entry::null();
-    // The function around the current entry at each depth of the tree.
-    let mut scopes: Vec<Code> = Vec::new();
+    // The function around the current entry at each depth of the tree, and where the innermost scope begins.
+    let mut scopes: Vec<(Code, Option<u32>)> = Vec::new();
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
             continue;
         }
         let depth = usize::try_from(entry.depth()).unwrap_or(0);
         scopes.truncate(depth);
-        let mut code = scopes.last().copied().unwrap_or(Code::None);
+        let (mut code, begin) = scopes.last().copied().unwrap_or((Code::None, None));
         if entry.tag() == gimli::constants::DW_TAG_subprogram {
             code = subprogram_code(dwarf, unit, index, &entry);
             if code != Code::None {
@@ -189,8 +189,9 @@ fn scan_entries<'a>(
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));
             }
         }
+        let inner = if code == Code::None { None } else { scope_begin(dwarf, unit, &entry) };
         while scopes.len() <= depth {
-            scopes.push(code);
+            scopes.push((code, inner.or(begin)));
         }
         let Code::Function(position) = code else {
             continue;
@@ -200,16 +201,18 @@ fn scan_entries<'a>(
                 continue;
             }
             match attr.value() {
-                AttributeValue::Exprloc(expression) => scan_expression(unit, expression, position, None, scan),
+                AttributeValue::Exprloc(expression) => scan_expression(unit, expression, position, begin, scan),
                 AttributeValue::Block(block) if is_expression(attr.name()) => {
-                    scan_expression(unit, gimli::Expression(block), position, None, scan);
+                    scan_expression(unit, gimli::Expression(block), position, begin, scan);
                 }
                 value @ (AttributeValue::LocationListsRef(_) | AttributeValue::DebugLocListsIndex(_)) => {
                     let Ok(Some(mut list)) = dwarf.sections(unit).attr_locations(unit, value) else {
                         continue;
                     };
                     while let Ok(Some(item)) = list.next() {
-                        scan_expression(unit, item.data, position, u32::try_from(item.range.begin).ok(), scan);
+                        // The default location holds in the whole scope.
+                        let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
+                        scan_expression(unit, item.data, position, listed.or(begin), scan);
                     }
                 }
                 _ => {}

@@ -57,6 +57,15 @@ pub(crate) fn ranges<'a>(
     Some((vec![(low, high.unwrap_or(low))], false))
 }
 
+/// The lowest address of a block or inlined subroutine. An expression without a list of ranges holds from there on.
+pub(crate) fn scope_begin<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<u32> {
+    if !matches!(entry.tag(), constants::DW_TAG_lexical_block | constants::DW_TAG_inlined_subroutine) {
+        return None;
+    }
+    let (ranges, _) = ranges(dwarf, unit, entry)?;
+    u32::try_from(ranges.iter().map(|range| range.0).min()?).ok()
+}
+
 /// The function that a subprogram is.
 pub(crate) fn subprogram_code<'a>(
     dwarf: &GuestDwarf<'a>,

@@ -19,7 +19,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             unit: self.unit,
             native: self.fill.input.native,
             function: self.fill.input.native.functions.get(function as usize),
-            begin: None,
+            begin: self.begin,
             frame_base,
             lookup: self,
             guest: self.fill.input.guest,
@@ -127,7 +127,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             if ranges.is_empty() || item.data.0.is_empty() {
                 continue;
             }
-            let begin = u32::try_from(item.range.begin).ok().map(WasmOffset);
+            // The default location holds in the whole scope.
+            let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
+            let begin = listed.map(WasmOffset).or(self.begin);
             match (Context { begin, ..self.context(function, base) }).translate(item.data, role) {
                 Ok(expression) => pieces.extend(ranges.into_iter().map(|range| (range, expression.clone()))),
                 Err(failure) => {

@@ -8,7 +8,7 @@ mod types;
 
 pub(crate) use attributes::is_callee_location;
 
-use crate::address::TextOffset;
+use crate::address::{TextOffset, WasmOffset};
 use crate::address_map::TextRange;
 use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::expression::{EntryLookup, FrameBase, GuestExpression, Role};
@@ -21,7 +21,7 @@ use crate::native_lines::{function_rows, rows_for_lldb};
 use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, Plan};
 use crate::pointers::PointerKind;
-use crate::scope::Entry;
+use crate::scope::{Entry, scope_begin};
 use crate::serialize::text_address;
 use gimli::write::{self, AttributeValue as Value, DebugInfoRef, UnitEntryId};
 use gimli::{AttributeValue, DieReference, Encoding, Format, Section as _, UnitOffset, constants as c};
@@ -112,6 +112,8 @@ struct UnitFiller<'u, 'f, 'a> {
     list_budget: usize,
     /// The unit's macros.
     macros: Option<macros::Source>,
+    /// Where the scope around the current entry begins.
+    begin: Option<WasmOffset>,
 }
 
 impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
@@ -182,6 +184,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
         wide_pointers: HashMap::new(),
         address_type: None,
         needs_base: false,
+        begin: None,
         list_budget: list_bytes * 4 + 100_000,
         macros: None,
     };
@@ -292,8 +295,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let plan = &self.fill.plan.units[self.position];
         let mut reader = self.unit.entries_raw(None)?;
         let mut entry = Entry::null();
-        // The frame bases of the subprograms around the current entry: `(position, frame base)`.
+        // The frame bases of the subprograms around the current entry: `(depth, frame base)`.
         let mut frame_bases: Vec<(isize, FrameBase<'a>)> = Vec::new();
+        // Where the scopes around it begin.
+        let mut begins: Vec<(isize, WasmOffset)> = Vec::new();
         let mut position = 0;
         while !reader.is_empty() && position < plan.entries.len() {
             if !reader.read_entry(&mut entry)? {
@@ -306,6 +311,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             while frame_bases.last().is_some_and(|base| base.0 >= entry.depth()) {
                 frame_bases.pop();
             }
+            while begins.last().is_some_and(|begin| begin.0 >= entry.depth()) {
+                begins.pop();
+            }
+            self.begin = begins.last().map(|begin| begin.1);
             let here = position;
             position += 1;
             let Some(id) = planned.id else {
@@ -327,6 +336,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let base = self.subprogram(&entry, id, planned.function, plan.codeless(here));
                 frame_bases.push((entry.depth(), base));
             } else if let Some(ranges) = plan.scopes.get(planned.scope as usize) {
+                let begin = scope_begin(self.fill.input.dwarf, self.unit, &entry);
+                begins.extend(begin.map(|begin| (entry.depth(), WasmOffset(begin))));
                 let list = self.range_list(ranges);
                 self.output.get_mut(id).set(c::DW_AT_ranges, list);
             }
