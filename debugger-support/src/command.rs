@@ -36,6 +36,24 @@ impl Debugger {
         }
     }
 
+    /// The names of its debug server, best first, and the package that has it.
+    fn servers(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Gdb => (&["gdbserver"], "gdbserver"),
+            Self::Lldb => (&["lldb-server-19", "lldb-server", "lldb-server-20", "lldb-server-18"], "lldb-19"),
+        }
+    }
+
+    /// Finds the debugger's server on `PATH`.
+    pub fn locate_server(self) -> Result<PathBuf, MissingDebugger> {
+        let (names, package) = self.servers();
+        find(names, &env::var_os("PATH").unwrap_or_default()).ok_or_else(|| MissingDebugger {
+            name: names[0],
+            tried: names.join(", "),
+            package,
+        })
+    }
+
     /// Finds the debugger's program on `PATH`.
     pub fn locate(self) -> Result<PathBuf, MissingDebugger> {
         self.locate_in(&env::var_os("PATH").unwrap_or_default())
@@ -53,6 +71,25 @@ impl Debugger {
                 package: self.names()[0],
             })
     }
+}
+
+/// The command line of a debug server that starts a program and waits for a debugger at `address`, `HOST:PORT`.
+pub fn server_argv(debugger: Debugger, server: &Path, address: &str, command: &[OsString]) -> Vec<OsString> {
+    let mut argv = vec![server.as_os_str().to_owned()];
+    match debugger {
+        Debugger::Gdb => argv.extend(["--once".into(), address.into()]),
+        Debugger::Lldb => argv.extend(["gdbserver".into(), address.into(), "--".into()]),
+    }
+    argv.extend(command.iter().cloned());
+    argv
+}
+
+fn find(names: &[&str], path: &OsStr) -> Option<PathBuf> {
+    let directories: Vec<PathBuf> = env::split_paths(path).collect();
+    names
+        .iter()
+        .flat_map(|name| directories.iter().map(move |directory| directory.join(name)))
+        .find(|program| is_executable(program))
 }
 
 fn is_executable(program: &Path) -> bool {

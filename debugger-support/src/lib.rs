@@ -35,7 +35,7 @@ mod profiler;
 mod registration;
 mod tracer;
 
-pub use command::{DebugSession, Debugger, MissingDebugger, Target};
+pub use command::{DebugSession, Debugger, MissingDebugger, Target, server_argv};
 pub use helpers::{gdb_helpers, lldb_helpers};
 pub use launch_config::{Editor, launch_config};
 pub use profiler::{Profile, Profiler};

@@ -21,10 +21,19 @@ pub struct TransformOptions {
     pub identity_map: bool,
     /// Only units, functions, inlined subroutines and lines: no types and no variables.
     pub lines_only: bool,
+    /// For gdb: a pointer type of the guest's width to each type that a cast can name, and C's base types as they are in
+    /// wasm. Where a unit has none, gdb makes the host's.
+    pub named_pointers: bool,
 }
 
 impl Default for TransformOptions {
     fn default() -> Self {
-        TransformOptions { flavour: PointerFlavour::Gdb, dwarf_version: 5, identity_map: true, lines_only: false }
+        TransformOptions {
+            flavour: PointerFlavour::Gdb,
+            dwarf_version: 5,
+            identity_map: true,
+            lines_only: false,
+            named_pointers: false,
+        }
     }
 }

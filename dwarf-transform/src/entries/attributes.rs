@@ -177,6 +177,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             AttributeValue::Block(block) => Value::Block(block.slice().to_vec()),
             AttributeValue::Exprloc(expression) => {
+                if let Some(address) = self.vtable_address(entry, name, expression) {
+                    return Some(Value::Exprloc(address));
+                }
                 return self.expression(entry, name, expression, function, base, role);
             }
             AttributeValue::Data1(value) => Value::Data1(value),

@@ -7,6 +7,7 @@ use crate::bytecode::Bytecode;
 use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
 use crate::guest_dwarf::Slice;
 use crate::loss::LossKind;
+use crate::options::PointerFlavour;
 use crate::scope::Entry;
 use gimli::write::{self, AttributeValue as Value, Location, LocationList, Range, RangeList};
 use gimli::{AttributeValue, Operation, constants as c};
@@ -24,6 +25,33 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             lookup: self,
             guest: self.fill.input.guest,
             encoding: self.fill.encoding,
+        }
+    }
+
+    /// The location of the virtual table of a Rust trait object, as a plain address in the identity map: gdb finds the
+    /// object's type by the address that the object holds, and only among symbols with such a location.
+    pub(super) fn vtable_address(
+        &self,
+        entry: &Entry<'a>,
+        name: gimli::DwAt,
+        expression: GuestExpression<'a>,
+    ) -> Option<write::Expression> {
+        let options = self.fill.options;
+        if name != c::DW_AT_location || options.flavour != PointerFlavour::Gdb || !options.identity_map {
+            return None;
+        }
+        let title = self.fill.input.dwarf.sections.attr_string(self.unit, entry.attr_value(c::DW_AT_name)?).ok()?;
+        if !title.slice().ends_with(b"::{vtable}") {
+            return None;
+        }
+        let mut operations = expression.operations(self.unit.encoding());
+        match (operations.next().ok()??, operations.next().ok()?) {
+            (gimli::Operation::Address { address }, None) if address != 0 && address < u64::from(u32::MAX) - 1 => {
+                let mut plain = write::Expression::new();
+                plain.op_addr(write::Address::Constant(address));
+                Some(plain)
+            }
+            _ => None,
         }
     }
 

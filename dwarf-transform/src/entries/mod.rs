@@ -2,6 +2,7 @@
 
 mod attributes;
 mod locations;
+mod named_pointers;
 mod pointer_types;
 mod results;
 mod types;
@@ -191,6 +192,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
     filler.lines();
     // An error in the entries was counted when they were planned, and ends both passes at the same entry.
     let _ = filler.entries();
+    filler.named_pointers();
     filler.root();
     let macros = filler.macros.map(|source| filler.read_macros(source));
     let UnitFiller { files, losses, .. } = filler;

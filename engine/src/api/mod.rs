@@ -37,3 +37,13 @@ pub(crate) use store::StoreInner;
 pub use store::{AsContext, AsContextMut, InterruptHandle, Store, StoreContext, StoreContextMut};
 pub use trap::{FrameInfo, Trap, WasmBacktrace};
 pub use values::{ExternRef, V128, Val};
+
+/// Lets a trap of any guest end the process by its signal, so that the system writes a core file: gdb then shows the guest's
+/// stack and variables as they were. A handler that a debugger or an embedder installed is not asked.
+///
+/// # Errors
+///
+/// If the system does not let this process write core files.
+pub fn dump_core_on_trap() -> std::io::Result<()> {
+    crate::runtime::signals::dump_core_on_trap()
+}

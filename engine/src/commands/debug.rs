@@ -1,9 +1,9 @@
 //! `wasmscope debug`: starts a debugger on a program with everything set.
 
 use super::{Level, SERVED};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use debugger_support::{DebugSession, Debugger, Editor, Target, gdb_helpers, launch_config, lldb_helpers};
+use debugger_support::{DebugSession, Debugger, Editor, Target, gdb_helpers, launch_config, lldb_helpers, server_argv};
 use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;
@@ -43,11 +43,17 @@ pub struct Args {
     #[arg(long, value_name = "EXPORT")]
     invoke: Option<OsString>,
     /// Debug a process that runs already; `run` must have been given `-g` and, for lldb, `--debugger lldb`
-    #[arg(long, value_name = "PID", conflicts_with_all = ["program", "remote"])]
+    #[arg(long, value_name = "PID", conflicts_with_all = ["program", "remote", "serve"])]
     attach: Option<u32>,
     /// Debug what a debug server (gdbserver, lldb-server) at this address debugs
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "program")]
     remote: Option<String>,
+    /// Run the program under gdbserver or lldb-server, to be debugged by `--remote` from elsewhere
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "remote")]
+    serve: Option<String>,
+    /// Show source and registers in windows of the terminal (gdb)
+    #[arg(long)]
+    tui: bool,
     /// Print a configuration for VS Code's launch.json instead of starting a debugger: for the extension C/C++ (gdb) or
     /// CodeLLDB
     #[arg(long, value_name = "EXTENSION")]
@@ -62,6 +68,7 @@ Examples:
   wasmscope debug --break list.c:12 list.wasm
   wasmscope debug --debugger lldb --opt-level 0 --break main list.wasm some arguments
   wasmscope debug --debugger lldb --attach 4711
+  wasmscope debug --serve :1234 list.wasm      # and elsewhere: wasmscope debug --remote HOST:1234 --break main
   wasmscope debug --launch-config codelldb list.wasm
   wasmscope debug --break main --debugger-arg=-batch --debugger-arg=-ex --debugger-arg=run list.wasm";
 
@@ -93,21 +100,39 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         Extension::Codelldb => Editor::CodeLldb,
     });
     let debugger = editor.map_or(args.debugger.kind(), Editor::debugger);
-    let session = DebugSession {
-        debugger,
-        // CodeLLDB brings its own.
-        program: if editor == Some(Editor::CodeLldb) { PathBuf::new() } else { debugger.locate()? },
-        executable: env::current_exe().context("the path of the running program is not known")?,
-        target: target(args, debugger),
-        helpers: helpers(debugger)?,
-        breakpoints: args.breakpoints.clone(),
-        extra: args.debugger_args.clone(),
-    };
     // A debugger that starts for a missing file only says so after `run`.
     if let Some(program) = args.program.first() {
         let program = Path::new(program);
         fs::metadata(program).with_context(|| format!("`{}` cannot be read", program.display()))?;
     }
+    let mut executable = env::current_exe().context("the path of the running program is not known")?;
+    if let Some(address) = &args.serve {
+        let mut run = vec![executable.into_os_string()];
+        run.extend(run_command(args, debugger));
+        return replace_process(&server_argv(debugger, &debugger.locate_server()?, address, &run), &[]);
+    }
+    if let Some(pid) = args.attach {
+        // The one that holds the JIT interface's symbols, whichever copy of it runs.
+        let link = format!("/proc/{pid}/exe");
+        executable =
+            fs::read_link(&link).with_context(|| format!("process {pid} cannot be debugged: `{link}` cannot be read"))?;
+    }
+    let mut extra = args.debugger_args.clone();
+    match (args.tui, debugger) {
+        (false, _) => {}
+        (true, Debugger::Gdb) => extra.push("-tui".into()),
+        (true, Debugger::Lldb) => bail!("`--tui` is for gdb; in lldb, type `gui`"),
+    }
+    let session = DebugSession {
+        debugger,
+        // CodeLLDB brings its own.
+        program: if editor == Some(Editor::CodeLldb) { PathBuf::new() } else { debugger.locate()? },
+        executable,
+        target: target(args, debugger),
+        helpers: helpers(debugger)?,
+        breakpoints: args.breakpoints.clone(),
+        extra,
+    };
     let environment: &[(&str, &str)] = if debugger == Debugger::Gdb { &[(SERVED, "1")] } else { &[] };
     if let Some(editor) = editor {
         let name = match &session.target {
@@ -117,9 +142,13 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         writeln!(output, "{}", launch_config(editor, &name, &session, environment))?;
         return Ok(0);
     }
-    let argv = session.argv();
+    replace_process(&session.argv(), environment)
+}
+
+/// Returns only if the program cannot be started.
+fn replace_process(argv: &[OsString], environment: &[(&str, &str)]) -> Result<i32> {
     let error = Command::new(&argv[0]).args(&argv[1..]).envs(environment.iter().copied()).exec();
-    Err(anyhow!("`{}` cannot be started: {error}", session.program.display()))
+    Err(anyhow!("`{}` cannot be started: {error}", Path::new(&argv[0]).display()))
 }
 
 fn target(args: &Args, debugger: Debugger) -> Target {

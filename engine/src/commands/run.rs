@@ -33,6 +33,9 @@ pub struct Args {
     /// Call this exported function instead of starting the program; ARGS are its arguments
     #[arg(long, value_name = "EXPORT")]
     invoke: Option<String>,
+    /// If the program traps, let the system write a core file, to be opened by `gdb wasmscope CORE` (use -g too)
+    #[arg(long)]
+    core: bool,
     /// Stop the program after a time such as `500ms`, `5s` or `2m`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
@@ -76,6 +79,10 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     // The module stays registered until the process is gone: gdb 13 crashes when code is unregistered that a
     // watchpoint of the user's refers to.
     std::mem::forget(module.clone());
+
+    if args.core {
+        wasmscope::dump_core_on_trap().context("no core file can be written")?;
+    }
 
     let wasi = system(args)?;
     let mut linker = Linker::<Wasi>::new(&engine);

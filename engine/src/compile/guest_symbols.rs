@@ -31,13 +31,23 @@ fn constant(expression: &ConstExpr) -> Option<u32> {
     }
 }
 
+/// A function's name as the debugger shows the function itself. It demangles C++ in the same way, but of Rust it shows more
+/// than the name that the debug info has.
+fn readable(symbol: String) -> String {
+    let rust = symbol.starts_with("_R") || (symbol.starts_with("_ZN") && symbol.contains("17h"));
+    match rustc_demangle::try_demangle(&symbol) {
+        Ok(name) if rust => format!("{name:#}").replace("::<", "<"),
+        _ => symbol,
+    }
+}
+
 fn table_symbols(translation: &ModuleTranslation<'_>) -> Vec<GuestSymbol> {
     let mut symbols = Vec::new();
     for segment in &translation.module.elements {
         let SegmentMode::Active { index: 0, offset } = &segment.mode else { continue };
         let Some(start) = constant(offset) else { continue };
         let mut name = |position: usize, function: u32| {
-            let name = translation.names.symbol(function);
+            let name = readable(translation.names.symbol(function));
             symbols.push(GuestSymbol { name, address: u64::from(start) + position as u64, size: 1, is_function: true });
         };
         match &segment.items {

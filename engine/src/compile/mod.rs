@@ -581,6 +581,7 @@ fn native_debug_info(
         dwarf_version: u16::from(tunables.dwarf_version),
         identity_map: true,
         lines_only: tunables.debug_info == DebugInfo::Lines,
+        named_pointers: true,
     };
     // The transform reads what strangers have written; whatever it does, the program must run.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {

@@ -348,6 +348,13 @@ pub unsafe fn builtin<R>(vmctx: *mut VMContext, body: impl FnOnce() -> Result<R,
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(result)) => result,
         failure => {
+            if let Ok(Err(error)) = &failure
+                && error.downcast_ref::<Trap>().is_some()
+                && super::signals::dumps_core()
+            {
+                // The guest's frames are below this one.
+                std::process::abort();
+            }
             {
                 set_reason(match failure {
                     Ok(Ok(_)) => unreachable!("matched above"),

@@ -7,9 +7,11 @@ use super::code;
 use super::entry::{self, Fault};
 use artifact::TrapCode;
 use std::cell::Cell;
+use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const SIGNALS: [libc::c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
@@ -17,6 +19,34 @@ const SIGNALS: [libc::c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, li
 static mut PREVIOUS: [MaybeUninit<libc::sigaction>; SIGNALS.len()] = [MaybeUninit::uninit(); SIGNALS.len()];
 
 static INSTALL: Once = Once::new();
+
+/// Does a trap end the process, so that the system writes a core file?
+static DUMP_CORE: AtomicBool = AtomicBool::new(false);
+
+/// Lets traps end the process from now on, and the system write a core file as large as it may.
+pub fn dump_core_on_trap() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls get a valid structure.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        limit.rlim_cur = limit.rlim_max;
+        if libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    if limit.rlim_cur == 0 {
+        return Err(io::Error::other("the hard limit for the size of core files is 0 (`ulimit -H -c`)"));
+    }
+    DUMP_CORE.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Is a trap to end the process?
+pub fn dumps_core() -> bool {
+    DUMP_CORE.load(Ordering::Relaxed)
+}
 
 /// Installs the process's handlers.
 pub fn install() {
@@ -67,7 +97,12 @@ unsafe fn handle_guest_fault(signal: libc::c_int, context: *mut libc::ucontext_t
     let Some(Some(trap_code)) = trap_code else { return false };
     // A hardware division error covers two traps; the table says which one the instruction is compiled for, and a
     // division that also overflows is checked before. Nothing else depends on the signal.
-    let _ = signal;
+    if dumps_core() {
+        // The instruction faults once more when we return, and the default action is taken at it.
+        // SAFETY: sets an action that needs nothing.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        return true;
+    }
     debug_assert!(TrapCode::from_u8(trap_code).is_some());
     let fault = Fault { trap_code, pc, fp: register(libc::REG_RBP) };
     let (rip, rsp) = activation.land(fault, register(libc::REG_RSP));

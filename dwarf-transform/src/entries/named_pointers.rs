@@ -1,0 +1,146 @@
+//! Pointer types that the guest's debug info does not have, for casts at the prompt.
+//!
+//! gdb makes the type `T *` of a cast itself unless it has read a pointer type to `T`, and gives it the width of the host's
+//! pointers. So each unit gets a pointer type to each type that can be named and lacks one, `char` and `void` included. gdb
+//! reads them because they are the types of the members of a structure without a name.
+//!
+//! The types that C spells by keywords (`int *`, `unsigned *`) are out of reach: gdb takes its own for the host, whatever
+//! the debug info has.
+
+use super::UnitFiller;
+use crate::options::PointerFlavour;
+use gimli::write::{AttributeValue as Value, UnitEntryId};
+use gimli::{AttributeValue, constants as c};
+use std::collections::HashSet;
+
+/// The types of a unit.
+#[derive(Default)]
+struct Types {
+    /// Those that a cast can name.
+    named: Vec<UnitEntryId>,
+    has_char: bool,
+    /// Those that have a pointer type.
+    pointed: HashSet<UnitEntryId>,
+}
+
+impl UnitFiller<'_, '_, '_> {
+    /// Adds what the unit lacks.
+    pub(super) fn named_pointers(&mut self) {
+        let options = self.fill.options;
+        if !options.named_pointers
+            || options.lines_only
+            || options.flavour != PointerFlavour::Gdb
+            || self.fill.input.guest.memory64
+            || self.fill.plan.units[self.position].functions.is_empty()
+        {
+            return;
+        }
+        let Types { named: mut targets, has_char, mut pointed } = self.types();
+        let root = self.output.root();
+        if self.is_c_family() {
+            if !has_char {
+                targets.push(self.character());
+            }
+            targets.push(self.void());
+        }
+        let holder = self.output.add(root, c::DW_TAG_structure_type);
+        self.output.get_mut(holder).set(c::DW_AT_byte_size, Value::Udata(4));
+        for target in targets {
+            if pointed.insert(target) {
+                let pointer = self.guest_pointer(target);
+                let member = self.output.add(holder, c::DW_TAG_member);
+                self.output.get_mut(member).set(c::DW_AT_type, Value::UnitRef(pointer));
+            }
+        }
+    }
+
+    fn types(&self) -> Types {
+        let plan = &self.fill.plan.units[self.position];
+        let mut types = Types::default();
+        for (index, entry) in plan.entries.iter().enumerate() {
+            let Some(id) = entry.id else { continue };
+            let attribute = |name| self.attribute_of(self.position, index, name);
+            match entry.tag {
+                c::DW_TAG_base_type => {
+                    types.named.push(id);
+                    if let Some(name) = attribute(c::DW_AT_name)
+                        && let Ok(name) = self.fill.input.dwarf.sections.attr_string(self.unit, name)
+                    {
+                        types.has_char |= name.slice() == b"char";
+                    }
+                }
+                // The members of classes that are type definitions are many, and hardly ever cast to.
+                c::DW_TAG_typedef if is_class(plan.entries[entry.parent as usize].tag) => {}
+                c::DW_TAG_structure_type
+                | c::DW_TAG_class_type
+                | c::DW_TAG_union_type
+                | c::DW_TAG_enumeration_type
+                | c::DW_TAG_typedef => {
+                    if attribute(c::DW_AT_name).is_some() && attribute(c::DW_AT_declaration).is_none() {
+                        types.named.push(id);
+                    }
+                }
+                c::DW_TAG_pointer_type => {
+                    let target = attribute(c::DW_AT_type).and_then(|ty| self.target(self.position, ty));
+                    if let Some((unit, target)) = target
+                        && unit == self.position
+                    {
+                        types.pointed.extend(plan.entries[target].id);
+                    }
+                }
+                _ => {}
+            }
+        }
+        types
+    }
+
+    fn is_c_family(&self) -> bool {
+        let Some(AttributeValue::Language(language)) = self.attribute_of(self.position, 0, c::DW_AT_language) else {
+            return false;
+        };
+        matches!(
+            language,
+            c::DW_LANG_C
+                | c::DW_LANG_C89
+                | c::DW_LANG_C99
+                | c::DW_LANG_C11
+                | c::DW_LANG_C17
+                | c::DW_LANG_C_plus_plus
+                | c::DW_LANG_C_plus_plus_03
+                | c::DW_LANG_C_plus_plus_11
+                | c::DW_LANG_C_plus_plus_14
+                | c::DW_LANG_C_plus_plus_17
+                | c::DW_LANG_C_plus_plus_20
+        )
+    }
+
+    fn character(&mut self) -> UnitEntryId {
+        let root = self.output.root();
+        let id = self.output.add(root, c::DW_TAG_base_type);
+        let entry = self.output.get_mut(id);
+        entry.set(c::DW_AT_name, Value::String(b"char".to_vec()));
+        entry.set(c::DW_AT_encoding, Value::Encoding(c::DW_ATE_signed_char));
+        entry.set(c::DW_AT_byte_size, Value::Udata(1));
+        id
+    }
+
+    fn void(&mut self) -> UnitEntryId {
+        let root = self.output.root();
+        let id = self.output.add(root, c::DW_TAG_unspecified_type);
+        self.output.get_mut(id).set(c::DW_AT_name, Value::String(b"void".to_vec()));
+        id
+    }
+
+    fn guest_pointer(&mut self, target: UnitEntryId) -> UnitEntryId {
+        let root = self.output.root();
+        let id = self.output.add(root, c::DW_TAG_pointer_type);
+        let entry = self.output.get_mut(id);
+        entry.set(c::DW_AT_byte_size, Value::Udata(4));
+        entry.set(c::DW_AT_type, Value::UnitRef(target));
+        id
+    }
+}
+
+fn is_class(tag: gimli::DwTag) -> bool {
+    matches!(tag, c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type)
+}
