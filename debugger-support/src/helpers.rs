@@ -7,7 +7,11 @@ pub fn gdb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/low_memory_gdb.py"),
         "\n\n",
-        include_str!("../python/containers_gdb.py")
+        include_str!("../python/containers_gdb.py"),
+        "\n\n",
+        include_str!("../python/dynamic_types_gdb.py"),
+        "\n\n",
+        include_str!("../python/casts_gdb.py")
     )
 }
 

@@ -11,8 +11,10 @@ log=$scratch/log
 trap 'rm -r "$scratch"' EXIT
 case ${DEBUGGER:-gdb} in
 gdb)
-    timeout 600 gdb -nx -q -batch -iex 'set auto-load no' -x "$helpers/wasmscope_gdb.py" -x "$helpers/low_memory_gdb.py" \
-        -x "$helpers/containers_gdb.py" -x "$here/step_record.py" --args "$@" >"$log" 2>&1 </dev/null ||
+    set -- --args "$@"
+    set -- -x "$here/step_record.py" "$@"
+    for file in casts dynamic_types containers low_memory wasmscope; do set -- -x "$helpers/${file}_gdb.py" "$@"; done
+    timeout 600 gdb -nx -q -batch -iex 'set auto-load no' "$@" >"$log" 2>&1 </dev/null ||
         { tail -n 30 "$log" >&2; exit 1; }
     ;;
 lldb)

@@ -40,7 +40,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if name != c::DW_AT_location || options.flavour != PointerFlavour::Gdb || !options.identity_map {
             return None;
         }
-        let title = self.fill.input.dwarf.sections.attr_string(self.unit, entry.attr_value(c::DW_AT_name)?).ok()?;
+        let title =
+            self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, entry.attr_value(c::DW_AT_name)?).ok()?;
         if !title.slice().ends_with(b"::{vtable}") {
             return None;
         }

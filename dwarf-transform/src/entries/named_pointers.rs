@@ -64,11 +64,12 @@ impl UnitFiller<'_, '_, '_> {
                 c::DW_TAG_base_type => {
                     types.named.push(id);
                     if let Some(name) = attribute(c::DW_AT_name)
-                        && let Ok(name) = self.fill.input.dwarf.sections.attr_string(self.unit, name)
+                        && let Ok(name) = self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, name)
                     {
                         types.has_char |= name.slice() == b"char";
                     }
                 }
+                c::DW_TAG_array_type => types.named.push(id),
                 // The members of classes that are type definitions are many, and hardly ever cast to.
                 c::DW_TAG_typedef if is_class(plan.entries[entry.parent as usize].tag) => {}
                 c::DW_TAG_structure_type
@@ -81,6 +82,7 @@ impl UnitFiller<'_, '_, '_> {
                     }
                 }
                 c::DW_TAG_pointer_type => {
+                    types.named.push(id);
                     let target = attribute(c::DW_AT_type).and_then(|ty| self.target(self.position, ty));
                     if let Some((unit, target)) = target
                         && unit == self.position

@@ -45,6 +45,8 @@ struct ModuleInner {
     symbolizer: Symbolizer,
     /// Where DWARF finds the running instance: its first word is the address of the newest instance's context.
     instance_cell: Box<[AtomicU64]>,
+    /// What the instance cell names while there is no instance.
+    no_instance: NoInstance,
     report: Option<CompileReport>,
 }
 
@@ -192,6 +194,8 @@ impl Module {
         let offsets = VMOffsets::new(&env);
         let words = code.artifact().instance_cell_size().div_ceil(8).clamp(1, 1 << 12);
         let instance_cell: Box<[AtomicU64]> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        let no_instance = NoInstance::new(&env, &offsets, tunables.debug_info);
+        instance_cell[0].store(no_instance.address(), Ordering::Relaxed);
         let registration = if tunables.debug_info == DebugInfo::None {
             None
         } else {
@@ -215,6 +219,7 @@ impl Module {
             code_section_start,
             symbolizer,
             instance_cell,
+            no_instance,
             report,
         })))
     }
@@ -345,7 +350,8 @@ impl Module {
     pub(crate) fn clear_running_instance(&self, vmctx: NonNull<VMContext>) {
         let cell = &self.0.instance_cell[0];
         // Fails if there is a newer one, which then stays.
-        let _ = cell.compare_exchange(vmctx.as_ptr() as u64, 0, Ordering::AcqRel, Ordering::Relaxed);
+        let nobody = self.0.no_instance.address();
+        let _ = cell.compare_exchange(vmctx.as_ptr() as u64, nobody, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -376,4 +382,36 @@ fn check_settings(engine: &Engine, meta: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A context for debuggers to look at while a module has no instance: all memories lie at 0.
+///
+/// Locations of variables go through the context. Where it cannot be read, gdb 13 gives up with an internal error if there
+/// is a watchpoint; with this, a variable merely cannot be read.
+#[derive(Debug)]
+struct NoInstance {
+    /// The context and, at the end, what its pointers point to.
+    words: Box<[u64]>,
+}
+
+impl NoInstance {
+    fn new(env: &environ::Module, offsets: &VMOffsets, debug_info: DebugInfo) -> NoInstance {
+        if debug_info != DebugInfo::Full {
+            return NoInstance { words: Box::default() };
+        }
+        let memories = (0..env.memories.len() as u32).map(|index| offsets.memory(env, index));
+        let globals = (0..env.globals.len() as u32).map(|index| offsets.global(index));
+        let places: Vec<_> = memories.chain(globals).collect();
+        let end = places.iter().map(|place| place.offset as usize / 8 + 2).max().unwrap_or(0);
+        let mut words = vec![0; end + 2].into_boxed_slice();
+        let zeros = words[end..].as_ptr() as u64;
+        for place in places.iter().filter(|place| place.indirect) {
+            words[place.offset as usize / 8] = zeros;
+        }
+        NoInstance { words }
+    }
+
+    fn address(&self) -> u64 {
+        if self.words.is_empty() { 0 } else { self.words.as_ptr() as u64 }
+    }
 }

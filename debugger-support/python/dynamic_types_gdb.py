@@ -1,0 +1,141 @@
+# Dynamic types of C++ objects, and virtual tables.
+#
+# gdb reads the pointer to a virtual table at the width of the host's pointers, so that `set print object on` and `info vtbl`
+# do not work on guest objects by themselves. The registered symbols name the tables ("vtable for ..."); the rest is here.
+
+
+def symbol_at(address):
+    """The name that gdb has for an address, and the distance from it."""
+    text = gdb.execute("info symbol 0x%x" % address, to_string=True)
+    match = re.match(r"^(.*?)(?: \+ (\d+))? in section ", text)
+    return (match[1], int(match[2] or 0)) if match else (None, 0)
+
+
+def guest_word(address):
+    return int.from_bytes(bytes(gdb.selected_inferior().read_memory(address, 4)), "little")
+
+
+def is_guest_class(type_):
+    """A class with virtual functions whose objects begin with a 4-byte pointer to the virtual table."""
+    if type_.code != gdb.TYPE_CODE_STRUCT:
+        return False
+    for field in type_.fields():
+        if (field.name or "").startswith("_vptr"):
+            return field.type.strip_typedefs().sizeof == 4
+        if field.is_base_class and is_guest_class(field.type.strip_typedefs()):
+            return True
+    return False
+
+
+def dynamic_object(value):
+    """The whole object that a value is a part of, in its dynamic type; None where that is not known."""
+    type_ = value.type.strip_typedefs()
+    if value.address is None or not is_guest_class(type_):
+        return None
+    address = int(value.address)
+    try:
+        table = guest_word(address)
+        name, _ = symbol_at(table)
+        if name is None or not name.startswith("vtable for "):
+            return None
+        whole = gdb.lookup_type(name[len("vtable for ") :])
+        top = int.from_bytes(bytes(gdb.selected_inferior().read_memory(table - 8, 4)), "little", signed=True)
+        return gdb.Value(address + top).cast(whole.pointer()).dereference()
+    except (gdb.error, gdb.MemoryError):
+        return None
+
+
+def bare(type_):
+    return type_.strip_typedefs().unqualified().name
+
+
+class DynamicObject:
+    """An object of a derived class, printed as a whole."""
+
+    def __init__(self, whole):
+        self.whole = whole
+
+    # The objects that are being printed, as address ranges: their bases are parts of them.
+    printed = []
+
+    def to_string(self):
+        start = int(self.whole.address)
+        self.printed.append(range(start, start + self.whole.type.sizeof))
+        try:
+            return "(%s) %s" % (bare(self.whole.type), self.whole.format_string())
+        finally:
+            self.printed.pop()
+
+
+class DynamicPointer:
+    """A pointer to an object of a derived class, printed as one to the whole object."""
+
+    def __init__(self, value, whole):
+        self.value, self.whole = value, whole
+
+    def to_string(self):
+        return "(%s *) 0x%x" % (bare(self.whole.type), int(self.whole.address))
+
+
+def find_dynamic(value):
+    """The printer of objects whose class the debug info does not tell, while `set print object` is on."""
+    if not gdb.parameter("print object"):
+        return None
+    type_ = value.type.strip_typedefs()
+    try:
+        if type_.code == gdb.TYPE_CODE_PTR:
+            target = type_.target().strip_typedefs()
+            if type_.sizeof == 4 and int(value) and is_guest_class(target):
+                whole = dynamic_object(value.dereference())
+                if whole is not None and bare(whole.type) != bare(target):
+                    return DynamicPointer(value, whole)
+        elif type_.code == gdb.TYPE_CODE_STRUCT and value.address is not None:
+            if any(int(value.address) in it for it in DynamicObject.printed):
+                return None
+            whole = dynamic_object(value)
+            if whole is not None and bare(whole.type) != bare(type_) and not value.is_optimized_out:
+                return DynamicObject(whole)
+    except gdb.error:
+        pass
+    return None
+
+
+find_dynamic.name = "wasmscope-dynamic"
+gdb.pretty_printers.append(find_dynamic)
+
+
+class InfoVtbl(gdb.Command):
+    """Show the virtual function table for a C++ object.
+Usage: info vtbl EXPRESSION
+Evaluate EXPRESSION and show the virtual function table for the resulting object, of the guest or of the host."""
+
+    def __init__(self):
+        super().__init__("info vtbl", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, argument, from_tty):
+        value = gdb.parse_and_eval(argument)
+        type_ = value.type.strip_typedefs()
+        if type_.code in (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
+            value = value.referenced_value()
+            type_ = value.type.strip_typedefs()
+        if value.address is None or not is_guest_class(type_):
+            print("This object does not have a virtual function table")
+            return
+        whole = dynamic_object(value)
+        shown = bare(whole.type if whole is not None else type_)
+        table = guest_word(int(value.address))
+        print("vtable for '%s' @ 0x%x (subobject @ 0x%x):" % (shown, table, int(value.address)))
+        name, start = symbol_at(table)
+        index = 0
+        while name is not None:
+            function, offset = symbol_at(guest_word(table + 4 * index))
+            # A function's symbol covers its index alone; the offset to the top of a secondary table is no index.
+            if function is None or offset or guest_word(table + 4 * index) == 0 or function.startswith("vtable for "):
+                break
+            print("[%d]: 0x%x <%s>" % (index, guest_word(table + 4 * index), function))
+            index += 1
+            if symbol_at(table + 4 * index)[0] != name:
+                break
+
+
+InfoVtbl()

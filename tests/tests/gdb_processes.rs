@@ -1,0 +1,256 @@
+//! gdb on processes that it did not start, on core files, through gdbserver, backwards, and with several threads.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tests::{at, engine, line, normalized, programs, tool};
+
+const SOURCE: &str = "abilities/main.c";
+
+/// A process that is ended when the test is.
+struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A guest that waits in its `main` for the debugger to clear a variable.
+fn waiting_guest() -> Guest {
+    let child = Command::new(engine())
+        .args(["run", "-g", "abilities/c-O0.wasm", "wait"])
+        .current_dir(programs())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the engine starts");
+    // The guest runs once its memory is mapped.
+    let maps = format!("/proc/{}/maps", child.id());
+    let start = Instant::now();
+    while !fs::read_to_string(&maps).is_ok_and(|maps| maps.contains("memfd:wasm")) {
+        assert!(start.elapsed() < Duration::from_secs(60), "the guest does not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    Guest(child)
+}
+
+/// What `wasmscope debug` answers to gdb commands.
+fn debug(options: &[&str], commands: &[&str]) -> String {
+    tool("gdb", "gdb");
+    let mut debug = Command::new(engine());
+    debug.arg("debug").args(options).current_dir(programs()).stdin(Stdio::null());
+    for argument in ["-batch", "-nx", "-iex", "set auto-load no", "-ex", "set pagination off", "-ex", "set width 0"] {
+        debug.arg(format!("--debugger-arg={argument}"));
+    }
+    for command in commands {
+        debug.args(["--debugger-arg=-ex".to_owned(), format!("--debugger-arg={command}")]);
+    }
+    text(debug)
+}
+
+/// What stock gdb answers, with nothing loaded into it.
+fn gdb(arguments: &[&str], commands: &[&str]) -> String {
+    let mut gdb = tool("gdb", "gdb");
+    gdb.args(["-batch", "-nx", "-q", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off"])
+        .args(["-iex", "set breakpoint pending on", "-iex", "set startup-with-shell off"])
+        .current_dir(programs());
+    for command in commands {
+        gdb.args(["-ex", command]);
+    }
+    gdb.args(arguments);
+    text(gdb)
+}
+
+fn text(mut command: Command) -> String {
+    let output = command.output().expect("it starts");
+    normalized(&format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+#[track_caller]
+fn assert_in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => panic!("expected {part:?} in order in\n{text}"),
+        }
+    }
+}
+
+#[test]
+fn a_running_process_is_attached_to_and_its_core_file_opens_without_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let core = scratch.path().join("core");
+    let guest = waiting_guest();
+    let pid = guest.0.id().to_string();
+    let dump = format!("generate-core-file {}", core.display());
+    let answers = debug(
+        &["--attach", &pid, "--break", "score"],
+        &["bt", "set var waiting = 0", "continue", "p it->apply", "p it->next->name", &dump, "kill"],
+    );
+    assert_in_order(
+        &answers,
+        &[
+            " main (argc=2, argv=0x?) at ",
+            "_start",
+            "Breakpoint 1, score (it=0x?, bonus=10)",
+            "(operation) 0x? <add>",
+            "\"second\"",
+            "Saved corefile",
+        ],
+    );
+    drop(guest);
+    let answers = gdb(
+        &[&engine().display().to_string(), &core.display().to_string()],
+        &["bt", "p *it", "p it->next->name", "p counter", "up", "p sum", "info symbol add", "x/2i $pc"],
+    );
+    assert_in_order(
+        &answers,
+        &[
+            "#0  score (it=0x?, bonus=10)",
+            "visit (list=0x?",
+            " main (argc=2",
+            "name = 0x? \"third\", value = 333, color = BLUE",
+            "apply = 0x? <add>",
+            "\"second\"",
+            "= 3\n",
+            "= 10\n",
+            "add in section .text",
+            "<visit+",
+        ],
+    );
+}
+
+#[test]
+fn a_trap_leaves_a_core_file_of_the_system() {
+    let scratch = tempfile::tempdir().unwrap();
+    let trap = programs().join("trap/trap.wasm");
+    let status = Command::new(engine())
+        .args(["run", "-g", "--core"])
+        .arg(trap)
+        .arg("memory")
+        .current_dir(scratch.path())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    if status.code() == Some(1) {
+        // The system's hard limit is 0: said, and nothing of the guest was run.
+        return;
+    }
+    assert_eq!(status.signal(), Some(11), "{status}");
+    // Where core files go is the system's choice; where it is this folder, the file must be good.
+    let Some(core) =
+        fs::read_dir(scratch.path()).unwrap().flatten().map(|entry| entry.path()).find(|path| is_core(path))
+    else {
+        return;
+    };
+    let answers =
+        gdb(&[&engine().display().to_string(), &core.display().to_string()], &["bt", "p wild", "up", "info locals"]);
+    assert_in_order(
+        &answers,
+        &["#0 ", &format!("main.c:{}", line("trap/main.c", "return *wild;")), " main (argc=2", "= (int *) 0x?"],
+    );
+}
+
+fn is_core(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))
+}
+
+#[test]
+fn a_server_and_a_debugger_elsewhere() {
+    tool("gdbserver", "gdbserver");
+    let mut server = Guest(
+        Command::new(engine())
+            .args(["debug", "--serve", "localhost:0", "abilities/c-O0.wasm"])
+            .current_dir(programs())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut lines = BufReader::new(server.0.stderr.take().unwrap()).lines();
+    let port = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("Listening on port ").map(str::to_owned))
+        .expect("the server says where it listens");
+    std::thread::spawn(move || lines.for_each(drop));
+    let answers = debug(
+        &["--connect", &format!("localhost:{port}"), "--break", "score"],
+        &["continue", "bt", "p *it", "p it->next->name", "finish", "kill"],
+    );
+    assert_in_order(
+        &answers,
+        &[
+            "Breakpoint 1, score (it=0x?, bonus=10)",
+            "#0  score (it=0x?",
+            " main (argc=1",
+            "name = 0x? \"third\", value = 333",
+            "\"second\"",
+            "Value returned is $? = 343",
+        ],
+    );
+}
+
+#[test]
+fn a_guest_function_is_recorded_and_run_backwards() {
+    let run: Vec<String> = vec!["--args".into(), engine().display().to_string()];
+    let mut arguments: Vec<&str> = run.iter().map(String::as_str).collect();
+    arguments.extend(["run", "-g", "abilities/c-O0.wasm"]);
+    let stop = format!("break {}", at(SOURCE, "counter++;"));
+    let answers = gdb(
+        &arguments,
+        &[
+            &stop,
+            "run",
+            "record full",
+            "p counter",
+            "next",
+            "p counter",
+            "reverse-next",
+            "p counter",
+            "next",
+            "p counter",
+            "reverse-stepi",
+            "record stop",
+            "delete",
+            "continue",
+        ],
+    );
+    assert_in_order(
+        &answers,
+        &[
+            "add (left=333, right=10)",
+            "counter++;",
+            "= 3\n",
+            "return left + right;",
+            "= 4\n",
+            "counter++;",
+            "= 3\n",
+            "return left + right;",
+            "= 4\n",
+            "Process record is stopped",
+            "exited normally",
+        ],
+    );
+}
+
+#[test]
+fn threads_have_their_own_frames() {
+    let example = engine().with_file_name("examples").join("threads");
+    let example = example.to_str().expect("a path of this workspace");
+    let stop = "break score if bonus == 10";
+    let answers = gdb(
+        &["--args", example, "3", "abilities/c-O0.wasm"],
+        &[stop, "run", "delete", "thread apply all bt 4", "info threads", "p it->next->name", "continue"],
+    );
+    let frames = answers.matches("main (argc=").count();
+    assert!(frames >= 3, "each thread has the guest's main\n{answers}");
+    assert_in_order(&answers, &["score (it=0x?, bonus=10)", "\"second\"", "exited normally"]);
+}
