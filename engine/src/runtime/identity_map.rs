@@ -126,6 +126,8 @@ impl IdentityMap {
             unsafe { libc::munmap(result, len) };
             return false;
         }
+        // SAFETY: just mapped.
+        unsafe { super::mmap::leave_out_of_core_files(result, len) };
         self.reserved = len;
         true
     }

@@ -46,6 +46,8 @@ impl Mapping {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: the mapping is ours, and its contents do not change.
+        unsafe { leave_out_of_core_files(base, len) };
         Ok(Mapping { base: base.cast(), len })
     }
 
@@ -123,9 +125,24 @@ impl Mapping {
         assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "the range lies in the mapping");
         // SAFETY: the range lies in this mapping. Code is only made executable once it is written (`code.rs`), and
         // memory only gains access.
-        let result = unsafe { libc::mprotect(self.base.add(start).cast(), len, protection) };
+        let result = unsafe {
+            let start = self.base.add(start).cast();
+            libc::madvise(start, len, libc::MADV_DODUMP);
+            libc::mprotect(start, len, protection)
+        };
         if result != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
+}
+
+/// Address space that is only reserved has nothing to show, and gdb's `generate-core-file` would write all of it.
+///
+/// # Safety
+///
+/// The range must be mapped, and the caller's.
+pub unsafe fn leave_out_of_core_files(start: *mut libc::c_void, len: usize) {
+    // A kernel that refuses writes larger core files.
+    // SAFETY: the caller's promise; no contents change.
+    unsafe { libc::madvise(start, len, libc::MADV_DONTDUMP) };
 }
 
 impl Drop for Mapping {
