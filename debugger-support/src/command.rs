@@ -60,16 +60,11 @@ impl Debugger {
     }
 
     fn locate_in(self, path: &OsStr) -> Result<PathBuf, MissingDebugger> {
-        let directories: Vec<PathBuf> = env::split_paths(path).collect();
-        self.names()
-            .iter()
-            .flat_map(|name| directories.iter().map(move |directory| directory.join(name)))
-            .find(|program| is_executable(program))
-            .ok_or_else(|| MissingDebugger {
-                name: self.names()[usize::from(self == Self::Lldb)],
-                tried: self.names().join(", "),
-                package: self.names()[0],
-            })
+        find(self.names(), path).ok_or_else(|| MissingDebugger {
+            name: self.names()[usize::from(self == Self::Lldb)],
+            tried: self.names().join(", "),
+            package: self.names()[0],
+        })
     }
 }
 

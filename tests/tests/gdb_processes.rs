@@ -182,7 +182,7 @@ fn a_server_and_a_debugger_elsewhere() {
         .expect("the server says where it listens");
     std::thread::spawn(move || lines.for_each(drop));
     let answers = debug(
-        &["--connect", &format!("localhost:{port}"), "--break", "score"],
+        &["--remote", &format!("localhost:{port}"), "--break", "score"],
         &["continue", "bt", "p *it", "p it->next->name", "finish", "kill"],
     );
     assert_in_order(

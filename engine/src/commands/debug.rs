@@ -114,8 +114,8 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     if let Some(pid) = args.attach {
         // The one that holds the JIT interface's symbols, whichever copy of it runs.
         let link = format!("/proc/{pid}/exe");
-        executable =
-            fs::read_link(&link).with_context(|| format!("process {pid} cannot be debugged: `{link}` cannot be read"))?;
+        executable = fs::read_link(&link)
+            .with_context(|| format!("process {pid} cannot be debugged: `{link}` cannot be read"))?;
     }
     let mut extra = args.debugger_args.clone();
     match (args.tui, debugger) {
