@@ -76,10 +76,10 @@ impl UnitFiller<'_, '_, '_> {
                 | c::DW_TAG_class_type
                 | c::DW_TAG_union_type
                 | c::DW_TAG_enumeration_type
-                | c::DW_TAG_typedef => {
-                    if attribute(c::DW_AT_name).is_some() && attribute(c::DW_AT_declaration).is_none() {
-                        types.named.push(id);
-                    }
+                | c::DW_TAG_typedef
+                    if attribute(c::DW_AT_name).is_some() && attribute(c::DW_AT_declaration).is_none() =>
+                {
+                    types.named.push(id);
                 }
                 c::DW_TAG_pointer_type => {
                     types.named.push(id);

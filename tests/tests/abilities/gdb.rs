@@ -328,7 +328,7 @@ fn cxx() -> Script {
         &["watch it->next->value", "watch *&counter", "tbreak geometry::Box::area", "delete"],
         &["atchpoint", "atchpoint"],
     );
-    it.can("break at a line", &["break largest<int>", "continue"], &["largest<int> (values=", "T best = values[0];"]);
+    it.can("break at a line", &["break largest<int>", "continue"], &["largest<int> (values=", "main.cc"]);
     let line = format!("advance {}", at(source, "unsigned depth = descend(4)"));
     it.can("run to a line", &["delete", "finish", &line], &["main (argc=", "unsigned depth = descend(4)"]);
     recursion(&mut it);
