@@ -15,6 +15,19 @@
 //! becomes "something else". Each row is then evaluated in that state, and must give the four facts
 //! with certainty.
 //!
+//! A row that fails this is a [disagreement](Report::disagreements) if the state knows better, that is
+//! if it has the value that the row should give, in another place. If it does not have the value at
+//! all, the row is [undecided](Report::undecided), and so is what cannot be followed: jumps whose
+//! targets are computed in an unknown way, CFAs that are expressions. A table of this crate for code
+//! it was made for has neither ([`Report::is_exact`]). Other compilers do more with the stack than is
+//! followed here (realigned stacks, tables of jumps in other sections); there, only the disagreements
+//! speak against the table.
+//!
+//! Code that is moved out of a function (`f.cold`) is followed as a part of the function that branches
+//! to it, and is not judged as a function that is called. Calls that never return are recognized by
+//! their other side: where a path from behind a call meets another with another stack pointer, the
+//! former does not exist.
+//!
 //! Assumed of the code, not checked: a store through a pointer that does not come from the stack
 //! pointer does not hit a frame's own bookkeeping; a callee preserves the callee-saved registers and
 //! pops the argument bytes that its caller then takes again; what lies less than 128 bytes below the stack pointer keeps
@@ -27,6 +40,7 @@
 mod machine;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -56,6 +70,20 @@ pub struct Report {
     pub instructions: usize,
     /// Every fact that a row gets wrong.
     pub disagreements: Vec<Disagreement>,
+    /// Every fact of which the code does not tell whether the row has it right.
+    pub undecided: Vec<Disagreement>,
+}
+
+impl Report {
+    /// Whether every row is right for certain.
+    pub fn is_exact(&self) -> bool {
+        self.disagreements.is_empty() && self.undecided.is_empty()
+    }
+
+    /// What there is against the table, disagreements first.
+    pub fn findings(&self) -> impl Iterator<Item = &Disagreement> {
+        self.disagreements.iter().chain(&self.undecided)
+    }
 }
 
 /// One fact at one instruction (or of one table entry) that does not hold.
@@ -67,7 +95,7 @@ pub struct Disagreement {
     pub address: u64,
     /// What the row is wrong about.
     pub subject: Subject,
-    /// What the code says.
+    /// What the code says; for what is undecided, why it does not tell.
     pub expected: String,
     /// What the table says.
     pub found: String,
@@ -112,16 +140,19 @@ impl fmt::Display for Disagreement {
 pub fn check(checked: &Checked<'_>) -> Report {
     let mut report = Report::default();
     let table = rows::Table::read(checked, &mut report.disagreements);
-    let code = machine::Code::new(checked.text, checked.text_address);
+    let code = machine::Code::new(checked.text, checked.text_address, checked.functions);
+    // Of each function: what was found in it, and how many of its instructions were looked at.
+    let mut judged = Vec::with_capacity(checked.functions.len());
+    let mut parts = BTreeSet::new();
     for function in checked.functions {
-        report.functions += 1;
         let mut instructions = 0;
+        let mut verdict = rows::Verdict::default();
         let mut lost = Vec::new();
         code.follow(
             function,
             |address, state| {
                 instructions += 1;
-                table.judge(function.start, address, state, &mut report.disagreements);
+                table.judge(function.start, address, state, &mut verdict);
             },
             |address, reason| {
                 lost.push(Disagreement {
@@ -132,9 +163,18 @@ pub fn check(checked: &Checked<'_>) -> Report {
                     found: reason,
                 });
             },
+            &mut parts,
         );
-        report.instructions += instructions;
-        report.disagreements.append(&mut lost);
+        verdict.undecided.append(&mut lost);
+        judged.push((function.start, instructions, verdict));
+    }
+    for (start, instructions, mut verdict) in judged {
+        if !parts.contains(&start) {
+            report.functions += 1;
+            report.instructions += instructions;
+            report.disagreements.append(&mut verdict.wrong);
+            report.undecided.append(&mut verdict.undecided);
+        }
     }
     report
 }

@@ -83,7 +83,7 @@
 //!     eh_frame_address: at.eh_frame,
 //!     eh_frame_hdr: Some((&eh_frame_hdr, at.eh_frame_hdr)),
 //! });
-//! assert!(report.disagreements.is_empty());
+//! assert!(report.is_exact());
 //! # Ok::<(), Error>(())
 //! ```
 #![deny(unsafe_code)]

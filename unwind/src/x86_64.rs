@@ -7,7 +7,7 @@
 //! ```text
 //! at entry                         CFA = rsp+8            RA at CFA-8
 //! push rbp                         CFA = rsp+16                          rbp at CFA-16
-//! mov rbp, rsp                     CFA = rbp+16
+//! mov rbp, rsp                     CFA = rbp+16            (or only from where rsp moves)
 //!   stack check, probes              (whatever they do to rsp)
 //! sub rsp, d; mov rbp, rsp         CFA = rbp+16+d           (only if d > 0)
 //!   rbp and RA moved down          RA at CFA-8-d, rbp at CFA-16-d
@@ -47,10 +47,15 @@ const UD2: &[u8] = &[0x0f, 0x0b];
 /// The area below the stack pointer that signal handlers keep off.
 const RED_ZONE: i32 = 128;
 
+/// `sub rsp, imm8` and `sub rsp, imm32` up to the immediate.
+const SUB_RSP: [&[u8]; 2] = [&[0x48, 0x83, 0xec], &[0x48, 0x81, 0xec]];
+
 /// The frame as the prologue leaves it.
 struct Frame {
     /// Where the frame registers are established, and the stack check starts.
     frame_pointer_set: u32,
+    /// Where the CFA begins to be told by rbp: there, or where rsp first moves.
+    by_frame_pointer: u32,
     /// Where everything is in place.
     body: u32,
     /// By how much the frame slid.
@@ -97,7 +102,7 @@ pub(crate) fn derive(function: &FunctionFrame<'_>, out: &mut Program<'_>) -> Res
     out.advance_to(1);
     out.def_cfa_offset(16);
     out.offset(RBP, -16);
-    out.advance_to(frame.frame_pointer_set);
+    out.advance_to(frame.by_frame_pointer);
     out.def_cfa_register(RBP);
     if checks_last {
         out.remember_state();
@@ -211,8 +216,14 @@ fn prologue(function: &FunctionFrame<'_>) -> Result<Option<Frame>, Error> {
     }
     expect(function, 1, MOV_RBP_RSP, "mov rbp, rsp")?;
     let frame_pointer_set = 4;
-    let mut frame =
-        Frame { frame_pointer_set, body: frame_pointer_set, slide: 0, slid: frame_pointer_set, saved: Vec::new() };
+    let mut frame = Frame {
+        frame_pointer_set,
+        by_frame_pointer: frame_pointer_set,
+        body: frame_pointer_set,
+        slide: 0,
+        slid: frame_pointer_set,
+        saved: Vec::new(),
+    };
 
     let mut clobbers = None;
     for operation in operations {
@@ -249,7 +260,29 @@ fn prologue(function: &FunctionFrame<'_>) -> Result<Option<Frame>, Error> {
         }
         frame.body = at;
     }
+    frame.by_frame_pointer = by_frame_pointer(function, &frame)?;
     Ok(Some(frame))
+}
+
+/// Where the row that tells the CFA by rbp starts.
+///
+/// It may start anywhere from `mov rbp, rsp` to the instruction that moves rsp. It starts at the first of the two,
+/// unless the second is so much nearer to the row after that this one's start then takes a byte less.
+fn by_frame_pointer(function: &FunctionFrame<'_>, frame: &Frame) -> Result<u32, Error> {
+    /// The longest distance that has room in an opcode.
+    const NEAR: u32 = 0x3f;
+    let next = if frame.slide > 0 { frame.slid } else { frame.body };
+    let mut at = frame.frame_pointer_set;
+    if next - at <= NEAR || (frame.slide == 0 && frame.saved.is_empty()) {
+        return Ok(at);
+    }
+    while at < next && at - PUSH_RBP.len() as u32 <= NEAR {
+        if SUB_RSP.iter().any(|sub| function.code[at as usize..].starts_with(sub)) {
+            return Ok(if next - at <= NEAR { at } else { frame.frame_pointer_set });
+        }
+        at += length_at(function, at)?;
+    }
+    Ok(frame.frame_pointer_set)
 }
 
 /// Where in the sequence that ends at `end` the frame pointer moved down by `slide`:

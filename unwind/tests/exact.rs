@@ -8,11 +8,11 @@ use unwind::check::Report;
 
 fn assert_exact(module: &Module) -> Report {
     let report = module.check(&module.table());
-    if let Some(first) = report.disagreements.first() {
-        let shown: Vec<_> = report.disagreements.iter().take(20).map(ToString::to_string).collect();
+    if let Some(first) = report.findings().next() {
+        let shown: Vec<_> = report.findings().take(20).map(ToString::to_string).collect();
         panic!(
             "{} disagreements:\n{}\n{}",
-            report.disagreements.len(),
+            report.findings().count(),
             shown.join("\n"),
             module.disassemble(first.function..first.address + 16)
         );

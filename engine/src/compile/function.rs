@@ -1,6 +1,6 @@
 //! Compiles one function and turns the code generator's results into plain data.
 
-use super::CompileError;
+use super::{CompileError, returns, stack_check};
 use crate::environ::{Module, OptLevel, Tunables, VMOffsets};
 use crate::translate::{
     ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, StackCopies, TranslateError,
@@ -130,6 +130,7 @@ pub(super) fn compile_guest(
     })?;
     let homes = env.homes.take();
     let lost_stack_entries = env.lost_stack_entries();
+    returns::merge(&mut scratch.context.func);
     emit(shared.isa, &mut scratch.context).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
@@ -192,6 +193,9 @@ fn extract(
         .map(|(offset, span, map)| (*offset, map.entries().map(|(_, slot)| span - slot).collect()))
         .collect();
     rows(&mut out, compiled);
+    if matches!(shared.isa.triple().architecture, target_lexicon::Architecture::X86_64) {
+        stack_check::inline(&mut out);
+    }
     if let Some(homes) = homes
         && let Some(slot) = homes.slot
     {

@@ -6,6 +6,8 @@
 mod function;
 mod guest_symbols;
 mod isa;
+mod returns;
+mod stack_check;
 mod trampolines;
 
 use crate::debug_files::DebugFiles;

@@ -5,6 +5,7 @@ use artifact::{Artifact, ArtifactError, FunctionKind, TextOffset};
 use std::io;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use unwind::registration::Registration;
 
 /// Code cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +26,20 @@ pub enum LoadError {
     },
 }
 
-/// An artifact with its text in executable memory, found by [`lookup`] as long as it lives.
+/// An artifact with its text in executable memory, found by [`lookup`] and known to the process's unwinder as long as it
+/// lives.
+///
+/// ```text
+/// text            R X
+/// next page       R     .eh_frame, at its link-time distance from the text
+/// ```
 #[derive(Debug)]
 pub struct LoadedCode {
-    /// Borrows from `bytes`; declared first, dropped first.
+    /// Refers to the table in `memory`; declared first, dropped first.
+    _frames: Registration<'static>,
+    /// Borrows from `bytes`; declared before them.
     artifact: Artifact<'static>,
-    text: Mapping,
+    memory: Mapping,
     text_len: usize,
     bytes: Box<[u8]>,
 }
@@ -46,14 +55,26 @@ impl LoadedCode {
         if artifact.machine() != artifact::Machine::X86_64 {
             return Err(LoadError::Machine(artifact.machine()));
         }
-        let code = artifact.text();
-        let map_error = |source| LoadError::Map { len: code.len(), source };
-        let text = Mapping::reserve(code.len()).map_err(map_error)?;
-        text.make_accessible(0, code.len()).map_err(map_error)?;
-        // SAFETY: the mapping is at least as long as the code, writable and fresh.
-        unsafe { std::ptr::copy_nonoverlapping(code.as_ptr(), text.base(), code.len()) };
-        text.make_executable(0, code.len()).map_err(map_error)?;
-        let loaded = Arc::new(LoadedCode { artifact, text, text_len: code.len(), bytes });
+        let (code, frames) = (artifact.text(), artifact.eh_frame());
+        // The table holds differences of addresses: at the distance it was written for it needs no changes.
+        let frames_at = (artifact.layout().eh_frame - artifact.layout().text) as usize;
+        let len = frames_at + frames.len();
+        let map_error = |source| LoadError::Map { len, source };
+        let memory = Mapping::reserve(len).map_err(map_error)?;
+        memory.make_accessible(0, len).map_err(map_error)?;
+        // SAFETY: the mapping is writable, fresh, and long enough for both; the table lies behind the code.
+        unsafe {
+            std::ptr::copy_nonoverlapping(code.as_ptr(), memory.base(), code.len());
+            std::ptr::copy_nonoverlapping(frames.as_ptr(), memory.base().wrapping_add(frames_at), frames.len());
+        }
+        memory.make_executable(0, code.len()).map_err(map_error)?;
+        memory.make_read_only(frames_at, frames.len()).map_err(map_error)?;
+        // SAFETY: the table is an artifact's, at the distance from its text that it was written for. It lies in `memory`,
+        // which is not written to any more and which the same struct keeps until the registration is dropped.
+        let frames = unsafe {
+            Registration::new(std::slice::from_raw_parts(memory.base().wrapping_add(frames_at), frames.len()))
+        };
+        let loaded = Arc::new(LoadedCode { _frames: frames, artifact, memory, text_len: code.len(), bytes });
         register(&loaded);
         Ok(loaded)
     }
@@ -70,14 +91,14 @@ impl LoadedCode {
 
     /// Where the text is loaded.
     pub fn text_address(&self) -> usize {
-        self.text.base() as usize
+        self.memory.base() as usize
     }
 
     /// The code of a function or trampoline.
     pub fn function(&self, kind: FunctionKind) -> Option<*const u8> {
         let (_, row) = self.artifact.function_by_kind(kind)?;
         debug_assert!(row.text.0 as usize <= self.text_len);
-        Some(self.text.base().wrapping_add(row.text.0 as usize).cast_const())
+        Some(self.memory.base().wrapping_add(row.text.0 as usize).cast_const())
     }
 
     /// Where in the text an address lies.

@@ -156,7 +156,7 @@ core::arch::global_asm!(
     ".cfi_endproc",
     ".size wasmscope_leave, . - wasmscope_leave",
     // The signal handler makes a faulting guest instruction continue here, as if it had called this code: its address is
-    // on the stack as the return address, and rbp is still the guest's frame pointer.
+    // on the stack as the return address, the stack pointer it had above that, and rbp is still the guest's frame pointer.
     ".p2align 4",
     ".globl wasmscope_trap_landing",
     ".hidden wasmscope_trap_landing",
@@ -166,6 +166,7 @@ core::arch::global_asm!(
     ".cfi_signal_frame",
     ".cfi_def_cfa rsp, 8",
     ".cfi_offset rip, -8",
+    ".cfi_offset rsp, 0",
     "push rbp",
     ".cfi_def_cfa_offset 16",
     ".cfi_offset rbp, -16",
@@ -210,11 +211,11 @@ impl Activation {
         const RED_ZONE: usize = 128;
         self.fault.set(fault);
         // As after a call: the return address lies at a multiple of 16, minus 8.
-        let rsp = ((rsp - RED_ZONE) & !15) - 8;
+        let landing = ((rsp - RED_ZONE - 16) & !15) - 8;
         // SAFETY: this lies below the faulting guest frame on the stack that it runs on. Guest frames end above the stack
         // limit, below which the stack has room for the host.
-        unsafe { (rsp as *mut usize).write(fault.pc) };
-        (wasmscope_trap_landing as *const () as usize, rsp)
+        unsafe { (landing as *mut [usize; 2]).write([fault.pc, rsp]) };
+        (wasmscope_trap_landing as *const () as usize, landing)
     }
 }
 

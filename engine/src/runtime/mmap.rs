@@ -118,12 +118,17 @@ impl Mapping {
         self.protect(start, len, libc::PROT_READ | libc::PROT_EXEC)
     }
 
+    /// Makes `[start, start + len)` read-only.
+    pub fn make_read_only(&self, start: usize, len: usize) -> io::Result<()> {
+        self.protect(start, len, libc::PROT_READ)
+    }
+
     fn protect(&self, start: usize, len: usize, protection: libc::c_int) -> io::Result<()> {
         if len == 0 {
             return Ok(());
         }
         assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "the range lies in the mapping");
-        // SAFETY: the range lies in this mapping. Code is only made executable once it is written (`code.rs`), and
+        // SAFETY: the range lies in this mapping. Code and tables are only protected once they are written (`code.rs`), and
         // memory only gains access.
         let result = unsafe {
             let start = self.base.add(start).cast();

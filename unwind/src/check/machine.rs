@@ -83,16 +83,13 @@ impl State {
     }
 
     /// All places that hold `value` now, for a message.
-    pub(super) fn places(&self, value: Value) -> String {
+    pub(super) fn places(&self, value: Value) -> Option<String> {
         let registers = (0..16)
             .filter(|&number| self.registers[number] == value)
             .map(|number| super::rows::machine_register_name(number).to_owned());
         let slots = self.stack.iter().filter(|slot| slot.1 == value).map(|slot| format!("[CFA{:+}]", slot.0 - WORD));
         let places: Vec<_> = registers.chain(slots).collect();
-        match places.is_empty() {
-            true => "nowhere".to_owned(),
-            false => places.join(" or "),
-        }
+        (!places.is_empty()).then(|| places.join(" or "))
     }
 
     fn forget_bytes(&mut self, at: i64, size: i64) {
@@ -155,11 +152,19 @@ enum Next {
 pub(super) struct Code<'a> {
     text: &'a [u8],
     address: u64,
+    /// Ascending.
+    functions: &'a [Range<u64>],
 }
 
 impl<'a> Code<'a> {
-    pub(super) fn new(text: &'a [u8], address: u64) -> Code<'a> {
-        Code { text, address }
+    pub(super) fn new(text: &'a [u8], address: u64, functions: &'a [Range<u64>]) -> Code<'a> {
+        Code { text, address, functions }
+    }
+
+    /// The function that the address lies in.
+    fn function_at(&self, address: u64) -> Option<&'a Range<u64>> {
+        let index = self.functions.partition_point(|function| function.start <= address).checked_sub(1)?;
+        self.functions.get(index).filter(|function| function.contains(&address))
     }
 
     fn bytes(&self, range: Range<u64>) -> &'a [u8] {
@@ -178,25 +183,35 @@ impl<'a> Code<'a> {
     }
 
     /// Calls `visit` with each reachable instruction of the function and what is known before it,
-    /// and `lost` where the code cannot be followed.
+    /// and `lost` where the code cannot be followed. Adds to `parts` the functions that this one
+    /// continues in.
     pub(super) fn follow(
         &self,
         function: &Range<u64>,
         mut visit: impl FnMut(u64, &State),
         mut lost: impl FnMut(u64, String),
+        parts: &mut BTreeSet<u64>,
     ) {
         // Where paths can meet. Targets of direct branches are found by decoding straight through
         // (what that finds in data between does no harm); those of jump tables only on the way.
         let mut leaders = self.branch_targets(function);
-        let mut follower = Follower { code: self, function: function.clone(), details: InstructionInfoFactory::new() };
+        let mut follower = Follower {
+            code: self,
+            regions: vec![function.clone()],
+            no_return: BTreeSet::new(),
+            details: InstructionInfoFactory::new(),
+        };
         let states = loop {
-            let known = leaders.len();
+            let known = (leaders.len(), follower.regions.len(), follower.no_return.len());
             let states = follower.fixpoint(&mut leaders);
-            if leaders.len() == known {
+            for region in &follower.regions[known.1..] {
+                leaders.extend(self.branch_targets(region));
+            }
+            if (leaders.len(), follower.regions.len(), follower.no_return.len()) == known {
                 break states;
             }
         };
-        for (&start, state) in &states {
+        for (&start, (state, _)) in &states {
             let mut state = state.clone();
             follower.walk(start, &mut state, &leaders, &mut |event| match event {
                 Event::Before(address, state) => visit(address, state),
@@ -204,6 +219,7 @@ impl<'a> Code<'a> {
                 Event::Lost(address, reason) => lost(address, reason),
             });
         }
+        parts.extend(follower.regions[1..].iter().map(|region| region.start).filter(|start| states.contains_key(start)));
     }
 
     fn branch_targets(&self, function: &Range<u64>) -> BTreeSet<u64> {
@@ -212,9 +228,7 @@ impl<'a> Code<'a> {
         let mut instruction = Instruction::default();
         while decoder.can_decode() {
             decoder.decode_out(&mut instruction);
-            if matches!(instruction.flow_control(), FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch)
-                && function.contains(&instruction.near_branch_target())
-            {
+            if matches!(instruction.flow_control(), FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
                 targets.insert(instruction.near_branch_target());
             }
         }
@@ -225,50 +239,77 @@ impl<'a> Code<'a> {
 /// What happens on a walk along a block.
 enum Event<'s> {
     Before(u64, &'s State),
-    Edge(u64, &'s State),
+    /// The last is the address of the call that the path comes directly from behind.
+    Edge(u64, &'s State, Option<u64>),
     Lost(u64, String),
 }
 
+/// States at the starts of blocks, each with the address of the call that all paths to it come from
+/// behind, if that is so.
+type States = BTreeMap<u64, (State, Option<u64>)>;
+
 struct Follower<'c, 'a> {
     code: &'c Code<'a>,
-    function: Range<u64>,
+    /// The function, and others that it continues in.
+    regions: Vec<Range<u64>>,
+    /// Calls that are known not to return.
+    no_return: BTreeSet<u64>,
     details: InstructionInfoFactory,
 }
 
 impl Follower<'_, '_> {
     /// The state at the start of each reachable block. Adds to `leaders` what it finds.
-    fn fixpoint(&mut self, leaders: &mut BTreeSet<u64>) -> BTreeMap<u64, State> {
-        let start = self.function.start;
-        let mut states = BTreeMap::from([(start, State::on_entry())]);
+    fn fixpoint(&mut self, leaders: &mut BTreeSet<u64>) -> States {
+        let start = self.regions[0].start;
+        let mut states: States = BTreeMap::from([(start, (State::on_entry(), None))]);
         let mut work = vec![start];
+        // What is concluded from the return of these is to be forgotten: the caller starts again.
+        let mut no_return = BTreeSet::new();
         while let Some(at) = work.pop() {
-            let mut state = states[&at].clone();
+            let mut state = states[&at].0.clone();
             let mut found = Vec::new();
             self.walk(at, &mut state, leaders, &mut |event| {
-                if let Event::Edge(target, state) = event {
-                    found.push(target);
-                    match states.get_mut(&target) {
-                        None => {
-                            states.insert(target, state.clone());
-                            work.push(target);
-                        }
-                        Some(known) => {
-                            if known.meet(state) {
-                                work.push(target);
-                            }
-                        }
-                    }
+                let Event::Edge(target, state, call) = event else { return };
+                found.push(target);
+                let Some((known, known_call)) = states.get_mut(&target) else {
+                    states.insert(target, (state.clone(), call));
+                    work.push(target);
+                    return;
+                };
+                let depths = (known.stack_pointer(), state.stack_pointer());
+                if matches!(depths, (Some(one), Some(other)) if one != other) && call.is_some() != known_call.is_some()
+                {
+                    no_return.extend(call.or(*known_call));
+                    return;
+                }
+                if call.is_none() {
+                    *known_call = None;
+                }
+                if known.meet(state) {
+                    work.push(target);
                 }
             });
             leaders.extend(found);
         }
+        self.no_return.append(&mut no_return);
         states
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        self.regions.iter().any(|region| region.contains(&address))
+    }
+
+    /// Where the function, or the part of it that lies here, ends.
+    fn end_of(&self, address: u64) -> u64 {
+        self.regions.iter().find(|region| region.contains(&address)).map_or(address, |region| region.end)
     }
 
     /// Follows the code from `at` to the end of its block.
     fn walk(&mut self, at: u64, state: &mut State, leaders: &BTreeSet<u64>, tell: &mut dyn FnMut(Event<'_>)) {
-        let mut decoder = self.code.decoder(at..self.function.end);
+        let end = self.end_of(at);
+        let mut decoder = self.code.decoder(at..end);
         let mut instruction = Instruction::default();
+        let mut call = None;
         loop {
             let address = decoder.ip();
             if !decoder.can_decode() {
@@ -283,9 +324,9 @@ impl Follower<'_, '_> {
                 Err(reason) => return tell(Event::Lost(address, reason)),
                 Ok(Next::Fall) => {}
                 Ok(Next::Stop) => return,
-                Ok(Next::Jump(target)) => return tell(Event::Edge(target, state)),
+                Ok(Next::Jump(target)) => return tell(Event::Edge(target, state, None)),
                 Ok(Next::Branch(target)) => {
-                    tell(Event::Edge(target, state));
+                    tell(Event::Edge(target, state, None));
                     // A probe of a large frame lowers the stack pointer until it equals a limit.
                     if let Some(equal) = state.just_compared.take()
                         && instruction.mnemonic() == Mnemonic::Jne
@@ -296,18 +337,23 @@ impl Follower<'_, '_> {
                 }
                 Ok(Next::Table(targets)) => {
                     for target in targets {
-                        tell(Event::Edge(target, state));
+                        tell(Event::Edge(target, state, None));
                     }
                     return;
                 }
             }
             let next = instruction.next_ip();
-            // A call that ends the function does not return.
-            if next >= self.function.end && is_call(&instruction) {
-                return;
+            if is_call(&instruction) {
+                // A call that ends the function does not return.
+                if next >= end || self.no_return.contains(&address) {
+                    return;
+                }
+                call = Some(address);
+            } else if instruction.mnemonic() != Mnemonic::Nop {
+                call = None;
             }
             if leaders.contains(&next) {
-                return tell(Event::Edge(next, state));
+                return tell(Event::Edge(next, state, call));
             }
         }
     }
@@ -330,6 +376,8 @@ impl Follower<'_, '_> {
 
     fn step(&mut self, state: &mut State, instruction: &Instruction) -> Result<Next, String> {
         match instruction.flow_control() {
+            // Nothing that is to go on halts the machine.
+            FlowControl::Next if instruction.mnemonic() == Mnemonic::Hlt => Ok(Next::Stop),
             FlowControl::Next | FlowControl::Interrupt => {
                 self.compute(state, instruction);
                 Ok(Next::Fall)
@@ -341,19 +389,21 @@ impl Follower<'_, '_> {
             }
             FlowControl::ConditionalBranch => {
                 let target = instruction.near_branch_target();
-                match self.function.contains(&target) {
-                    true => Ok(Next::Branch(target)),
-                    false => Err("branches out of the function".to_owned()),
+                if self.contains(target) {
+                    return Ok(Next::Branch(target));
+                }
+                match self.branch_out(state, target)? {
+                    Next::Stop => Ok(Next::Fall),
+                    _ => Ok(Next::Branch(target)),
                 }
             }
             FlowControl::UnconditionalBranch => {
                 let target = instruction.near_branch_target();
                 // A jump to the own start is a tail call too: there is no frame there yet.
-                if self.function.contains(&target) && target != self.function.start {
+                if self.contains(target) && target != self.regions[0].start {
                     return Ok(Next::Jump(target));
                 }
-                self.leaves(state)?;
-                Ok(Next::Stop)
+                self.branch_out(state, target)
             }
             FlowControl::IndirectBranch => self.indirect_jump(state, instruction),
             FlowControl::Call | FlowControl::IndirectCall => {
@@ -361,6 +411,24 @@ impl Follower<'_, '_> {
                 Ok(Next::Fall)
             }
             FlowControl::XbeginXabortXend => Err("transactions are not followed".to_owned()),
+        }
+    }
+
+    /// A branch to another function is a tail call, if there is no frame left here. Else what it leads
+    /// to is a part of this function.
+    fn branch_out(&mut self, state: &State, target: u64) -> Result<Next, String> {
+        /// More than any compiler makes of one function.
+        const PARTS: usize = 16;
+        let part = self.code.function_at(target).filter(|_| self.regions.len() <= PARTS);
+        let is_start = part.is_none_or(|part| part.start == target);
+        match (self.leaves(state), part) {
+            (Ok(()), _) if is_start => Ok(Next::Stop),
+            (_, Some(part)) if target != self.regions[0].start => {
+                self.regions.push(part.clone());
+                Ok(Next::Jump(target))
+            }
+            (Err(reason), _) => Err(reason),
+            (Ok(()), _) => Err("branches into the middle of itself".to_owned()),
         }
     }
 
@@ -383,7 +451,10 @@ impl Follower<'_, '_> {
         };
         // Entries are offsets from the table's start. If their number is not known, the table ends
         // where the first of the blocks it leads to starts.
-        let mut limit = self.function.end;
+        let Some(region) = self.regions.iter().find(|region| region.contains(&base)) else {
+            return Err("jumps by a table outside the function".to_owned());
+        };
+        let mut limit = region.end;
         let mut targets = Vec::new();
         for index in 0..entries.unwrap_or(u64::MAX) {
             let place = base.saturating_add(4 * index);
@@ -398,7 +469,7 @@ impl Follower<'_, '_> {
                 return Err("a jump table outside the text".to_owned());
             };
             let target = base.wrapping_add_signed(i32::from_le_bytes(bytes).into());
-            if !self.function.contains(&target) {
+            if !self.contains(target) {
                 return Err("a jump table that leads out of the function".to_owned());
             }
             if target > base && entries.is_none() {
@@ -415,7 +486,7 @@ impl Follower<'_, '_> {
         // A callee pops its stack arguments, and the caller then takes as many bytes again: that
         // tells how many they were.
         let next = instruction.next_ip();
-        let mut decoder = self.code.decoder(next..self.function.end);
+        let mut decoder = self.code.decoder(next..self.end_of(next));
         let popped = decoder.can_decode().then(|| decoder.decode()).and_then(|next| {
             let is_sub_rsp = next.mnemonic() == Mnemonic::Sub
                 && next.op0_kind() == OpKind::Register

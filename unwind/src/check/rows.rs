@@ -47,6 +47,13 @@ struct Entry {
     rows: Vec<Row>,
 }
 
+/// What there is to say about the rows of a function.
+#[derive(Default)]
+pub(super) struct Verdict {
+    pub(super) wrong: Vec<Disagreement>,
+    pub(super) undecided: Vec<Disagreement>,
+}
+
 /// A table as read.
 pub(super) struct Table {
     /// By start.
@@ -171,9 +178,14 @@ impl Table {
     }
 
     /// Holds the row of the instruction at `address` against the state before it.
-    pub(super) fn judge(&self, function: u64, address: u64, state: &State, wrong: &mut Vec<Disagreement>) {
-        let mut disagree = |subject, expected: String, found: String| {
-            wrong.push(Disagreement { function, address, subject, expected, found });
+    pub(super) fn judge(&self, function: u64, address: u64, state: &State, verdict: &mut Verdict) {
+        // `expected`: the places of the right value. If there is none, nothing is known.
+        let mut disagree = |subject, expected: Option<String>, found: String| {
+            let (list, expected) = match expected {
+                Some(places) => (&mut verdict.wrong, places),
+                None => (&mut verdict.undecided, "a value that can be followed".to_owned()),
+            };
+            list.push(Disagreement { function, address, subject, expected, found });
         };
         let index = self.entries.partition_point(|entry| entry.range.start <= address);
         let entry =
@@ -183,7 +195,7 @@ impl Table {
             let row = entry.rows.get(index.checked_sub(1)?)?;
             row.range.contains(&address).then_some((entry, row))
         }) else {
-            return disagree(Subject::Coverage, "a row".to_owned(), "none".to_owned());
+            return disagree(Subject::Coverage, Some("a row".to_owned()), "none".to_owned());
         };
 
         match &row.cfa {
@@ -192,19 +204,20 @@ impl Table {
                 let value = number.map_or(Value::Unknown, |&number| state.register(number));
                 let right = matches!(value, Value::Stack(at) if at.wrapping_add(*offset) == CFA);
                 if !right {
-                    let expected: Vec<_> = [5, 4]
+                    let places: Vec<_> = [5, 4]
                         .into_iter()
                         .filter_map(|number| match state.register(number) {
                             Value::Stack(at) => Some(format!("{}{:+}", machine_register_name(number), CFA - at)),
                             _ => None,
                         })
                         .collect();
-                    disagree(Subject::Cfa, expected.join(" or "), format!("{}{offset:+}", register_name(register.0)));
+                    // Other registers may have been computed from the stack pointer in ways that are not followed.
+                    let is_known = !places.is_empty() && (value != Value::Unknown || [6, RSP].contains(&register.0));
+                    let found = format!("{}{offset:+}", register_name(register.0));
+                    disagree(Subject::Cfa, is_known.then(|| places.join(" or ")), found);
                 }
             }
-            CfaRule::Expression(_) => {
-                disagree(Subject::Cfa, "a register".to_owned(), "an expression".to_owned());
-            }
+            CfaRule::Expression(_) => disagree(Subject::Cfa, None, "an expression".to_owned()),
         }
 
         let rule = |register: u16| row.registers.iter().find(|(number, _)| *number == register).map(|(_, rule)| rule);
@@ -236,7 +249,7 @@ impl Table {
             if !right {
                 let expected = match MACHINE.get(usize::from(register)) {
                     Some(&number) => state.places(Value::Entry(number as u8)),
-                    None => "no rule".to_owned(),
+                    None => Some("no rule".to_owned()),
                 };
                 disagree(Subject::Register(register), expected, describe(rule));
             }
