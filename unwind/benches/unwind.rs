@@ -1,6 +1,7 @@
 //! How fast a table is built, and a stack is walked with it.
 //!
-//! framehop runs on the same sections and the same pcs.
+//! framehop runs on the same sections and the same pcs. `UNWIND_ELF` names an artifact whose table is used for the
+//! steps; without it, it is that of a module of random functions.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -11,6 +12,7 @@ use common::{Module, Random, TEXT, random_functions, target};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, MayAllocateDuringUnwind, Unwinder as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use unwind::{Arch, FrameTable, Lookup, Registers, RowCache, SectionAddresses, Unwinder};
 
 const FUNCTIONS: usize = 2400;
@@ -45,21 +47,73 @@ fn build(criterion: &mut Criterion) {
     group.bench_function("check statically", |bencher| bencher.iter(|| module.check(&table)));
 }
 
-fn step(criterion: &mut Criterion) {
-    let module = module();
-    let table = module.table();
-    let at: SectionAddresses = module.addresses();
-    let (eh_frame, eh_frame_hdr) = (table.eh_frame(at).unwrap(), table.eh_frame_hdr(at).unwrap());
-    let unwinder = Unwinder::new(&eh_frame, &eh_frame_hdr, at).unwrap();
-    let mut random = Random::new(3);
-    // In the middle of bodies, where callers are.
-    let pcs: Vec<u64> = (0..1 << 16)
-        .map(|_| {
+/// A table, and pcs in the functions that it describes.
+struct Table {
+    at: SectionAddresses,
+    eh_frame: Vec<u8>,
+    eh_frame_hdr: Vec<u8>,
+    text_size: u64,
+    pcs: Vec<u64>,
+}
+
+const PCS: usize = 1 << 16;
+
+impl Table {
+    fn of_random_functions() -> Table {
+        let module = module();
+        let table = module.table();
+        let at: SectionAddresses = module.addresses();
+        let mut random = Random::new(3);
+        // In the middle of bodies, where callers are.
+        let pc = |_| {
             let function = &module.functions[random.below(module.functions.len())];
             let block = function.blocks[random.below(function.blocks.len())];
             TEXT + u64::from(function.start + block) + 1
-        })
-        .collect();
+        };
+        Table {
+            at,
+            eh_frame: table.eh_frame(at).unwrap(),
+            eh_frame_hdr: table.eh_frame_hdr(at).unwrap(),
+            text_size: module.text.len() as u64,
+            pcs: (0..PCS).map(pc).collect(),
+        }
+    }
+
+    fn of_file(path: &str) -> Table {
+        let bytes = std::fs::read(path).unwrap();
+        let file = object::File::parse(&*bytes).unwrap();
+        let section = |name: &str| {
+            let section = file.section_by_name(name).unwrap_or_else(|| panic!("{path} has no {name}"));
+            (section.address(), section.uncompressed_data().unwrap().into_owned())
+        };
+        let (text, eh_frame, eh_frame_hdr) = (section(".text"), section(".eh_frame"), section(".eh_frame_hdr"));
+        let functions: Vec<(u64, u64)> = file
+            .symbols()
+            .filter(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.size() > 0)
+            .map(|symbol| (symbol.address(), symbol.size()))
+            .collect();
+        let mut random = Random::new(3);
+        let pc = |_| {
+            let (start, size) = functions[random.below(functions.len())];
+            start + random.below(size as usize) as u64
+        };
+        Table {
+            at: SectionAddresses { text: text.0, eh_frame: eh_frame.0, eh_frame_hdr: eh_frame_hdr.0 },
+            text_size: text.1.len() as u64,
+            eh_frame: eh_frame.1,
+            eh_frame_hdr: eh_frame_hdr.1,
+            pcs: (0..PCS).map(pc).collect(),
+        }
+    }
+}
+
+fn step(criterion: &mut Criterion) {
+    let table = match std::env::var("UNWIND_ELF") {
+        Ok(path) => Table::of_file(&path),
+        Err(_) => Table::of_random_functions(),
+    };
+    let Table { at, eh_frame, eh_frame_hdr, text_size, pcs } = table;
+    let unwinder = Unwinder::new(&eh_frame, &eh_frame_hdr, at).unwrap();
     let frame = |rip| Registers { rip, rsp: STACK, rbp: STACK + 64, ..Registers::default() };
     let read = |address: u64| Some(address);
 
@@ -85,11 +139,11 @@ fn step(criterion: &mut Criterion) {
     let mut other = UnwinderX86_64::<Vec<u8>, MayAllocateDuringUnwind>::new();
     other.add_module(framehop::Module::new(
         "module".to_owned(),
-        TEXT..at.eh_frame + eh_frame.len() as u64,
-        TEXT,
+        at.text..at.eh_frame_hdr + eh_frame_hdr.len() as u64,
+        at.text,
         ExplicitModuleSectionInfo {
-            base_svma: TEXT,
-            text_svma: Some(TEXT..TEXT + module.text.len() as u64),
+            base_svma: at.text,
+            text_svma: Some(at.text..at.text + text_size),
             eh_frame_svma: Some(at.eh_frame..at.eh_frame + eh_frame.len() as u64),
             eh_frame: Some(eh_frame.clone()),
             eh_frame_hdr_svma: Some(at.eh_frame_hdr..at.eh_frame_hdr + eh_frame_hdr.len() as u64),

@@ -118,6 +118,23 @@ pub enum Subject {
     Header,
 }
 
+impl Disagreement {
+    /// What it is about, without addresses: for counting those of one kind.
+    pub fn reason(&self) -> String {
+        match self.subject {
+            Subject::Code => self.found.clone(),
+            Subject::Coverage => format!("coverage: {}", self.found),
+            Subject::Cfa if self.found.starts_with("an ") => format!("the CFA is {}", self.found),
+            Subject::Cfa => "the CFA: no register holds a known distance from it".to_owned(),
+            Subject::ReturnAddress => "the return address: in no place that is followed".to_owned(),
+            Subject::Register(register) => {
+                format!("the caller's {}: in no place that is followed", rows::register_name(register))
+            }
+            Subject::Header => "the search table".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x} (+{:#x}): ", self.address, self.address.wrapping_sub(self.function))?;

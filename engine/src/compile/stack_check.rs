@@ -12,7 +12,7 @@
 //! ```
 
 use super::function::CompiledFunction;
-use crate::environ::TrapCode;
+use artifact::TrapCode;
 use unwind::UnwindOp;
 
 const UD2: [u8; 2] = [0x0f, 0x0b];

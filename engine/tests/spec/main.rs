@@ -1,11 +1,13 @@
 //! The official wasm test suites, executed.
 //!
-//! Every file of every suite runs at two optimization levels, with and without debug info. What the code generator
+//! Every file of every suite runs at three optimization levels, with and without debug info, and the frame table of each
+//! module is held against its code. What the code generator
 //! cannot do is refused, and `refused.txt` names each file in which that happens with the reason; a file that is
 //! refused and not listed fails the test, and so does one that is listed and no longer refused.
 //!
 //! `cargo test --test spec -- --nocapture` prints the table of files and assertions.
 
+mod frames;
 mod outcome;
 mod runner;
 mod values;
@@ -100,6 +102,9 @@ fn run_files(config: &Config, wanted: impl Fn(&str) -> bool) -> usize {
         newly_refused.len(),
         table.assertions()
     );
+    let frames = table.frames();
+    println!("frame rows of {} functions, {} instructions", frames.functions, frames.instructions);
+    assert!(only.is_some() || frames.instructions > 10_000, "the frame tables are not checked: {frames:?}");
     table.assertions()
 }
 
@@ -151,4 +156,9 @@ fn suites_pass_without_optimization_with_debug_info() {
 #[test]
 fn suites_pass_optimized_with_debug_info() {
     run_all(tunables(OptLevel::Speed, DebugInfo::Full));
+}
+
+#[test]
+fn suites_pass_optimized_for_size_with_debug_info() {
+    run_all(tunables(OptLevel::SpeedAndSize, DebugInfo::Full));
 }

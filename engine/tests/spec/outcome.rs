@@ -1,5 +1,6 @@
 //! What came of a file, and the table of all of them.
 
+use crate::frames::Frames;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -16,6 +17,8 @@ pub struct Outcome {
     pub refused: Option<String>,
     /// What went wrong, each with its line.
     pub failures: Vec<String>,
+    /// What was held against the frame tables.
+    pub frames: Frames,
 }
 
 impl Outcome {
@@ -26,6 +29,7 @@ impl Outcome {
         self.skipped += part.skipped;
         self.refused = self.refused.take().or(part.refused);
         self.failures.extend(part.failures);
+        self.frames += part.frames;
     }
 }
 
@@ -41,6 +45,7 @@ struct Sums {
     superseded: usize,
     skipped: usize,
     failed: usize,
+    frames: Frames,
 }
 
 impl Table {
@@ -52,6 +57,14 @@ impl Table {
         sums.superseded += outcome.superseded;
         sums.skipped += outcome.skipped;
         sums.failed += outcome.failures.len();
+        sums.frames += outcome.frames;
+    }
+
+    /// Functions and instructions of which the rows were checked.
+    pub fn frames(&self) -> Frames {
+        let mut all = Frames::default();
+        self.0.values().for_each(|sums| all += sums.frames);
+        all
     }
 
     /// How many assertions held.
@@ -64,14 +77,21 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<40} {:>6} {:>8} {:>8} {:>11} {:>8} {:>7}",
-            "suite", "files", "refused", "passed", "superseded", "skipped", "failed"
+            "{:<40} {:>6} {:>8} {:>8} {:>11} {:>8} {:>7} {:>10} {:>13}",
+            "suite", "files", "refused", "passed", "superseded", "skipped", "failed", "functions", "instructions"
         )?;
         for (suite, sums) in &self.0 {
             writeln!(
                 f,
-                "{suite:<40} {:>6} {:>8} {:>8} {:>11} {:>8} {:>7}",
-                sums.files, sums.refused_files, sums.passed, sums.superseded, sums.skipped, sums.failed
+                "{suite:<40} {:>6} {:>8} {:>8} {:>11} {:>8} {:>7} {:>10} {:>13}",
+                sums.files,
+                sums.refused_files,
+                sums.passed,
+                sums.superseded,
+                sums.skipped,
+                sums.failed,
+                sums.frames.functions,
+                sums.frames.instructions
             )?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Runs one script.
 
+use crate::frames;
 use crate::outcome::Outcome;
 use crate::values;
 use std::collections::HashMap;
@@ -41,6 +42,10 @@ pub struct FileRunner<'e> {
     shared: HashMap<String, Vec<(String, SharedMemory)>>,
     suite: &'e str,
     features: WasmFeatures,
+    /// Of all modules compiled so far.
+    frames: frames::Frames,
+    /// What is wrong with a frame table.
+    wrong_frames: Option<String>,
 }
 
 impl<'e> FileRunner<'e> {
@@ -67,6 +72,8 @@ impl<'e> FileRunner<'e> {
                 "threads" => WasmFeatures::WASM1 | WasmFeatures::MUTABLE_GLOBAL | WasmFeatures::THREADS,
                 _ => WasmFeatures::WASM2,
             },
+            frames: frames::Frames::default(),
+            wrong_frames: None,
         };
         this.define_spectest();
         this
@@ -150,12 +157,24 @@ impl<'e> FileRunner<'e> {
                     Err(_) if self.superseded.contains(&line) => outcome.superseded += 1,
                     Err(failure) => outcome.failures.push(format!("{line}: {failure}")),
                 }
+                outcome.failures.extend(self.wrong_frames.take().map(|wrong| format!("{line}: {wrong}")));
             }
             for (_, thread) in threads {
                 outcome.add(thread.join().expect("failures are outcomes"));
             }
         });
+        outcome.frames += self.frames;
         outcome
+    }
+
+    /// Compiles a module and checks the frame table of what it becomes.
+    fn compile(&mut self, bytes: &[u8]) -> wasmscope::Result<Module> {
+        let module = Module::new(self.engine, bytes)?;
+        match frames::check(&module) {
+            Ok(frames) => self.frames += frames,
+            Err(wrong) => self.wrong_frames = Some(wrong),
+        }
+        Ok(module)
     }
 
     /// What runs a thread's directives: a store of its own that sees the shared memories of one module.
@@ -187,7 +206,7 @@ impl<'e> FileRunner<'e> {
                 if let Some(name) = name {
                     self.definitions.insert(name.name().to_owned(), bytes.clone());
                 }
-                let checked = Module::new(self.engine, &bytes);
+                let checked = self.compile(&bytes);
                 self.last_definition = Some(bytes);
                 match checked {
                     Ok(_) => Ok(Step::Nothing),
@@ -246,7 +265,7 @@ impl<'e> FileRunner<'e> {
             }
             WastDirective::AssertUnlinkable { mut module, message, .. } => {
                 let bytes = module.encode().map_err(|error| error.to_string())?;
-                match Module::new(self.engine, &bytes) {
+                match self.compile(&bytes) {
                     Err(error) => self.refusal(&error),
                     Ok(module) => match self.linker.instantiate(&mut self.store, &module) {
                         Ok(_) => Err(format!("linked, expected {message:?}")),
@@ -264,7 +283,7 @@ impl<'e> FileRunner<'e> {
 
     fn instantiate_as(&mut self, name: Option<Id<'_>>, bytes: &[u8]) -> StepResult {
         self.current = None;
-        let result = match Module::new(self.engine, bytes) {
+        let result = match self.compile(bytes) {
             Err(error) => self.refusal(&error),
             Ok(module) => match self.linker.instantiate(&mut self.store, &module) {
                 Ok(instance) => {
@@ -299,7 +318,7 @@ impl<'e> FileRunner<'e> {
             WastExecute::Wat(mut module) => {
                 let Wat::Module(_) = &module else { return Err("a component".into()) };
                 let bytes = module.encode().map_err(|error| error.to_string())?;
-                Ok(match Module::new(self.engine, &bytes) {
+                Ok(match self.compile(&bytes) {
                     Err(_) => None,
                     Ok(module) => Some(self.linker.instantiate(&mut self.store, &module).map(|_| Vec::new())),
                 })

@@ -219,7 +219,8 @@ impl<'a> Code<'a> {
                 Event::Lost(address, reason) => lost(address, reason),
             });
         }
-        parts.extend(follower.regions[1..].iter().map(|region| region.start).filter(|start| states.contains_key(start)));
+        parts
+            .extend(follower.regions[1..].iter().map(|region| region.start).filter(|start| states.contains_key(start)));
     }
 
     fn branch_targets(&self, function: &Range<u64>) -> BTreeSet<u64> {

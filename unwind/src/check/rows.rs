@@ -179,14 +179,6 @@ impl Table {
 
     /// Holds the row of the instruction at `address` against the state before it.
     pub(super) fn judge(&self, function: u64, address: u64, state: &State, verdict: &mut Verdict) {
-        // `expected`: the places of the right value. If there is none, nothing is known.
-        let mut disagree = |subject, expected: Option<String>, found: String| {
-            let (list, expected) = match expected {
-                Some(places) => (&mut verdict.wrong, places),
-                None => (&mut verdict.undecided, "a value that can be followed".to_owned()),
-            };
-            list.push(Disagreement { function, address, subject, expected, found });
-        };
         let index = self.entries.partition_point(|entry| entry.range.start <= address);
         let entry =
             index.checked_sub(1).map(|index| &self.entries[index]).filter(|entry| entry.range.contains(&address));
@@ -195,9 +187,29 @@ impl Table {
             let row = entry.rows.get(index.checked_sub(1)?)?;
             row.range.contains(&address).then_some((entry, row))
         }) else {
-            return disagree(Subject::Coverage, Some("a row".to_owned()), "none".to_owned());
+            // Of a whole function without an entry, once.
+            let is_known = verdict.wrong.last().is_some_and(|last| last.subject == Subject::Coverage);
+            if !is_known {
+                let expected = "a row".to_owned();
+                verdict.wrong.push(Disagreement {
+                    function,
+                    address,
+                    subject: Subject::Coverage,
+                    expected,
+                    found: "none".to_owned(),
+                });
+            }
+            return;
         };
 
+        // `expected`: the places of the right value. If there is none, nothing is known.
+        let mut disagree = |subject, expected: Option<String>, found: String| {
+            let (list, expected) = match expected {
+                Some(places) => (&mut verdict.wrong, places),
+                None => (&mut verdict.undecided, "a value that can be followed".to_owned()),
+            };
+            list.push(Disagreement { function, address, subject, expected, found });
+        };
         match &row.cfa {
             CfaRule::RegisterAndOffset { register, offset } => {
                 let number = MACHINE.get(usize::from(register.0));

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::Arguments;
 use crate::input::Input;
-use crate::native::{Native, Reader};
+use crate::native::{FrameTable, Native, Reader};
 use crate::output::Output;
 use crate::wasm::Module;
 
@@ -147,41 +147,97 @@ fn check_frames(native: &Native<'_>, arguments: &Arguments, findings: &mut Vec<F
         summary.push("frames: the file has no .eh_frame".to_owned());
         return;
     };
-    let x86_64 = native.machine == object::Architecture::X86_64;
-    let Some(text) = native.code.iter().max_by_key(|code| code.bytes.len()).filter(|_| x86_64) else {
+    if native.machine != object::Architecture::X86_64 {
         summary.push("frames: rows can be held against x86-64 code only".to_owned());
         return;
-    };
-    let end = text.address + text.bytes.len() as u64;
-    let functions = native.functions.iter().filter(|function| function.is_wanted(arguments));
-    let functions = functions.filter(|function| function.address >= text.address && function.end() <= end);
-    let functions: Vec<_> = functions.map(|function| function.address..function.end()).collect();
-    let report = unwind::check::check(&unwind::check::Checked {
-        text: &text.bytes,
-        text_address: text.address,
-        functions: &functions,
-        eh_frame,
-        eh_frame_address,
-        // The search table covers all functions: with a choice of them it cannot be judged.
-        eh_frame_hdr: native
-            .section(".eh_frame_hdr")
-            .filter(|_| arguments.function.is_none())
-            .map(|(address, bytes)| (bytes, address)),
-    });
-    for disagreement in &report.disagreements {
-        let place = native.symbolize(disagreement.address, arguments).unwrap_or_default();
-        findings.push(Finding {
-            check: "frames",
-            address: Some(disagreement.address),
-            problem: format!("{place} {disagreement}"),
-        });
     }
+    let mut total = unwind::check::Report::default();
+    // The search table covers all functions: it can be judged once, and not with a choice of them.
+    let mut eh_frame_hdr = native
+        .section(".eh_frame_hdr")
+        .filter(|_| arguments.function.is_none())
+        .map(|(address, bytes)| (bytes, address));
+    for text in &native.code {
+        let end = text.address.saturating_add(text.bytes.len() as u64);
+        let functions = native.functions.iter().filter(|function| function.is_wanted(arguments));
+        let functions = functions.filter(|function| function.address >= text.address && function.end() <= end);
+        let mut functions: Vec<_> = functions.map(|function| function.address..function.end()).collect();
+        if native.artifact.is_none() {
+            add_described_functions(native, arguments, text.address..end, &mut functions);
+        }
+        if functions.is_empty() {
+            continue;
+        }
+        let mut report = unwind::check::check(&unwind::check::Checked {
+            text: &text.bytes,
+            text_address: text.address,
+            functions: &functions,
+            eh_frame,
+            eh_frame_address,
+            eh_frame_hdr: eh_frame_hdr.take(),
+        });
+        total.functions += report.functions;
+        total.instructions += report.instructions;
+        total.disagreements.append(&mut report.disagreements);
+        total.undecided.append(&mut report.undecided);
+    }
+    // What is wrong with the table as a whole is found for each section with code.
+    total.disagreements.dedup();
+    let finding = |disagreement: &unwind::check::Disagreement| {
+        let place = native.symbolize(disagreement.address, arguments).unwrap_or_default();
+        Finding { check: "frames", address: Some(disagreement.address), problem: format!("{place} {disagreement}") }
+    };
+    findings.extend(total.disagreements.iter().map(finding));
     summary.push(format!(
         "frames: {} functions, {} instructions held against their rows, {} disagreements",
-        report.functions,
-        report.instructions,
-        report.disagreements.len()
+        total.functions,
+        total.instructions,
+        total.disagreements.len()
     ));
+    if native.artifact.is_some() {
+        // Nothing that this compiler emits may be beyond the checker.
+        findings.extend(total.undecided.iter().map(finding));
+        return;
+    }
+    let mut reasons: Vec<(String, usize, u64)> = Vec::new();
+    for undecided in &total.undecided {
+        let reason = undecided.reason();
+        match reasons.iter_mut().find(|known| known.0 == reason) {
+            Some(known) => known.1 += 1,
+            None => reasons.push((reason, 1, undecided.address)),
+        }
+    }
+    reasons.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+    for (reason, count, first) in reasons {
+        summary.push(format!("frames: undecided: {count} x {reason} (first: {first:#x})"));
+    }
+}
+
+/// Adds to the functions that symbols name those that only the frame table knows: of stripped files, all.
+fn add_described_functions(
+    native: &Native<'_>,
+    arguments: &Arguments,
+    text: std::ops::Range<u64>,
+    functions: &mut Vec<std::ops::Range<u64>>,
+) {
+    if arguments.function.is_some() {
+        return;
+    }
+    let Ok(table) = FrameTable::read(native) else { return };
+    let described: Vec<_> = table
+        .functions
+        .iter()
+        .map(|function| function.start..function.end)
+        .filter(|range| text.start <= range.start && range.end <= text.end && !range.is_empty())
+        .collect();
+    // Symbols without a size of their own, or of a whole section, say less than the table does.
+    functions.retain(|function| {
+        let at = described.partition_point(|range| range.end <= function.start);
+        described.get(at).is_none_or(|range| range.start >= function.end)
+    });
+    functions.extend(described);
+    functions.sort_by_key(|function| function.start);
+    functions.dedup_by_key(|function| function.start);
 }
 
 /// Entries, ranges, references and line rows. `tombstone` and above mark code that the linker dropped.
