@@ -23,8 +23,9 @@
 //! followed here (realigned stacks, tables of jumps in other sections); there, only the disagreements
 //! speak against the table.
 //!
-//! Code that is moved out of a function (`f.cold`) is followed as a part of the function that branches
-//! to it, and is not judged as a function that is called. Calls that never return are recognized by
+//! Code that is moved out of a function (`f.cold`) is, if [asked for](Checked::split_functions), followed as a
+//! part of the function that branches to it. It is told from functions that are called by its first
+//! row, whose CFA is not rsp+8. Calls that never return are recognized by
 //! their other side: where a path from behind a call meets another with another stack pointer, the
 //! former does not exist.
 //!
@@ -59,6 +60,9 @@ pub struct Checked<'a> {
     pub eh_frame_address: u64,
     /// The `.eh_frame_hdr` section and its address, if there is one.
     pub eh_frame_hdr: Option<(&'a [u8], u64)>,
+    /// Functions may be in parts, as other compilers make them: what a function branches to without
+    /// leaving its frame is followed as a part of it, and is not judged as a function that is called.
+    pub split_functions: bool,
 }
 
 /// What was looked at and what was found wrong.
@@ -119,13 +123,20 @@ pub enum Subject {
 }
 
 impl Disagreement {
+    /// Whether it is that there is no row at all.
+    pub fn is_without_row(&self) -> bool {
+        self.subject == Subject::Coverage && self.found == "none"
+    }
+
     /// What it is about, without addresses: for counting those of one kind.
     pub fn reason(&self) -> String {
         match self.subject {
             Subject::Code => self.found.clone(),
+            Subject::Coverage if self.is_without_row() => "no row".to_owned(),
             Subject::Coverage => format!("coverage: {}", self.found),
             Subject::Cfa if self.found.starts_with("an ") => format!("the CFA is {}", self.found),
             Subject::Cfa => "the CFA: no register holds a known distance from it".to_owned(),
+            Subject::ReturnAddress if self.found == "undefined" => "the frame is marked as the outermost".to_owned(),
             Subject::ReturnAddress => "the return address: in no place that is followed".to_owned(),
             Subject::Register(register) => {
                 format!("the caller's {}: in no place that is followed", rows::register_name(register))
@@ -157,7 +168,8 @@ impl fmt::Display for Disagreement {
 pub fn check(checked: &Checked<'_>) -> Report {
     let mut report = Report::default();
     let table = rows::Table::read(checked, &mut report.disagreements);
-    let code = machine::Code::new(checked.text, checked.text_address, checked.functions);
+    let functions = if checked.split_functions { checked.functions } else { &[] };
+    let code = machine::Code::new(checked.text, checked.text_address, functions);
     // Of each function: what was found in it, and how many of its instructions were looked at.
     let mut judged = Vec::with_capacity(checked.functions.len());
     let mut parts = BTreeSet::new();
@@ -186,12 +198,22 @@ pub fn check(checked: &Checked<'_>) -> Report {
         judged.push((function.start, instructions, verdict));
     }
     for (start, instructions, mut verdict) in judged {
-        if !parts.contains(&start) {
-            report.functions += 1;
-            report.instructions += instructions;
-            report.disagreements.append(&mut verdict.wrong);
-            report.undecided.append(&mut verdict.undecided);
+        if checked.split_functions && table.starts_within_a_frame(start) {
+            if !parts.contains(&start) {
+                report.undecided.push(Disagreement {
+                    function: start,
+                    address: start,
+                    subject: Subject::Code,
+                    expected: "a function that is called".to_owned(),
+                    found: "starts within a frame, and nothing that is followed leads there".to_owned(),
+                });
+            }
+            continue;
         }
+        report.functions += 1;
+        report.instructions += instructions;
+        report.disagreements.append(&mut verdict.wrong);
+        report.undecided.append(&mut verdict.undecided);
     }
     report
 }

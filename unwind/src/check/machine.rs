@@ -63,7 +63,7 @@ impl State {
     }
 
     pub(super) fn register(&self, number: usize) -> Value {
-        self.registers[number]
+        self.registers.get(number).copied().unwrap_or(Value::Unknown)
     }
 
     /// The slot at the entry's stack pointer plus `at`.
@@ -152,7 +152,7 @@ enum Next {
 pub(super) struct Code<'a> {
     text: &'a [u8],
     address: u64,
-    /// Ascending.
+    /// Ascending; those that others may continue in.
     functions: &'a [Range<u64>],
 }
 
@@ -421,6 +421,7 @@ impl Follower<'_, '_> {
         /// More than any compiler makes of one function.
         const PARTS: usize = 16;
         let part = self.code.function_at(target).filter(|_| self.regions.len() <= PARTS);
+        // Where other functions are not known, the target may start one.
         let is_start = part.is_none_or(|part| part.start == target);
         match (self.leaves(state), part) {
             (Ok(()), _) if is_start => Ok(Next::Stop),
@@ -606,7 +607,7 @@ impl Follower<'_, '_> {
             Mnemonic::Cmp
                 if instruction.op0_kind() == OpKind::Register
                     && instruction.op1_kind() == OpKind::Register
-                    && instruction.op1_register().is_gpr() =>
+                    && (instruction.op1_register().is_gpr32() || instruction.op1_register().is_gpr64()) =>
             {
                 state.compared = match state.register(number(1)) {
                     Value::Constant(value) => Some(value),

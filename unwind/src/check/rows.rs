@@ -177,6 +177,15 @@ impl Table {
         }
     }
 
+    /// Whether what starts here has a frame already: it is no function that is called.
+    pub(super) fn starts_within_a_frame(&self, start: u64) -> bool {
+        let index = self.entries.partition_point(|entry| entry.range.start < start);
+        let first = self.entries.get(index).filter(|entry| entry.range.start == start);
+        first.and_then(|entry| entry.rows.first()).is_some_and(|row| {
+            !matches!(&row.cfa, CfaRule::RegisterAndOffset { register, offset } if (register.0, *offset) == (RSP, CFA))
+        })
+    }
+
     /// Holds the row of the instruction at `address` against the state before it.
     pub(super) fn judge(&self, function: u64, address: u64, state: &State, verdict: &mut Verdict) {
         let index = self.entries.partition_point(|entry| entry.range.start <= address);
@@ -202,6 +211,8 @@ impl Table {
             return;
         };
 
+        let rule = |register: u16| row.registers.iter().find(|(number, _)| *number == register).map(|(_, rule)| rule);
+        let return_address = rule(entry.return_address);
         // `expected`: the places of the right value. If there is none, nothing is known.
         let mut disagree = |subject, expected: Option<String>, found: String| {
             let (list, expected) = match expected {
@@ -210,6 +221,10 @@ impl Table {
             };
             list.push(Disagreement { function, address, subject, expected, found });
         };
+        if return_address == Some(&RegisterRule::Undefined) {
+            // Said to be the outermost frame, whatever its registers hold.
+            return disagree(Subject::ReturnAddress, None, describe(return_address));
+        }
         match &row.cfa {
             CfaRule::RegisterAndOffset { register, offset } => {
                 let number = MACHINE.get(usize::from(register.0));
@@ -232,8 +247,6 @@ impl Table {
             CfaRule::Expression(_) => disagree(Subject::Cfa, None, "an expression".to_owned()),
         }
 
-        let rule = |register: u16| row.registers.iter().find(|(number, _)| *number == register).map(|(_, rule)| rule);
-        let return_address = rule(entry.return_address);
         if entry.return_address != 16 || !yields(state, return_address, Value::Unknown, Value::ReturnAddress) {
             disagree(Subject::ReturnAddress, state.places(Value::ReturnAddress), describe(return_address));
         }

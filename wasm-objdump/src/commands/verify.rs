@@ -175,14 +175,19 @@ fn check_frames(native: &Native<'_>, arguments: &Arguments, findings: &mut Vec<F
             eh_frame,
             eh_frame_address,
             eh_frame_hdr: eh_frame_hdr.take(),
+            split_functions: native.artifact.is_none(),
         });
         total.functions += report.functions;
         total.instructions += report.instructions;
         total.disagreements.append(&mut report.disagreements);
         total.undecided.append(&mut report.undecided);
     }
-    // What is wrong with the table as a whole is found for each section with code.
-    total.disagreements.dedup();
+    if native.artifact.is_none() {
+        // Other compilers' start files and assembly have functions without rows.
+        let (without, wrong) = total.disagreements.into_iter().partition(unwind::check::Disagreement::is_without_row);
+        total.disagreements = wrong;
+        total.undecided.extend::<Vec<_>>(without);
+    }
     let finding = |disagreement: &unwind::check::Disagreement| {
         let place = native.symbolize(disagreement.address, arguments).unwrap_or_default();
         Finding { check: "frames", address: Some(disagreement.address), problem: format!("{place} {disagreement}") }
