@@ -67,7 +67,8 @@
     (local.set $sum (i32.add (local.get $sum) (call $through_host (i32.const 4) (local.get $seed))))
     (local.set $sum (i32.add (local.get $sum) (call $large (local.get $seed) (local.get $sum))))
     (i32.add (local.get $sum)
-      (call_indirect $table (type $binary) (local.get $seed) (local.get $sum)
+      (call_indirect $table (type $binary)
+        (i32.and (local.get $seed) (i32.const 3)) (i32.and (local.get $sum) (i32.const 7))
         (i32.rem_u (local.get $seed) (i32.const 6)))))
 
   ;; Always traps, in a way that the number chooses.

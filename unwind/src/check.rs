@@ -23,7 +23,7 @@
 //! followed here (realigned stacks, tables of jumps in other sections); there, only the disagreements
 //! speak against the table.
 //!
-//! Code that is moved out of a function (`f.cold`) is, if [asked for](Checked::split_functions), followed as a
+//! Code that is moved out of a function (`f.cold`) is, in [foreign](Checked::foreign) code, followed as a
 //! part of the function that branches to it. It is told from functions that are called by its first
 //! row, whose CFA is not rsp+8. Calls that never return are recognized by
 //! their other side: where a path from behind a call meets another with another stack pointer, the
@@ -60,9 +60,10 @@ pub struct Checked<'a> {
     pub eh_frame_address: u64,
     /// The `.eh_frame_hdr` section and its address, if there is one.
     pub eh_frame_hdr: Option<(&'a [u8], u64)>,
-    /// Functions may be in parts, as other compilers make them: what a function branches to without
-    /// leaving its frame is followed as a part of it, and is not judged as a function that is called.
-    pub split_functions: bool,
+    /// The code is another compiler's. Callees leave the stack pointer to their callers; functions may be
+    /// in parts: what a function branches to without leaving its frame is followed as a part of it, and
+    /// is not judged as a function that is called.
+    pub foreign: bool,
 }
 
 /// What was looked at and what was found wrong.
@@ -168,8 +169,7 @@ impl fmt::Display for Disagreement {
 pub fn check(checked: &Checked<'_>) -> Report {
     let mut report = Report::default();
     let table = rows::Table::read(checked, &mut report.disagreements);
-    let functions = if checked.split_functions { checked.functions } else { &[] };
-    let code = machine::Code::new(checked.text, checked.text_address, functions);
+    let code = machine::Code::new(checked);
     // Of each function: what was found in it, and how many of its instructions were looked at.
     let mut judged = Vec::with_capacity(checked.functions.len());
     let mut parts = BTreeSet::new();
@@ -198,16 +198,24 @@ pub fn check(checked: &Checked<'_>) -> Report {
         judged.push((function.start, instructions, verdict));
     }
     for (start, instructions, mut verdict) in judged {
-        if checked.split_functions && table.starts_within_a_frame(start) {
-            if !parts.contains(&start) {
-                report.undecided.push(Disagreement {
-                    function: start,
-                    address: start,
-                    subject: Subject::Code,
-                    expected: "a function that is called".to_owned(),
-                    found: "starts within a frame, and nothing that is followed leads there".to_owned(),
-                });
+        let is_part = parts.contains(&start);
+        let mut undecided = |found: &str| {
+            report.undecided.push(Disagreement {
+                function: start,
+                address: start,
+                subject: Subject::Code,
+                expected: "a function that is called".to_owned(),
+                found: found.to_owned(),
+            });
+        };
+        if checked.foreign && table.starts_within_a_frame(start) {
+            if !is_part {
+                undecided("starts within a frame, and nothing that is followed leads there");
             }
+            continue;
+        }
+        if is_part && !verdict.wrong.is_empty() {
+            undecided("other functions branch into it, and its rows are not those of a function that is called");
             continue;
         }
         report.functions += 1;

@@ -82,7 +82,7 @@
 //!     eh_frame: &eh_frame,
 //!     eh_frame_address: at.eh_frame,
 //!     eh_frame_hdr: Some((&eh_frame_hdr, at.eh_frame_hdr)),
-//!     split_functions: false,
+//!     foreign: false,
 //! });
 //! assert!(report.is_exact());
 //! # Ok::<(), Error>(())

@@ -31,7 +31,7 @@ pub fn check(module: &Module) -> Result<Frames, String> {
         eh_frame: artifact.eh_frame(),
         eh_frame_address: layout.eh_frame,
         eh_frame_hdr: Some((artifact.eh_frame_hdr(), layout.eh_frame_hdr)),
-        split_functions: false,
+        foreign: false,
     });
     match report.findings().next() {
         None => Ok(Frames { functions: report.functions, instructions: report.instructions }),

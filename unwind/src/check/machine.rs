@@ -8,6 +8,8 @@ use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
+use super::Checked;
+
 /// rsp and rbp as the machine numbers them.
 const RSP: usize = 4;
 const RBP: usize = 5;
@@ -154,11 +156,18 @@ pub(super) struct Code<'a> {
     address: u64,
     /// Ascending; those that others may continue in.
     functions: &'a [Range<u64>],
+    /// Callees pop their stack arguments.
+    callees_pop: bool,
 }
 
 impl<'a> Code<'a> {
-    pub(super) fn new(text: &'a [u8], address: u64, functions: &'a [Range<u64>]) -> Code<'a> {
-        Code { text, address, functions }
+    pub(super) fn new(checked: &Checked<'a>) -> Code<'a> {
+        Code {
+            text: checked.text,
+            address: checked.text_address,
+            functions: if checked.foreign { checked.functions } else { &[] },
+            callees_pop: !checked.foreign,
+        }
     }
 
     /// The function that the address lies in.
@@ -493,7 +502,7 @@ impl Follower<'_, '_> {
             let is_sub_rsp = next.mnemonic() == Mnemonic::Sub
                 && next.op0_kind() == OpKind::Register
                 && next.op0_register() == Register::RSP;
-            immediate(&next).filter(|_| is_sub_rsp)
+            immediate(&next).filter(|_| is_sub_rsp && self.code.callees_pop)
         });
         if let Some(at) = state.stack_pointer() {
             state.stack.retain(|slot| slot.0 >= at);

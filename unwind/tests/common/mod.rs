@@ -197,7 +197,7 @@ impl Module {
             eh_frame,
             eh_frame_address: at.eh_frame,
             eh_frame_hdr: eh_frame_hdr.map(|section| (section, at.eh_frame_hdr)),
-            split_functions: false,
+            foreign: false,
         })
     }
 }

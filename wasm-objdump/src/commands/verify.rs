@@ -175,7 +175,7 @@ fn check_frames(native: &Native<'_>, arguments: &Arguments, findings: &mut Vec<F
             eh_frame,
             eh_frame_address,
             eh_frame_hdr: eh_frame_hdr.take(),
-            split_functions: native.artifact.is_none(),
+            foreign: native.artifact.is_none(),
         });
         total.functions += report.functions;
         total.instructions += report.instructions;
