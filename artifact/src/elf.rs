@@ -236,6 +236,7 @@ impl ElfImage<'_> {
             match runs.last_mut() {
                 Some(run)
                     if run.end == index
+                        && self.sections[run.end - 1].address <= section.address
                         && self.sections[run.start].flags == section.flags
                         && self.sections[run.start].kind == section.kind
                         && self.follows(index) =>
