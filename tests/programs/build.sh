@@ -32,7 +32,7 @@ cp $place/records.wasm records/records-zig.wasm
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name inventory --remap-path-prefix "$PWD=." \
     inventory/main.rs -o inventory/inventory.wasm
 
-clang-19 $target -O1 profile/main.c -o profile/profile.wasm
+clang-19 $target -O0 profile/main.c -o profile/profile.wasm
 
 # Rust 1.96 with its `rust-src`: the library has no debug information of its own here, which keeps the builds small.
 for optimized in 0 2; do
