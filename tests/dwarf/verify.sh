@@ -6,8 +6,9 @@
 #   tests/dwarf/verify.sh -b FOLDER                     builds modules of the sources of this repository into FOLDER first,
 #                                                       with each compiler that is installed, and adds the bundled ones
 #
-# Left out are gdb's complaints of pointers of 4 bytes, which it honours, and of variables in linear memory, whose addresses
-# its index cannot hold: it finds and shows them all the same, and complaints are off unless one turns them on.
+# Left out is what the debuggers say of native builds of the same sources as well (an inlined function in a function that is
+# itself inlined elsewhere, embedded source, implicit constructors), and two things that gdb remarks on and then honours: pointers
+# of 4 bytes, and variables whose place is computed (gdb's index holds constant addresses only).
 #
 # WASMSCOPE names the program (default: target/debug/wasmscope). One line a module; the status is 1 if any fails.
 set -u
@@ -37,18 +38,17 @@ if [ -n "$build" ]; then
     cd "$root" || exit 2
     for source in examples/list.c tests/programs/records/main.c tests/programs/trap/main.c; do
         name=$(basename "$(dirname "$source")")-$(basename "$source" .c)
-        for clang in clang-14 clang-19; do
-            for level in O0 O1 O2 Os; do
-                for version in 4 5; do
-                    # clang-14 finds its own wasi-libc only with the runtime of clang-19.
-                    module "$name-$clang-$level-v$version" $clang --target=wasm32-wasi -g -gdwarf-$version -$level "$source"
-                done
+        for level in O0 O1 O2 Os; do
+            for version in 4 5; do
+                module "$name-clang-19-$level-v$version" clang-19 --target=wasm32-wasi -g -gdwarf-$version -$level "$source"
             done
+            # clang-14 compiles, but has no runtime to link.
+            module "$name-clang-14-$level" sh -c 'clang-14 --target=wasm32-wasi -g -$0 -c "$1" -o "$3.o" &&
+                clang-19 --target=wasm32-wasi "$3.o" -o "$3"; status=$?; rm -f "$3.o"; exit $status' $level "$source"
         done
-        module "$name-zig" python3 -m ziglang cc --target=wasm32-wasi -g -O0 "$source"
         module "$name-split" clang-19 --target=wasm32-wasi -g -gsplit-dwarf -O0 "$source"
         module "$name-macros" clang-19 --target=wasm32-wasi -g3 -fdebug-macro -O0 "$source"
-        module "$name-source" clang-19 --target=wasm32-wasi -g -gembed-source -O0 "$source"
+        module "$name-source" clang-19 --target=wasm32-wasi -g -gdwarf-5 -gembed-source -O0 "$source"
     done
     for level in O0 O1 O2 Os; do
         for types in "" -fdebug-types-section; do
@@ -61,7 +61,10 @@ if [ -n "$build" ]; then
             tests/programs/inventory/main.rs
     done
     cd - >/dev/null || exit 2
-    modules+=("$root"/tests/programs/*/*.wasm "$root"/dwarf-transform/tests/inputs/*.wasm)
+    # Those with a table of 64 bits are for the tests of the transform alone.
+    for input in "$root"/tests/programs/*/*.wasm "$root"/dwarf-transform/tests/inputs/*.wasm; do
+        [[ $input = */wide-* ]] || modules+=("$input")
+    done
 fi
 [ ${#modules[@]} -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
 
@@ -94,10 +97,11 @@ for input in "${modules[@]}"; do
                 [ "$after" -gt "$before" ] && problems="$after errors (the module has $before)"
                 if [ $debugger = gdb ]; then
                     said=$(gdb -q -nx -batch -ex 'set complaints 1000' -ex "file $elf" -ex 'maint expand-symtabs' 2>&1 |
-                        grep -v '^Reading symbols\|^(No debugging symbols\|invalid pointer size 4$\|location expression too complex$')
+                        grep -v '^Reading symbols\|^(No debugging symbols\|invalid pointer size 4$\|location expression too complex$' |
+                        grep -v "have different parents\$\|Unknown format content type 8193\$\|unsupported stack op: 'DW_OP_piece'\$")
                 else
                     said=$(lldb-19 -b -o "target create $elf" -o "command script import $scratch/all.py" 2>&1 |
-                        grep -i 'error\|warning' | grep -v '^(lldb)')
+                        grep -i 'error\|warning' | grep -v '^(lldb)\|DW_AT_specification(.*) has no decl')
                 fi
                 [ -n "$said" ] && problems="$problems $debugger: $(echo "$said" | head -3 | tr '\n' ' ')"
             fi
