@@ -96,3 +96,29 @@ fn results_of_blocks_calls_tables_and_globals_are_kept() {
         &[3, 4, 2, 3],
     );
 }
+
+#[test]
+fn locals_cost_what_integers_cost() {
+    let function = |ty: &str, is_null: &str| {
+        format!(
+            r#"(func (param $a {ty}) (param $b {ty}) (param $n i32) (result i32) (local $c {ty})
+                (loop $again
+                    (local.set $c (local.get $a))
+                    (local.set $a (local.get $b))
+                    (local.set $b (local.get $c))
+                    (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+                ({is_null} (local.get $a)))"#
+        )
+    };
+    let text = format!("(module {} {})", function("externref", "ref.is_null"), function("i64", "i64.eqz"));
+    for opt_level in [OptLevel::None, OptLevel::Speed] {
+        let tunables = Tunables { opt_level, ..Tunables::default() };
+        let bytes = wasmscope::compile::compile(&wat::parse_str(&text).unwrap(), &tunables).unwrap();
+        let artifact = artifact::Artifact::parse(&bytes).unwrap();
+        let code = |index| {
+            let (_, row) = artifact.function_by_kind(artifact::FunctionKind::Guest(index)).unwrap();
+            &artifact.text()[row.text.0 as usize..][..row.size as usize]
+        };
+        assert_eq!(code(0), code(1), "{opt_level:?}");
+    }
+}
