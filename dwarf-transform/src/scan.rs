@@ -38,6 +38,19 @@ pub struct StackValue {
     pub offset: WasmOffset,
     /// Entries below it on the function's operand stack.
     pub depth: u32,
+    /// Where the variable leaves this place. Where no operator in between has native code, no copy is needed.
+    pub end: WasmOffset,
+}
+
+/// A location that holds from `begin` to `end` names a wasm local.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalUse {
+    /// The local, or [`ENTRY_VALUE_HOME`](crate::ENTRY_VALUE_HOME) plus the local whose value on entry is named.
+    pub local: u32,
+    /// Where the location begins to hold.
+    pub begin: WasmOffset,
+    /// Where it ends; of a location that holds wherever its scope is, the end of the function.
+    pub end: WasmOffset,
 }
 
 /// What the guest's DWARF names in one function.
@@ -46,6 +59,8 @@ pub struct FunctionUses {
     /// The wasm locals that a location or a frame base names: sorted, without duplicates. Each needs a home. Those from
     /// [`ENTRY_VALUE_HOME`](crate::ENTRY_VALUE_HOME) on are values on entry to the function.
     pub locals: Vec<u32>,
+    /// Where they are named: sorted, without duplicates. Elsewhere nobody looks at their homes.
+    pub local_uses: Vec<LocalUse>,
     /// The entries of the operand stack that a location names: sorted, without duplicates.
     pub stack_values: Vec<StackValue>,
     /// Where statements begin: sorted by offset, without duplicates. The row at the function's entry is left out; it
@@ -82,8 +97,8 @@ pub struct Scan {
 /// What one unit says of the functions.
 #[derive(Default)]
 struct UnitScan {
-    /// `(function, local)`
-    locals: Vec<(usize, u32)>,
+    /// The function and the use.
+    local_uses: Vec<(usize, LocalUse)>,
     stack_values: Vec<(usize, StackValue)>,
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
@@ -108,8 +123,11 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     let scans: Vec<UnitScan> = dwarf.units.par_iter().map(|unit| scan_unit(&dwarf, unit, &index)).collect();
     let (mut at_zero, mut subprograms) = (0, 0);
     for scan in scans {
-        for (position, local) in scan.locals {
-            functions[position].locals.push(local);
+        for (position, mut named) in scan.local_uses {
+            let body = &guest.functions[position].body;
+            named.begin = named.begin.max(body.start);
+            named.end = named.end.min(body.end);
+            functions[position].local_uses.push(named);
         }
         for (position, value) in scan.stack_values {
             functions[position].stack_values.push(value);
@@ -135,15 +153,17 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         losses.merge(scan.losses);
     }
     for (position, uses) in functions.iter_mut().enumerate() {
-        uses.locals.sort_unstable();
+        let count = guest.functions[position].locals.len();
+        uses.local_uses.retain(|named| {
+            let local = named.local.checked_sub(ENTRY_VALUE_HOME).unwrap_or(named.local);
+            usize::try_from(local).is_ok_and(|local| local < count)
+        });
+        uses.local_uses.sort_unstable();
+        uses.local_uses.dedup();
+        uses.locals = uses.local_uses.iter().map(|named| named.local).collect();
         uses.locals.dedup();
         uses.stack_values.sort_unstable();
         uses.stack_values.dedup();
-        let count = guest.functions[position].locals.len();
-        uses.locals.retain(|local| {
-            let local = if *local >= ENTRY_VALUE_HOME { local - ENTRY_VALUE_HOME } else { *local };
-            usize::try_from(local).is_ok_and(|local| local < count)
-        });
     }
     let zeroed_addresses = subprograms > 1 && at_zero == subprograms;
     Scan { uses: VariableUses { functions }, zeroed_addresses, losses }
@@ -212,7 +232,9 @@ fn scan_entries<'a>(
                     while let Ok(Some(item)) = list.next() {
                         // The default location holds in the whole scope.
                         let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
-                        scan_expression(unit, item.data, position, listed.or(begin), scan);
+                        let end = listed.map(|_| u32::try_from(item.range.end).unwrap_or(u32::MAX));
+                        let place = Place { begin: listed.or(begin), end, at_entry: false };
+                        scan_operations(unit, item.data, position, &place, scan);
                     }
                 }
                 _ => {}
@@ -238,14 +260,15 @@ fn scan_expression(
     begin: Option<u32>,
     scan: &mut UnitScan,
 ) {
-    scan_operations(unit, expression, position, Place { begin, at_entry: false }, scan);
+    scan_operations(unit, expression, position, &Place { begin, end: None, at_entry: false }, scan);
 }
 
 /// Where an expression holds.
-#[derive(Clone, Copy)]
 struct Place {
     /// From here on, where that is known.
     begin: Option<u32>,
+    /// Up to here, where that is known.
+    end: Option<u32>,
     /// On entry to the function.
     at_entry: bool,
 }
@@ -254,25 +277,28 @@ fn scan_operations(
     unit: &Unit<'_>,
     expression: GuestExpression<'_>,
     position: usize,
-    place: Place,
+    place: &Place,
     scan: &mut UnitScan,
 ) {
     let mut operations = expression.operations(unit.encoding());
     let mut only_constants = true;
     while let Ok(Some(operation)) = operations.next() {
         match operation {
-            Operation::WasmLocal { index } if place.at_entry => {
-                scan.locals.extend(ENTRY_VALUE_HOME.checked_add(index).map(|local| (position, local)));
+            Operation::WasmLocal { index } => {
+                let local = if place.at_entry { ENTRY_VALUE_HOME.checked_add(index) } else { Some(index) };
+                let (begin, end) = place.begin.zip(place.end).unwrap_or((0, u32::MAX));
+                let (begin, end) = (WasmOffset(begin), WasmOffset(end));
+                scan.local_uses.extend(local.map(|local| (position, LocalUse { local, begin, end })));
             }
-            Operation::WasmLocal { index } => scan.locals.push((position, index)),
             Operation::WasmStack { index } => {
                 if let Some(begin) = place.begin {
-                    scan.stack_values.push((position, StackValue { offset: WasmOffset(begin), depth: index }));
+                    let [offset, end] = [begin, place.end.unwrap_or(u32::MAX)].map(WasmOffset);
+                    scan.stack_values.push((position, StackValue { offset, depth: index, end }));
                 }
             }
             Operation::EntryValue { expression } if !place.at_entry => {
-                let place = Place { begin: None, at_entry: true };
-                scan_operations(unit, gimli::Expression(expression), position, place, scan);
+                let place = Place { begin: None, end: None, at_entry: true };
+                scan_operations(unit, gimli::Expression(expression), position, &place, scan);
             }
             Operation::UnsignedConstant { .. }
             | Operation::SignedConstant { .. }

@@ -46,6 +46,7 @@ pub mod symbolize;
 pub mod translate;
 pub mod types;
 pub mod wasi;
+pub mod wat_source;
 
 mod api;
 mod runtime;

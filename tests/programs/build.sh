@@ -49,3 +49,6 @@ END
     cp "$crate/target/wasm32-wasip1/release/abilities.wasm" abilities/rust-O$optimized.wasm
     rm -r "$crate"
 done
+
+# Names, but no debug info.
+wat2wasm --debug-names text/text.wat -o text/text.wasm

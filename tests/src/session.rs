@@ -132,6 +132,7 @@ impl Session {
         fs::write(&list, json_list(commands)).expect("the commands are written");
         debugger
             .env("SESSION_COMMANDS", &list)
+            .env("XDG_CACHE_HOME", scratch)
             .current_dir(programs())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

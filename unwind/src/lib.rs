@@ -112,3 +112,4 @@ pub use single::{FrameEntry, frame_entries};
 pub use table::{FrameTable, SectionAddresses};
 pub use unwinder::{Frames, Lookup, Registers, RowCache, StepError, Unwinder};
 pub use windows::WindowsUnwind;
+pub use x86_length::instruction_length;

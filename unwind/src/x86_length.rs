@@ -5,8 +5,9 @@
 //! 2, appendix A), for 64-bit mode. The static checker decodes with something else.
 #![forbid(unsafe_code)]
 
-/// Length of the instruction `code` starts with; `None` if there is none or it is cut off.
-pub(crate) fn instruction_length(code: &[u8]) -> Option<usize> {
+/// Length in bytes of the x86-64 instruction that `code` starts with; `None` if there is none or it is cut off.
+#[must_use]
+pub fn instruction_length(code: &[u8]) -> Option<usize> {
     const LONGEST: usize = 15;
     let mut at = 0;
     let mut operand_size_16 = false;

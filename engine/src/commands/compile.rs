@@ -41,7 +41,13 @@ Examples:
 pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     let shown = args.program.display();
     let mut tunables = args.code.tunables();
-    let Source::Wasm(wasm) = Source::read(&args.program, tunables.debug_info)? else {
+    let path = args.output.clone().unwrap_or_else(|| args.program.with_extension("elf"));
+    let text = || {
+        let mut name = path.file_name()?.to_owned();
+        name.push(".wat");
+        Some(path.with_file_name(name))
+    };
+    let Source::Wasm(wasm) = Source::read(&args.program, tunables.debug_info, text)? else {
         bail!("`{shown}` is compiled already");
     };
     if let Some(triple) = &args.target {
@@ -56,7 +62,6 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     for warning in debug_info_warnings(compilation.report()) {
         eprintln!("warning: `{shown}`: {warning}");
     }
-    let path = args.output.clone().unwrap_or_else(|| args.program.with_extension("elf"));
     write(&path, compilation.artifact()).with_context(|| format!("`{}` cannot be written", path.display()))?;
     if args.verbose {
         describe(&path, compilation.artifact(), compilation.report(), output)?;

@@ -131,7 +131,7 @@ fn allow_attaching() {
 /// Compiles the program, or takes it as it is compiled already.
 fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Module)> {
     let shown = path.display();
-    match Source::read(path, tunables.debug_info)? {
+    match Source::read(path, tunables.debug_info, || text_file(path))? {
         Source::Wasm(wasm) => {
             let engine = Engine::new(&config(args, tunables))?;
             let module = match cache(args)? {
@@ -166,6 +166,16 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
 
 fn warn(path: &Path, warning: &str) {
     eprintln!("warning: `{}`: {warning}", path.display());
+}
+
+/// Where the text of a program without debug info is kept for the debugger: in the user's cache, under the program's
+/// path.
+fn text_file(program: &Path) -> Option<PathBuf> {
+    let program = std::path::absolute(program).ok()?;
+    let directory = Cache::default_directory().unwrap_or_else(|| std::env::temp_dir().join("wasmscope"));
+    let mut file = directory.join("text").join(program.strip_prefix("/").unwrap_or(&program)).into_os_string();
+    file.push(".wat");
+    Some(file.into())
 }
 
 /// The artifact, from the cache if it is there.

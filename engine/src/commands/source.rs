@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, anyhow, bail};
 use artifact::Artifact;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wasmscope::debug_files::DebugFiles;
+use wasmscope::wat_source::{WatSourceError, wat_source};
 use wasmscope::{DebugInfo, Tunables};
 
 /// The contents of a program's file.
@@ -19,11 +20,16 @@ pub enum Source {
 impl Source {
     /// Reads the file and finds out what it is by its contents. Text is assembled with debug info of its own if it is
     /// wanted: the text is then the source that a debugger shows.
-    pub fn read(path: &Path, debug_info: DebugInfo) -> Result<Source> {
+    ///
+    /// The debug info of a binary module that has none is made of its text, which is written to `text` for the debugger.
+    pub fn read(path: &Path, debug_info: DebugInfo, text: impl FnOnce() -> Option<PathBuf>) -> Result<Source> {
         let shown = path.display();
         let bytes = fs::read(path).with_context(|| format!("`{shown}` cannot be read"))?;
         if bytes.starts_with(b"\0asm") {
-            return Ok(Source::Wasm(bytes));
+            if debug_info == DebugInfo::None {
+                return Ok(Source::Wasm(bytes));
+            }
+            return Ok(Source::Wasm(with_text_as_source(path, bytes, text)));
         }
         if Artifact::is_artifact(&bytes) {
             return Ok(Source::Artifact(bytes));
@@ -51,6 +57,47 @@ impl Source {
 /// The files that hold debug info of a module, if it is wanted.
 pub fn debug_files(path: &Path, wasm: &[u8], tunables: &Tunables) -> DebugFiles {
     if tunables.debug_info == DebugInfo::None { DebugFiles::default() } else { DebugFiles::find(path, wasm) }
+}
+
+/// Gives a module without debug info its own text as source. Where that is not possible, the module stays as it is; if
+/// it is not valid, the compiler will say so.
+fn with_text_as_source(path: &Path, wasm: Vec<u8>, text: impl FnOnce() -> Option<PathBuf>) -> Vec<u8> {
+    if !lacks_debug_info(&wasm) {
+        return wasm;
+    }
+    let Some(text) = text().and_then(|text| std::path::absolute(text).ok()) else { return wasm };
+    let warn = |reason: &dyn std::fmt::Display| {
+        eprintln!("warning: `{}` has no debug info and is shown without source: {reason}", path.display());
+    };
+    let (Some(directory), Some(name)) =
+        (text.parent().and_then(Path::to_str), text.file_name().and_then(|n| n.to_str()))
+    else {
+        return wasm;
+    };
+    match wat_source(&wasm, directory, name) {
+        Ok(Some(source)) => {
+            let written = fs::create_dir_all(directory).and_then(|()| fs::write(&text, source.text));
+            if let Err(error) = written {
+                warn(&format_args!("`{}` cannot be written: {error}", text.display()));
+            }
+            source.wasm
+        }
+        Ok(None) | Err(WatSourceError::Translate(_)) => wasm,
+        Err(error) => {
+            warn(&error);
+            wasm
+        }
+    }
+}
+
+/// Has the module no section with debug info and none that names a file with it?
+fn lacks_debug_info(wasm: &[u8]) -> bool {
+    wasmparser::Parser::new(0).parse_all(wasm).map_while(Result::ok).all(|payload| match payload {
+        wasmparser::Payload::CustomSection(section) => {
+            !section.name().starts_with(".debug_") && section.name() != "external_debug_info"
+        }
+        _ => true,
+    })
 }
 
 /// The file as text, if its first character besides blanks is one that the text format can start with.

@@ -1,10 +1,8 @@
 //! Compiles one function and turns the code generator's results into plain data.
 
-use super::{CompileError, returns, stack_check};
+use super::{CompileError, home_stores, returns, stack_check};
 use crate::environ::{Module, OptLevel, Tunables, VMOffsets};
-use crate::translate::{
-    ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, FunctionInput, HomeSlots, StackCopies, TranslateError,
-};
+use crate::translate::{ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, TranslateError};
 use crate::types::ValType;
 use artifact::TrapCode;
 use cranelift_codegen::binemit::{Addend, Reloc};
@@ -15,6 +13,7 @@ use cranelift_codegen::isa::unwind::UnwindInst;
 use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_wasm::FuncTranslator;
+use target_lexicon::Architecture;
 use unwind::{CodeOffset, PrologueOp, UnwindOp};
 
 /// One function's machine code and everything that is known about it. Offsets are relative to the function.
@@ -82,30 +81,18 @@ pub(super) struct ModuleContext<'a> {
     pub(super) tunables: &'a Tunables,
 }
 
-/// What is asked of the compilation of one function for the debugger's sake.
-pub(super) struct DebugRequest<'a> {
-    /// Locals that need a home, with their types.
-    pub(super) locals: Vec<(u32, ValType)>,
-    /// File offsets of the body's operators.
-    pub(super) operators: Vec<u32>,
-    /// Entries of the operand stack that need a home.
-    pub(super) copies: StackCopies,
-    /// The statements.
-    pub(super) anchors: &'a [AnchorRange],
-}
-
 /// Compiles a guest function.
 pub(super) fn compile_guest(
     shared: &ModuleContext<'_>,
     input: &mut FunctionInput<'_>,
-    debug: Option<DebugRequest<'_>>,
+    debug: Option<DebugPlan<'_>>,
     scratch: &mut Scratch,
 ) -> Result<CompiledFunction, CompileError> {
     let offset = input.body.range().start;
     let ty = shared.module.func_type(input.index);
     let mut env = FuncEnv::new(shared.module, shared.offsets, shared.tunables, shared.isa.frontend_config(), ty);
     if let Some(debug) = debug {
-        env = env.with_debug_info(HomeSlots::new(debug.locals), debug.operators, debug.anchors, debug.copies);
+        env = env.with_debug_info(debug);
     }
     let validator = input.validator.take().expect("each function is compiled once");
     let mut validator = validator.into_validator(std::mem::take(&mut scratch.allocations));
@@ -131,11 +118,10 @@ pub(super) fn compile_guest(
     let homes = env.homes.take();
     let lost_stack_entries = env.lost_stack_entries();
     returns::merge(&mut scratch.context.func);
-    emit(shared.isa, &mut scratch.context).map_err(|reason| {
+    let code = emit(shared.isa, &mut scratch.context, homes.is_some()).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
-    let code = scratch.context.compiled_code().expect("just compiled");
-    let compiled = extract(shared, code, &scratch.context.func, homes.as_ref());
+    let compiled = extract(shared, &code, &scratch.context.func, homes.as_ref());
     Ok(CompiledFunction { lost_stack_entries, ..compiled })
 }
 
@@ -147,19 +133,23 @@ pub(super) fn compile_trampoline(
 ) -> Result<CompiledFunction, CompileError> {
     scratch.context.clear();
     scratch.context.func = build(shared.isa, &mut scratch.builder);
-    emit(shared.isa, &mut scratch.context).map_err(|reason| CompileError::Trampoline { reason })?;
-    let code = scratch.context.compiled_code().expect("just compiled");
-    let mut compiled = extract(shared, code, &scratch.context.func, None);
+    let code = emit(shared.isa, &mut scratch.context, false).map_err(|reason| CompileError::Trampoline { reason })?;
+    let mut compiled = extract(shared, &code, &scratch.context.func, None);
     // Its traps are never reached and its instructions come from no operator.
     compiled.rows = vec![Row { start: 0, wasm: None, anchor: false }];
     Ok(compiled)
 }
 
-fn emit(isa: &dyn TargetIsa, context: &mut Context) -> Result<(), String> {
-    match context.compile(isa, &mut ControlPlane::default()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.inner.to_string()),
+fn emit(isa: &dyn TargetIsa, context: &mut Context, has_homes: bool) -> Result<CompiledCode, String> {
+    let mut control = ControlPlane::default();
+    context.optimize(isa, &mut control).map_err(|error| error.to_string())?;
+    if has_homes {
+        home_stores::localize(&mut context.func);
     }
+    let stencil = isa
+        .compile_function(&context.func, &context.domtree, context.want_disasm, &mut control)
+        .map_err(|error| error.to_string())?;
+    Ok(stencil.apply_params(&context.func.params))
 }
 
 fn extract(
@@ -192,8 +182,9 @@ fn extract(
         // Offsets from the stack pointer become distances from the frame pointer, which a walk of the frames knows.
         .map(|(offset, span, map)| (*offset, map.entries().map(|(_, slot)| span - slot).collect()))
         .collect();
-    rows(&mut out, compiled);
-    if matches!(shared.isa.triple().architecture, target_lexicon::Architecture::X86_64) {
+    let is_x86 = matches!(shared.isa.triple().architecture, Architecture::X86_64);
+    rows(&mut out, compiled, is_x86);
+    if is_x86 {
         stack_check::inline(&mut out);
     }
     if let Some(homes) = homes
@@ -229,7 +220,7 @@ fn extract(
 }
 
 /// The address map: every instruction has a row, those of the compiler's own have no operator.
-fn rows(out: &mut CompiledFunction, compiled: &CompiledCode) {
+fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, is_x86: bool) {
     let size = out.code.len() as u32;
     let mut at = 0;
     let push = |rows: &mut Vec<Row>, row: Row| match rows.last() {
@@ -244,6 +235,10 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode) {
             push(&mut out.rows, Row { start: at, wasm: None, anchor: false });
         }
         let bits = range.loc.bits();
+        let home = !range.loc.is_default() && bits & HOME_BIT != 0;
+        if home && is_x86 {
+            home_stores::fold(&mut out.code[range.start as usize..range.end as usize]);
+        }
         let (wasm, anchor) = if range.loc.is_default() {
             (None, false)
         } else if bits & ANCHOR_BIT != 0 {
@@ -251,8 +246,11 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode) {
         } else if bits & ENTRY_BIT != 0 {
             out.prologue_end = out.prologue_end.max(range.end);
             (None, false)
+        } else if home && compiled.bb_starts.binary_search(&range.start).is_err() {
+            // Before the store, all is as it was before the operator: it belongs to what is before it.
+            (None, false)
         } else {
-            (Some(bits), false)
+            (Some(bits & !HOME_BIT), false)
         };
         push(&mut out.rows, Row { start: range.start, wasm, anchor });
         if anchor {

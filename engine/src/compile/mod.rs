@@ -5,24 +5,27 @@
 
 mod function;
 mod guest_symbols;
+mod home_stores;
 mod isa;
 mod returns;
 mod stack_check;
 mod trampolines;
 
 use crate::debug_files::DebugFiles;
-use crate::environ::{DebugInfo, Module, PointerFlavour, Tunables, VMOffsets};
-use crate::translate::{AnchorRange, Declarations, ModuleTranslation, TranslateError};
+use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
+use crate::translate::{
+    AnchorRange, BodyScan, DebugPlan, Declarations, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
+    TranslateError, needed_stores,
+};
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
-use function::{CompiledFunction, DebugRequest, ModuleContext, Scratch};
+use function::{CompiledFunction, ModuleContext, Scratch};
 use rayon::prelude::*;
 use std::panic::AssertUnwindSafe;
 use thiserror::Error;
 use unwind::{FrameTable, FunctionFrame, SectionAddresses, TextOffset};
-use wasmparser::Operator;
 
 /// Why a module cannot be compiled.
 #[derive(Debug, Error)]
@@ -218,7 +221,7 @@ fn wasm_offset(file_offset: usize, base: usize) -> dwarf_transform::WasmOffset {
 }
 
 /// The types of a function's locals, parameters first.
-fn local_types(module: &Module, input: &crate::translate::FunctionInput<'_>) -> Vec<ValType> {
+pub(crate) fn local_types(module: &Module, input: &crate::translate::FunctionInput<'_>) -> Vec<ValType> {
     let mut types = module.func_type(input.index).params.to_vec();
     // Reading stops at the first thing that is wrong; the validator will refuse the function for it.
     if let Ok(reader) = input.body.get_locals_reader() {
@@ -273,30 +276,13 @@ fn compile_functions(
         .map_init(Scratch::new, |scratch, (number, input)| {
             // A function that no debug info describes has nothing to show and pays for nothing.
             let full = full.filter(|debug| debug.uses.functions[number].described);
-            let operators = if full.is_some() { operators(input) } else { Vec::new() };
+            let body = if full.is_some() { BodyScan::read(input) } else { BodyScan::default() };
             let anchors = match full {
-                Some(debug) if has_anchors => anchor_ranges(&debug.uses.functions[number].statements, &operators, base),
+                Some(debug) if has_anchors => anchor_ranges(&debug.uses.functions[number].statements, &body, base),
                 _ => Vec::new(),
             };
-            let request = full.map(|debug| {
-                let types = local_types(shared.module, input);
-                let uses = &debug.uses.functions[number];
-                let named = uses.locals.iter().filter_map(|&home| {
-                    let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
-                    Some((home, *types.get(local as usize)?))
-                });
-                let mut wanted: Vec<(u32, u32)> =
-                    uses.stack_values.iter().map(|value| (base as u32 + value.offset.0, value.depth)).collect();
-                wanted.sort_unstable();
-                let copies = crate::translate::plan_stack_copies(input, shared.module, &wanted);
-                let entries = copies.depths.iter().map(|depth| dwarf_transform::OPERAND_STACK_HOME + depth);
-                DebugRequest {
-                    locals: named.chain(entries.map(|local| (local, ValType::I64))).collect(),
-                    copies,
-                    operators: operators.into_iter().map(|(offset, _)| offset).collect(),
-                    anchors: &anchors,
-                }
-            });
+            let request =
+                full.map(|debug| debug_plan(&shared, input, &debug.uses.functions[number], (body, &anchors), base));
             // A panic of the code generator is a bug in it, but not one that should take the process down.
             let (index, offset) = (input.index, input.body.range().start);
             std::panic::catch_unwind(AssertUnwindSafe(|| function::compile_guest(&shared, input, request, scratch)))
@@ -343,34 +329,63 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-/// File offset of each operator of a body, and whether control can come to it from elsewhere than the one before.
-fn operators(input: &crate::translate::FunctionInput<'_>) -> Vec<(u32, bool)> {
-    let mut found = Vec::new();
-    let Ok(mut reader) = input.body.get_operators_reader() else { return found };
-    let mut after_control = false;
-    while !reader.eof() {
-        let Ok((op, offset)) = reader.read_with_offset() else { break };
-        let control = matches!(op, Operator::Loop { .. } | Operator::End | Operator::Else);
-        found.push((offset as u32, control || after_control));
-        after_control = control;
+/// What the translation of a function does for the debugger.
+fn debug_plan<'a>(
+    shared: &ModuleContext<'_>,
+    input: &FunctionInput<'_>,
+    uses: &dwarf_transform::FunctionUses,
+    (body, anchors): (BodyScan, &'a [AnchorRange]),
+    base: usize,
+) -> DebugPlan<'a> {
+    let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
+    let types = local_types(shared.module, input);
+    let named = uses.locals.iter().filter_map(|&home| {
+        let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
+        Some((home, *types.get(local as usize)?))
+    });
+    let mut wanted: Vec<(u32, u32)> = uses
+        .stack_values
+        .iter()
+        .map(|value| (file_offset(value.offset), value.depth, file_offset(value.end)))
+        .filter(|&(begin, _, end)| !body.is_one_set(begin, end))
+        .map(|(begin, depth, _)| (begin, depth))
+        .collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let copies = crate::translate::plan_stack_copies(input, shared.module, &wanted);
+    let entries = copies.depths.iter().map(|depth| dwarf_transform::OPERAND_STACK_HOME + depth);
+    // Homes that are read back hold every value.
+    let needed = (shared.tunables.opt_level != OptLevel::None)
+        .then(|| {
+            let named: Vec<_> = uses
+                .local_uses
+                .iter()
+                .filter(|named| named.local < dwarf_transform::ENTRY_VALUE_HOME)
+                .map(|named| NamedRange {
+                    local: named.local,
+                    operators: file_offset(named.begin)..file_offset(named.end),
+                })
+                .collect();
+            needed_stores(&body, &named)
+        })
+        .flatten();
+    DebugPlan {
+        homes: HomeSlots::new(named.chain(entries.map(|local| (local, ValType::I64)))),
+        operators: body.offsets,
+        anchors,
+        copies,
+        needed,
     }
-    found
 }
 
 /// The statements that need an anchor.
-fn anchor_ranges(
-    statements: &[dwarf_transform::Statement],
-    operators: &[(u32, bool)],
-    base: usize,
-) -> Vec<AnchorRange> {
+fn anchor_ranges(statements: &[dwarf_transform::Statement], body: &BodyScan, base: usize) -> Vec<AnchorRange> {
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
     statements
         .iter()
         .filter_map(|statement| {
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
-            let reached =
-                || operators.binary_search_by_key(&start, |(offset, _)| *offset).is_ok_and(|index| operators[index].1);
-            (statement.new_line || reached()).then_some(AnchorRange { start, end })
+            (statement.new_line || body.is_reached_from_elsewhere(start)).then_some(AnchorRange { start, end })
         })
         .collect()
 }
@@ -708,4 +723,29 @@ fn describe(isa: &dyn TargetIsa, tunables: &Tunables) -> String {
         tunables.memory_reservation,
         tunables.memory_guard_size,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_artifact_is_the_same_whatever_the_number_of_threads() {
+        for program in ["shapes/shapes.wasm", "inventory/inventory.wasm"] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs").join(program);
+            let wasm = std::fs::read(path).expect("the program is there");
+            for flavour in [PointerFlavour::Gdb, PointerFlavour::Lldb] {
+                let tunables =
+                    Tunables { debug_info: DebugInfo::Full, pointer_flavour: flavour, ..Tunables::default() };
+                let compile_on = |threads| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+                    pool.install(|| compile(&wasm, &tunables)).expect("the program compiles")
+                };
+                let one = compile_on(1);
+                for threads in [2, 3, 8] {
+                    assert!(compile_on(threads) == one, "{program}: another artifact with {threads} threads");
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The environment in which cranelift-wasm translates one function.
 
 use super::barriers::Slot;
+use super::home_stores::NeededStores;
 use super::operand_stack::StackCopies;
 use super::reference_roots::ReferenceRoots;
 use super::sink_guard::SinkGuard;
@@ -25,6 +26,8 @@ use wasmparser::{Operator, UnpackedIndex};
 pub(crate) const ANCHOR_BIT: u32 = 1 << 31;
 /// Source locations with this bit are the stores that fill the homes at entry.
 pub(crate) const ENTRY_BIT: u32 = 1 << 30;
+/// Source locations with this bit are stores to homes.
+pub(crate) const HOME_BIT: u32 = 1 << 29;
 
 /// Index of the first wasm parameter in a guest function's signature; before it come the two contexts.
 const FIRST_WASM_PARAM: usize = 2;
@@ -89,6 +92,20 @@ pub(crate) struct AnchorRange {
     pub(crate) end: u32,
 }
 
+/// What one function's translation does for the debugger.
+pub(crate) struct DebugPlan<'a> {
+    /// Homes of locals and of operand stack entries.
+    pub(crate) homes: HomeSlots,
+    /// Offset in the file of each operator of the body, in order.
+    pub(crate) operators: Vec<u32>,
+    /// Where statements begin and end, sorted.
+    pub(crate) anchors: &'a [AnchorRange],
+    /// Operand stack entries that are copied to a home.
+    pub(crate) copies: StackCopies,
+    /// The assignments of locals that are stored to their homes; absent where all are.
+    pub(crate) needed: Option<NeededStores>,
+}
+
 /// The environment in which one function is translated.
 pub(crate) struct FuncEnv<'a> {
     module: &'a Module,
@@ -110,6 +127,8 @@ pub(crate) struct FuncEnv<'a> {
     pending_anchor: Option<AnchorRange>,
     /// Operand stack entries that are copied to a home.
     copies: StackCopies,
+    /// The assignments of locals that are stored to their homes; absent where all are.
+    needed: Option<NeededStores>,
     guard: SinkGuard,
     roots: ReferenceRoots,
 }
@@ -137,25 +156,19 @@ impl<'a> FuncEnv<'a> {
             next_anchor: 0,
             pending_anchor: None,
             copies: StackCopies::default(),
+            needed: None,
             guard: SinkGuard::default(),
             roots: ReferenceRoots::new(ty),
         }
     }
 
     /// Asks for homes and statement anchors.
-    ///
-    /// `operators` are the file offsets of the body's operators, `anchors` the statements (both sorted).
-    pub(crate) fn with_debug_info(
-        mut self,
-        homes: HomeSlots,
-        operators: Vec<u32>,
-        anchors: &'a [AnchorRange],
-        copies: StackCopies,
-    ) -> Self {
-        self.copies = copies;
-        self.homes = Some(homes);
-        self.operators = operators;
-        self.anchors = anchors;
+    pub(crate) fn with_debug_info(mut self, plan: DebugPlan<'a>) -> Self {
+        self.homes = Some(plan.homes);
+        self.operators = plan.operators;
+        self.anchors = plan.anchors;
+        self.copies = plan.copies;
+        self.needed = plan.needed;
         self
     }
 
@@ -412,6 +425,11 @@ impl<'a> FuncEnv<'a> {
         });
         match (pushed.filter(|value| builder.func.dfg.value_type(*value) == ir_type(ty)), home) {
             (Some(value), Some((slot, offset))) => {
+                if ty == ValType::I32 {
+                    let wide = builder.ins().uextend(types::I64, value);
+                    builder.ins().stack_store(wide, slot, offset);
+                    return;
+                }
                 builder.ins().stack_store(value, slot, offset);
                 if ty.byte_size() == 4 {
                     let zero = builder.ins().iconst(types::I32, 0);
@@ -960,12 +978,15 @@ impl FuncEnvironment for FuncEnv<'_> {
             ));
             homes.slot = Some(slot);
             let first = self.operators.first().copied().unwrap_or(0);
-            builder.set_srcloc(ir::SourceLoc::new(first | ENTRY_BIT));
+            builder.set_srcloc(ir::SourceLoc::new(first | ENTRY_BIT | HOME_BIT));
             let vmctx = self.vmctx(builder.func);
             let vmctx = builder.ins().global_value(types::I64, vmctx);
             builder.ins().stack_store(vmctx, slot, 0);
             for (local, _, _) in self.homes.as_ref().map(|h| h.locals.clone()).unwrap_or_default() {
-                if local < dwarf_transform::OPERAND_STACK_HOME {
+                if local < dwarf_transform::OPERAND_STACK_HOME
+                    && (local >= dwarf_transform::ENTRY_VALUE_HOME
+                        || self.needed.as_ref().is_none_or(|needed| needed.at_entry(local)))
+                {
                     self.store_home(builder, local);
                 }
             }
@@ -1026,10 +1047,16 @@ impl FuncEnvironment for FuncEnv<'_> {
         if self.homes.is_none() {
             return Ok(());
         }
-        if let Operator::LocalSet { local_index } | Operator::LocalTee { local_index } = op {
+        let offset = self.operators.get(self.next_operator.wrapping_sub(1)).copied().unwrap_or(0);
+        // Only stores are made from here on.
+        builder.set_srcloc(ir::SourceLoc::new(offset | HOME_BIT));
+        if let Operator::LocalSet { local_index } | Operator::LocalTee { local_index } = op
+            && self.needed.as_ref().is_none_or(|needed| needed.at_operator(self.next_operator.wrapping_sub(1)))
+        {
             self.store_home(builder, *local_index);
         }
         self.copy_stack_entry(op, builder);
+        builder.set_srcloc(ir::SourceLoc::new(offset));
         Ok(())
     }
 

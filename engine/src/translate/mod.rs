@@ -1,16 +1,22 @@
 //! From wasm bytes to declarations and Cranelift's intermediate representation.
 
 mod barriers;
+mod body_scan;
 mod error;
 mod func_env;
+mod home_stores;
 mod operand_stack;
 mod parse;
 mod reference_roots;
 mod sink_guard;
 mod spill;
 
+pub(crate) use body_scan::BodyScan;
 pub use error::TranslateError;
-pub(crate) use func_env::{ANCHOR_BIT, AnchorRange, ENTRY_BIT, FuncEnv, HomeSlots, guest_signature};
-pub(crate) use operand_stack::{StackCopies, plan as plan_stack_copies};
+pub(crate) use func_env::{
+    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, guest_signature,
+};
+pub(crate) use home_stores::{NamedRange, needed_stores};
+pub(crate) use operand_stack::{follow as follow_operand_stack, plan as plan_stack_copies};
 pub(crate) use parse::{Declarations, convert_type};
 pub use parse::{FunctionInput, ModuleTranslation, Names, parse_module};

@@ -62,6 +62,18 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
     copies
 }
 
+/// Calls `before` with the offset of each operator and, for each entry of the stack before it: which operator (by number)
+/// pushed it, where that is one numeric result of one operator. Stops at the first operator that is invalid.
+pub(crate) fn follow(
+    input: &FunctionInput<'_>,
+    module: &Module,
+    mut before: impl FnMut(u32, &[Option<(usize, ValType)>]),
+) {
+    if let Some(tracker) = Tracker::new(input, module) {
+        tracker.follow(input, |offset, pushers| before(offset, pushers));
+    }
+}
+
 /// For each entry of the stack: which operator pushed it, where that is one result of one operator.
 type Pushers = Vec<Option<(usize, ValType)>>;
 

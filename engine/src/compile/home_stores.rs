@@ -1,0 +1,254 @@
+//! Keeps the stores of homes cheap.
+//!
+//! The code generator makes a store to a stack slot out of an address and a store through it. Left alone, the address of
+//! each home is computed once, outside of all loops, and occupies a register from there on; the registers that are
+//! then missing cost far more than the stores. So each store gets an address of its own, right before it
+//! ([`localize`]), and in the code the two instructions become one ([`fold`]).
+
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::ir::{Function, InstBuilder, InstructionData, Opcode, ValueDef};
+
+/// Gives each store to a stack slot an address of its own, right before it.
+///
+/// To be called after the optimizer, which would merge the addresses again.
+pub(super) fn localize(func: &mut Function) {
+    let mut pos = FuncCursor::new(func);
+    while pos.next_block().is_some() {
+        while let Some(store) = pos.next_inst() {
+            let InstructionData::Store { opcode: Opcode::Store, args: [_, address], .. } = pos.func.dfg.insts[store]
+            else {
+                continue;
+            };
+            let ValueDef::Result(def, _) = pos.func.dfg.value_def(pos.func.dfg.resolve_aliases(address)) else {
+                continue;
+            };
+            let InstructionData::StackLoad { opcode: Opcode::StackAddr, stack_slot, offset } = pos.func.dfg.insts[def]
+            else {
+                continue;
+            };
+            let ty = pos.func.dfg.value_type(address);
+            // The cursor inserts before the store, with the store's location.
+            pos.use_srcloc(store);
+            let own = pos.ins().stack_addr(ty, stack_slot, offset);
+            pos.func.dfg.inst_args_mut(store)[1] = own;
+        }
+    }
+}
+
+/// Folds the addresses of homes into their stores, in x86-64 code that consists of such stores.
+///
+/// `lea reg, [rsp + x]` followed by a store to `[reg]`, the only use of that register, becomes a store to `[rsp + x]` of
+/// the same length. Whatever does not look like this stays as it is.
+pub(super) fn fold(code: &mut [u8]) {
+    let mut at = 0;
+    while let Some(length) = unwind::instruction_length(&code[at..]) {
+        let next = at + length;
+        if let Some((register, displacement)) = stack_address(&code[at..next])
+            && let Some(length) = unwind::instruction_length(&code[next..])
+            && let Some(store) = Store::through(register, &code[next..next + length])
+            && store.write(displacement, &mut code[at..next + length])
+        {
+            at = next + length;
+        } else {
+            at = next;
+        }
+        if at >= code.len() {
+            break;
+        }
+    }
+}
+
+/// The register and the displacement of a `lea reg, [rsp + displacement]`.
+fn stack_address(instruction: &[u8]) -> Option<(u8, i32)> {
+    let [rex @ (0x48 | 0x4c), 0x8d, modrm, 0x24, displacement @ ..] = instruction else { return None };
+    if modrm & 7 != RSP {
+        return None;
+    }
+    let displacement = match (modrm >> 6, displacement) {
+        (0, []) => 0,
+        (1, &[byte]) => i32::from(byte as i8),
+        (2, bytes) => i32::from_le_bytes(bytes.try_into().ok()?),
+        _ => return None,
+    };
+    Some((modrm >> 3 & 7 | (rex & 4) << 1, displacement))
+}
+
+const RSP: u8 = 4;
+
+/// A store through a register, without displacement.
+struct Store {
+    /// Prefixes and opcode.
+    head: Vec<u8>,
+    /// The `reg` field of the ModRM byte, in its place.
+    reg: u8,
+    immediate: Vec<u8>,
+}
+
+impl Store {
+    /// Reads a store to `[register]`; `None` for every other instruction.
+    fn through(register: u8, instruction: &[u8]) -> Option<Store> {
+        let mut head = Vec::with_capacity(6);
+        let mut rest = instruction;
+        let mut next = || {
+            let (&byte, tail) = rest.split_first()?;
+            rest = tail;
+            Some(byte)
+        };
+        let mut byte = next()?;
+        let prefix = matches!(byte, 0x66 | 0xf2 | 0xf3).then_some(byte);
+        if prefix.is_some() {
+            head.push(byte);
+            byte = next()?;
+        }
+        // The high bit of the base register, and the store's encoding without it.
+        let mut high = 0;
+        if byte & 0xf0 == 0x40 {
+            high = byte & 1;
+            head.push(byte & !1);
+            byte = next()?;
+        } else if prefix.is_none() && byte == 0xc5 {
+            head.extend([byte, next()?]);
+            byte = next()?;
+            return vector_store(byte).then(|| Self::memory(register, 0, head, byte, rest))?;
+        } else if prefix.is_none() && byte == 0xc4 {
+            // Map 1 is that of the opcodes 0F xx. The bit is stored inverted, and so is that of the absent index.
+            let map = next()?;
+            if map & 0x1f != 1 {
+                return None;
+            }
+            high = (!map >> 5) & 1;
+            head.extend([byte, map | 0x20, next()?]);
+            byte = next()?;
+            return vector_store(byte).then(|| Self::memory(register, high, head, byte, rest))?;
+        }
+        if byte == 0x0f {
+            head.push(byte);
+            byte = next()?;
+            return vector_store(byte).then(|| Self::memory(register, high, head, byte, rest))?;
+        }
+        matches!(byte, 0x89 | 0xc7).then(|| Self::memory(register, high, head, byte, rest))?
+    }
+
+    fn memory(register: u8, high: u8, mut head: Vec<u8>, opcode: u8, operand: &[u8]) -> Option<Store> {
+        head.push(opcode);
+        let (&modrm, mut rest) = operand.split_first()?;
+        let base = modrm & 7;
+        if base | high << 3 != register {
+            return None;
+        }
+        // A base of the number 4 takes a SIB byte, one of the number 5 a displacement.
+        match (modrm >> 6, base) {
+            (0, 4) => rest = rest.strip_prefix(&[0x24])?,
+            (0, 5) => return None,
+            (0, _) => {}
+            (1, 5) => rest = rest.strip_prefix(&[0])?,
+            _ => return None,
+        }
+        let immediate = match opcode {
+            0xc7 => 4,
+            _ => 0,
+        };
+        (rest.len() == immediate).then_some(Store { head, reg: modrm & 0x38, immediate: rest.to_vec() })
+    }
+
+    /// Writes the store with another address over `code` and fills what is left; `false` where it does not fit.
+    fn write(&self, displacement: i32, code: &mut [u8]) -> bool {
+        let fixed = self.head.len() + 2 + self.immediate.len();
+        let mut bytes = self.head.clone();
+        if fixed + 4 <= code.len() {
+            bytes.extend([0x80 | self.reg | RSP, 0x24]);
+            bytes.extend(displacement.to_le_bytes());
+        } else if let Ok(displacement) = i8::try_from(displacement)
+            && fixed < code.len()
+        {
+            bytes.extend([0x40 | self.reg | RSP, 0x24, displacement as u8]);
+        } else {
+            return false;
+        }
+        bytes.extend(&self.immediate);
+        let filler: &[u8] = match code.len() - bytes.len() {
+            0 => &[],
+            1 => &[0x90],
+            2 => &[0x66, 0x90],
+            3 => &[0x0f, 0x1f, 0x00],
+            _ => return false,
+        };
+        bytes.extend(filler);
+        code.copy_from_slice(&bytes);
+        true
+    }
+}
+
+/// `movups`, `movss`, `movsd`; `movaps`; `movdqa`, `movdqu`. With these opcodes, every prefix makes a store.
+fn vector_store(opcode: u8) -> bool {
+    matches!(opcode, 0x11 | 0x29 | 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(code: &[u8]) -> Vec<u8> {
+        let mut code = code.to_vec();
+        fold(&mut code);
+        code
+    }
+
+    #[test]
+    fn an_address_and_a_store_become_one_store_of_the_same_length() {
+        // lea rcx, [rsp+0x10]; mov [rcx], edx
+        let code = folded(&[0x48, 0x8d, 0x4c, 0x24, 0x10, 0x89, 0x11]);
+        assert_eq!(code, [0x89, 0x94, 0x24, 0x10, 0, 0, 0]);
+        // lea r8, [rsp+0x18]; mov [r8], r9
+        let code = folded(&[0x4c, 0x8d, 0x44, 0x24, 0x18, 0x4d, 0x89, 0x08]);
+        assert_eq!(code, [0x4c, 0x89, 0x8c, 0x24, 0x18, 0, 0, 0]);
+        // lea rcx, [rsp]; mov [rcx], rdi
+        let code = folded(&[0x48, 0x8d, 0x0c, 0x24, 0x48, 0x89, 0x39]);
+        assert_eq!(code, [0x48, 0x89, 0x7c, 0x24, 0, 0x66, 0x90]);
+        // lea rcx, [rsp+0x100]; mov dword [rcx], 7
+        let code = folded(&[0x48, 0x8d, 0x8c, 0x24, 0, 1, 0, 0, 0xc7, 0x01, 7, 0, 0, 0]);
+        assert_eq!(code, [0xc7, 0x84, 0x24, 0, 1, 0, 0, 7, 0, 0, 0, 0x0f, 0x1f, 0x00]);
+    }
+
+    #[test]
+    fn bases_with_a_sib_byte_or_a_displacement_are_folded() {
+        // lea r12, [rsp+8]; mov [r12], ebx
+        let code = folded(&[0x4c, 0x8d, 0x64, 0x24, 8, 0x41, 0x89, 0x1c, 0x24]);
+        assert_eq!(code, [0x40, 0x89, 0x9c, 0x24, 8, 0, 0, 0, 0x90]);
+        // lea r13, [rsp+8]; mov [r13+0], ebx
+        let code = folded(&[0x4c, 0x8d, 0x6c, 0x24, 8, 0x41, 0x89, 0x5d, 0]);
+        assert_eq!(code, [0x40, 0x89, 0x9c, 0x24, 8, 0, 0, 0, 0x90]);
+    }
+
+    #[test]
+    fn vector_stores_are_folded() {
+        // lea rax, [rsp+0x20]; movups [rax], xmm1
+        let code = folded(&[0x48, 0x8d, 0x44, 0x24, 0x20, 0x0f, 0x11, 0x08]);
+        assert_eq!(code, [0x0f, 0x11, 0x8c, 0x24, 0x20, 0, 0, 0]);
+        // lea rax, [rsp+0x20]; vmovsd [rax], xmm1
+        let code = folded(&[0x48, 0x8d, 0x44, 0x24, 0x20, 0xc5, 0xfb, 0x11, 0x08]);
+        assert_eq!(code, [0xc5, 0xfb, 0x11, 0x8c, 0x24, 0x20, 0, 0, 0]);
+        // lea r9, [rsp+0x20]; vmovups [r9], xmm8
+        let code = folded(&[0x4c, 0x8d, 0x4c, 0x24, 0x20, 0xc4, 0x41, 0x78, 0x11, 0x01]);
+        assert_eq!(code, [0xc4, 0x61, 0x78, 0x11, 0x84, 0x24, 0x20, 0, 0, 0]);
+    }
+
+    #[test]
+    fn whatever_is_something_else_stays() {
+        let codes: [&[u8]; 5] = [
+            // lea rcx, [rsp+0x10]; mov edx, [rcx]
+            &[0x48, 0x8d, 0x4c, 0x24, 0x10, 0x8b, 0x11],
+            // lea rcx, [rsp+0x10]; mov [rdx], edx
+            &[0x48, 0x8d, 0x4c, 0x24, 0x10, 0x89, 0x12],
+            // lea rcx, [rsp+0x10]; mov [rcx+4], edx
+            &[0x48, 0x8d, 0x4c, 0x24, 0x10, 0x89, 0x51, 4],
+            // lea rcx, [rsp+0x10]; movq xmm0, [rcx]
+            &[0x48, 0x8d, 0x4c, 0x24, 0x10, 0xf3, 0x0f, 0x7e, 0x01],
+            // lea rcx, [rdx+0x10]; mov [rcx], edx
+            &[0x48, 0x8d, 0x4a, 0x10, 0x89, 0x11],
+        ];
+        for code in codes {
+            assert_eq!(folded(code), code);
+        }
+    }
+}
