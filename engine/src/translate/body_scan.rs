@@ -13,7 +13,7 @@ pub(crate) struct BodyScan {
     /// File offset of the body's end.
     pub(crate) end: u32,
     /// Labels of all `br_table` operators.
-    labels: Vec<u32>,
+    pub(super) labels: Vec<u32>,
 }
 
 /// What an operator does to the flow of control and to locals.
@@ -89,11 +89,6 @@ impl BodyScan {
     /// The labels of a `br_table`, its default first.
     pub(crate) fn labels(&self, first: u32, count: u32) -> &[u32] {
         &self.labels[first as usize..(first + count) as usize]
-    }
-
-    #[cfg(test)]
-    pub(super) fn with_labels(self, labels: Vec<u32>) -> BodyScan {
-        BodyScan { labels, ..self }
     }
 
     /// Can control come to the operator at `offset` from elsewhere than the one before?

@@ -271,11 +271,11 @@ mod tests {
         let effects =
             [Set(0), Block, Block, BrTable { first: 0, count: 2 }, End(2), Set(0), None, End(1), None, FUNCTION_END];
         let mut body = body(&effects);
-        body = body.with_labels(vec![0, 1]);
+        body.labels = vec![0, 1];
         let named = [NamedRange { local: 0, operators: 8..9 }];
         let needed = needed_stores(&body, &named).expect("the body makes sense");
         assert!(needed.at_operator(0) && needed.at_operator(5) && !needed.at_entry(0));
-        body = body.with_labels(vec![0, 0]);
+        body.labels = vec![0, 0];
         let needed = needed_stores(&body, &named).expect("the body makes sense");
         assert!(!needed.at_operator(0) && needed.at_operator(5));
     }
