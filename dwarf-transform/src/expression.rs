@@ -16,7 +16,6 @@ use crate::guest::{GuestModule, ThreadLocals};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::loss::LossKind;
 use crate::native::{ENTRY_VALUE_HOME, Home, NativeFunction, NativeModule, OPERAND_STACK_HOME};
-use crate::scan::StackValue;
 use gimli::write::{DebugInfoRef, Expression, UnitEntryId};
 use gimli::{DieReference, Encoding, Operation, UnitOffset, constants};
 
@@ -186,7 +185,7 @@ impl<'c, 'a> Context<'c, 'a> {
     /// The home of an entry of the operand stack.
     fn stack_home(&self, depth: u32) -> Result<Home, Failure> {
         let lost = || {
-            let value = StackValue { offset: self.begin?, depth };
+            let value = (self.begin?, depth);
             Some(self.function?.lost_stack_values.binary_search(&value).is_ok())
         };
         OPERAND_STACK_HOME

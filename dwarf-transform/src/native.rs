@@ -1,7 +1,6 @@
 //! What the transform is told about the native code, after it was compiled.
 
 use crate::address::{TextOffset, ValType, WasmOffset};
-use crate::scan::StackValue;
 use std::ops::Range;
 
 /// Native code from `text` to the next row (or the function's end) comes from one guest operator.
@@ -65,8 +64,8 @@ pub struct NativeFunction {
     pub vmctx_home_cfa_offset: Option<i32>,
     /// The calls, sorted by return address. Without them call site entries are left out.
     pub calls: Vec<NativeCall>,
-    /// What of [`FunctionUses::stack_values`](crate::FunctionUses::stack_values) is in no home, sorted.
-    pub lost_stack_values: Vec<StackValue>,
+    /// What of [`FunctionUses::stack_values`](crate::FunctionUses::stack_values) is in no home: offset and depth, sorted.
+    pub lost_stack_values: Vec<(WasmOffset, u32)>,
     /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
     pub traps: Vec<TextOffset>,
 }

@@ -343,16 +343,19 @@ fn debug_plan<'a>(
         let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         Some((home, *types.get(local as usize)?))
     });
-    let mut wanted: Vec<(u32, u32)> = uses
+    // A `local.set` has no code of its own, unless a statement begins with it.
+    let begins_statement = |begin: u32| anchors.binary_search_by_key(&begin, |anchor| anchor.start).is_ok();
+    let (unseen, mut wanted): (Vec<_>, Vec<_>) = uses
         .stack_values
         .iter()
         .map(|value| (file_offset(value.offset), value.depth, file_offset(value.end)))
-        .filter(|&(begin, _, end)| !body.is_one_set(begin, end))
-        .map(|(begin, depth, _)| (begin, depth))
-        .collect();
+        .partition(|&(begin, _, end)| body.is_one_set(begin, end) && !begins_statement(begin));
     wanted.sort_unstable();
+    let mut wanted: Vec<(u32, u32)> = wanted.into_iter().map(|(begin, depth, _)| (begin, depth)).collect();
     wanted.dedup();
-    let copies = crate::translate::plan_stack_copies(input, shared.module, &wanted);
+    let mut copies = crate::translate::plan_stack_copies(input, shared.module, &wanted);
+    let unseen = unseen.into_iter().map(|(begin, depth, _)| (begin, depth));
+    copies.lost.extend(unseen.filter(|entry| wanted.binary_search(entry).is_err()));
     let entries = copies.depths.iter().map(|depth| dwarf_transform::OPERAND_STACK_HOME + depth);
     // Homes that are read back hold every value.
     let needed = (shared.tunables.opt_level != OptLevel::None)
@@ -691,7 +694,7 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
             lost_stack_values: function
                 .lost_stack_entries
                 .iter()
-                .map(|&(operator, depth)| dwarf_transform::StackValue { offset: wasm(operator), depth })
+                .map(|&(operator, depth)| (wasm(operator), depth))
                 .collect(),
             traps: function
                 .traps
