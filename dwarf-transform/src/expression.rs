@@ -111,6 +111,8 @@ pub(crate) struct Context<'c, 'a> {
     pub(crate) function: Option<&'c NativeFunction>,
     /// Where the expression begins to hold: its entry in a location list, else the scope around it.
     pub(crate) begin: Option<WasmOffset>,
+    /// Bytes of the object, where the expression ends with a piece of it.
+    pub(crate) size: Option<u64>,
     pub(crate) frame_base: Option<&'c FrameBase<'a>>,
     pub(crate) lookup: &'c dyn EntryLookup<'a>,
     pub(crate) guest: &'c GuestModule<'a>,
@@ -159,7 +161,8 @@ impl<'c, 'a> Context<'c, 'a> {
     }
 
     fn translate_to(&self, out: Bytecode, expression: GuestExpression<'a>, role: Role) -> Result<Bytecode, Failure> {
-        let mut translator = Translator { context: self, out, stack: Vec::new(), operations: 0, at_entry: false };
+        let mut translator =
+            Translator { context: self, out, stack: Vec::new(), operations: 0, at_entry: false, described: 0 };
         match role {
             Role::Pointer | Role::Referent | Role::DataMember if !self.guest.memory64 => {
                 if !translator.pointer(expression, role)? {
@@ -209,6 +212,8 @@ struct Translator<'t, 'c, 'a> {
     operations: usize,
     /// Inside of `DW_OP_entry_value`: locals have the values that they had on entry to the function.
     at_entry: bool,
+    /// Bits of the pieces so far.
+    described: u64,
 }
 
 impl<'a> Translator<'_, '_, 'a> {
@@ -342,11 +347,13 @@ impl<'a> Translator<'_, '_, 'a> {
                         self.stack.pop();
                     }
                     complete = false;
+                    self.described = self.described.saturating_add(size_in_bits);
                     match bit_offset {
                         None if size_in_bits % 8 == 0 => self.out.op_piece(size_in_bits / 8),
                         offset => self.out.op_bit_piece(size_in_bits, offset.unwrap_or(0)),
                     }
                     if position + 1 == operations.len() {
+                        self.leave_rest_open();
                         return self.patch(&branches, &starts, operations.len());
                     }
                 }
@@ -397,6 +404,15 @@ impl<'a> Translator<'_, '_, 'a> {
             }
         }
         self.patch(&branches, &starts, operations.len())
+    }
+
+    /// Says that the rest of the object is nowhere: debuggers show zeros for what no piece describes.
+    fn leave_rest_open(&mut self) {
+        let bits = self.context.size.and_then(|size| size.checked_mul(8)).unwrap_or(0);
+        let rest = bits.saturating_sub(self.described);
+        if rest > 0 && rest.is_multiple_of(8) {
+            self.out.op_piece(rest / 8);
+        }
     }
 
     /// Branches know their targets only now.

@@ -21,6 +21,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             native: self.fill.input.native,
             function: self.fill.input.native.functions.get(function as usize),
             begin: self.begin,
+            size: None,
             frame_base,
             lookup: self,
             guest: self.fill.input.guest,
@@ -54,6 +55,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             _ => None,
         }
+    }
+
+    /// The size of an object of which an expression describes pieces.
+    fn size_of_pieces(&self, entry: &Entry<'a>, name: gimli::DwAt, expression: GuestExpression<'a>) -> Option<u64> {
+        let ends_with_piece = matches!(expression.0.slice(), [.., operation, _] if *operation == c::DW_OP_piece.0);
+        if name == c::DW_AT_location && ends_with_piece { self.size_of(entry) } else { None }
     }
 
     pub(super) fn failed(&mut self, failure: Failure, entry: &Entry<'_>, name: gimli::DwAt) {
@@ -95,7 +102,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if name == c::DW_AT_vtable_elem_location && is_constant(expression, self.unit.encoding()) {
             return Some(Value::Exprloc(write::Expression::raw(expression.0.slice().to_vec())));
         }
-        match self.context(function, base).translate(expression, role) {
+        let size = self.size_of_pieces(entry, name, expression);
+        match (Context { size, ..self.context(function, base) }).translate(expression, role) {
             Ok(expression) => Some(Value::Exprloc(expression)),
             // Nothing will be read from there.
             Err(Failure::NoFrame(offset)) if base.is_some_and(|base| base.native) && self.is_empty_object(entry) => {
@@ -159,7 +167,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             // The default location holds in the whole scope.
             let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
             let begin = listed.map(WasmOffset).or(self.begin);
-            match (Context { begin, ..self.context(function, base) }).translate(item.data, role) {
+            let size = self.size_of_pieces(entry, name, item.data);
+            match (Context { begin, size, ..self.context(function, base) }).translate(item.data, role) {
                 Ok(expression) => pieces.extend(ranges.into_iter().map(|range| (range, expression.clone()))),
                 Err(failure) => {
                     let key = match failure {

@@ -58,6 +58,21 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.type_of(entry).is_some_and(|(unit, entry)| self.scalars(unit, entry, 0, &mut budget) == Scalars::None)
     }
 
+    /// The bytes of the object that an entry declares, where its type says so.
+    pub(super) fn size_of(&self, entry: &Entry<'a>) -> Option<u64> {
+        let (mut unit, mut ty) = self.type_of(entry)?;
+        for _ in 0..MAX_TYPE_CHAIN {
+            if let Some(size) = self.attribute_of(unit, ty, c::DW_AT_byte_size) {
+                return size.udata_value();
+            }
+            if !is_transparent(self.fill.plan.units[unit].entries[ty].tag) {
+                return None;
+            }
+            (unit, ty) = self.target(unit, self.attribute_of(unit, ty, c::DW_AT_type)?)?;
+        }
+        None
+    }
+
     /// Is the unit written in Rust?
     pub(super) fn is_rust(&self) -> bool {
         self.attribute_of(self.position, 0, c::DW_AT_language) == Some(AttributeValue::Language(c::DW_LANG_Rust))
