@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the bundled programs. Needs Debian's clang-19, clang-14, lld-19, wasi-libc, libclang-rt-19-dev-wasm32,
-# libc++-19-dev-wasm32, libc++abi-19-dev-wasm32, rustc (1.63) with libstd-rust-dev-wasm32, and `pip install ziglang`.
+# libc++-19-dev-wasm32, libc++abi-19-dev-wasm32, rustc (1.63) with libstd-rust-dev-wasm32 and lld-14 (its rust-lld), wabt
+# (wat2wasm), and `pip install ziglang`; rustup's Rust 1.96 with rust-src.
 #
 # Paths in the debug information are relative to this folder, so that the builds are the same everywhere.
 set -eu
