@@ -2,7 +2,9 @@
 
 use super::{CompileError, home_stores, returns, stack_check};
 use crate::environ::{Module, OptLevel, Tunables, VMOffsets};
-use crate::translate::{ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, TranslateError};
+use crate::translate::{
+    ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, SOURCE_FLAGS, TranslateError,
+};
 use crate::types::ValType;
 use artifact::TrapCode;
 use cranelift_codegen::binemit::{Addend, Reloc};
@@ -91,6 +93,7 @@ pub(super) fn compile_guest(
     let offset = input.body.range().start;
     let ty = shared.module.func_type(input.index);
     let mut env = FuncEnv::new(shared.module, shared.offsets, shared.tunables, shared.isa.frontend_config(), ty);
+    let flags = if debug.is_some() { SOURCE_FLAGS } else { 0 };
     if let Some(debug) = debug {
         env = env.with_debug_info(debug);
     }
@@ -121,7 +124,7 @@ pub(super) fn compile_guest(
     let code = emit(shared.isa, &mut scratch.context, homes.is_some()).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
-    let compiled = extract(shared, &code, &scratch.context.func, homes.as_ref());
+    let compiled = extract(shared, &code, &scratch.context.func, flags, homes.as_ref());
     Ok(CompiledFunction { lost_stack_entries, ..compiled })
 }
 
@@ -134,7 +137,7 @@ pub(super) fn compile_trampoline(
     scratch.context.clear();
     scratch.context.func = build(shared.isa, &mut scratch.builder);
     let code = emit(shared.isa, &mut scratch.context, false).map_err(|reason| CompileError::Trampoline { reason })?;
-    let mut compiled = extract(shared, &code, &scratch.context.func, None);
+    let mut compiled = extract(shared, &code, &scratch.context.func, 0, None);
     // Its traps are never reached and its instructions come from no operator.
     compiled.rows = vec![Row { start: 0, wasm: None, anchor: false }];
     Ok(compiled)
@@ -156,6 +159,7 @@ fn extract(
     shared: &ModuleContext<'_>,
     compiled: &CompiledCode,
     func: &ir::Function,
+    flags: u32,
     homes: Option<&HomeSlots>,
 ) -> CompiledFunction {
     let buffer = &compiled.buffer;
@@ -183,7 +187,7 @@ fn extract(
         .map(|(offset, span, map)| (*offset, map.entries().map(|(_, slot)| span - slot).collect()))
         .collect();
     let is_x86 = matches!(shared.isa.triple().architecture, Architecture::X86_64);
-    rows(&mut out, compiled, is_x86);
+    rows(&mut out, compiled, flags, is_x86);
     if is_x86 {
         stack_check::inline(&mut out);
     }
@@ -220,7 +224,9 @@ fn extract(
 }
 
 /// The address map: every instruction has a row, those of the compiler's own have no operator.
-fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, is_x86: bool) {
+///
+/// `flags` are the bits of source locations that are no part of the offset; without debug info there are none.
+fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, is_x86: bool) {
     let size = out.code.len() as u32;
     let mut at = 0;
     let push = |rows: &mut Vec<Row>, row: Row| match rows.last() {
@@ -235,22 +241,23 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, is_x86: bool) {
             push(&mut out.rows, Row { start: at, wasm: None, anchor: false });
         }
         let bits = range.loc.bits();
-        let home = !range.loc.is_default() && bits & HOME_BIT != 0;
+        let set = if range.loc.is_default() { 0 } else { bits & flags };
+        let home = set & HOME_BIT != 0;
         if home && is_x86 {
             home_stores::fold(&mut out.code[range.start as usize..range.end as usize]);
         }
         let (wasm, anchor) = if range.loc.is_default() {
             (None, false)
-        } else if bits & ANCHOR_BIT != 0 {
+        } else if set & ANCHOR_BIT != 0 {
             (Some(bits & !ANCHOR_BIT), true)
-        } else if bits & ENTRY_BIT != 0 {
+        } else if set & ENTRY_BIT != 0 {
             out.prologue_end = out.prologue_end.max(range.end);
             (None, false)
         } else if home && compiled.bb_starts.binary_search(&range.start).is_err() {
             // Before the store, all is as it was before the operator: it belongs to what is before it.
             (None, false)
         } else {
-            (Some(bits & !HOME_BIT), false)
+            (Some(bits & !(HOME_BIT & flags)), false)
         };
         push(&mut out.rows, Row { start: range.start, wasm, anchor });
         if anchor {

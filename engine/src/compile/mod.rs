@@ -15,7 +15,7 @@ use crate::debug_files::DebugFiles;
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
-    TranslateError, needed_stores,
+    SOURCE_FLAGS, TranslateError, needed_stores,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -165,6 +165,16 @@ impl<'a> GuestDebug<'a> {
         if translation.tunables.debug_info == DebugInfo::None {
             return None;
         }
+        if translation.tunables.debug_info == DebugInfo::Full && !offsets_fit(translation.code_section.end) {
+            report.warnings.push(format!(
+                "compiled without debug info, all {} functions: the code section ends at offset {:#x} of the module, and \
+                 `-g` can describe code only below {:#x} (512 MiB); `-g=lines` has no such limit",
+                translation.functions.len(),
+                translation.code_section.end,
+                SOURCE_FLAGS & SOURCE_FLAGS.wrapping_neg(),
+            ));
+            return None;
+        }
         let base = translation.code_section.start;
         let module = &translation.module;
         let functions = translation.functions.iter().map(|input| {
@@ -204,6 +214,11 @@ impl<'a> GuestDebug<'a> {
         report.scan_losses = scan.losses;
         Some(GuestDebug { guest, uses: scan.uses })
     }
+}
+
+/// Whether the offsets of code that ends here leave the flags of source locations free.
+fn offsets_fit(code_end: usize) -> bool {
+    u32::try_from(code_end).is_ok_and(|end| end & SOURCE_FLAGS == 0)
 }
 
 /// wasm-ld makes the addresses of thread-local objects relative where the memory is shared.
@@ -731,6 +746,33 @@ fn describe(isa: &dyn TargetIsa, tunables: &Tunables) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_info_takes_code_below_512_mib() {
+        for (end, fits) in [(0, true), (0x1fff_ffff, true), (0x2000_0000, false), (0x4000_0000, false)] {
+            assert_eq!(offsets_fit(end), fits, "{end:#x}");
+        }
+        assert!(!offsets_fit(0x8000_0000) && !offsets_fit(1 << 32), "no larger flag and no carry is let through");
+    }
+
+    #[test]
+    fn code_out_of_reach_is_compiled_without_debug_info() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/shapes/shapes.wasm");
+        let wasm = std::fs::read(path).expect("the program is there");
+        let scan = |debug_info, end| {
+            let tunables = Tunables { debug_info, ..Tunables::default() };
+            let mut translation = ModuleTranslation::parse(&wasm, &tunables).expect("the program is valid");
+            translation.code_section.end = end;
+            let mut report = CompileReport::default();
+            let scanned = GuestDebug::scan(&translation, &DebugFiles::default(), &mut report).is_some();
+            (scanned, report.warnings)
+        };
+        assert_eq!(scan(DebugInfo::Full, 0x1fff_ffff), (true, vec![]));
+        assert_eq!(scan(DebugInfo::Lines, 0x2000_0000), (true, vec![]));
+        let (scanned, warnings) = scan(DebugInfo::Full, 0x2000_0000);
+        assert!(!scanned);
+        assert!(warnings[0].contains("ends at offset 0x20000000"), "{warnings:?}");
+    }
 
     #[test]
     fn the_artifact_is_the_same_whatever_the_number_of_threads() {

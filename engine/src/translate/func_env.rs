@@ -28,6 +28,8 @@ pub(crate) const ANCHOR_BIT: u32 = 1 << 31;
 pub(crate) const ENTRY_BIT: u32 = 1 << 30;
 /// Source locations with this bit are stores to homes.
 pub(crate) const HOME_BIT: u32 = 1 << 29;
+/// The bits of a source location that are no part of the offset, in a function that has full debug info.
+pub(crate) const SOURCE_FLAGS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 
 /// Index of the first wasm parameter in a guest function's signature; before it come the two contexts.
 const FIRST_WASM_PARAM: usize = 2;

@@ -14,7 +14,7 @@ mod spill;
 pub(crate) use body_scan::BodyScan;
 pub use error::TranslateError;
 pub(crate) use func_env::{
-    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, guest_signature,
+    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, SOURCE_FLAGS, guest_signature,
 };
 pub(crate) use home_stores::{NamedRange, needed_stores};
 pub(crate) use operand_stack::{follow as follow_operand_stack, plan as plan_stack_copies};
