@@ -8,8 +8,12 @@
 //!
 //! Registering is one call a module and takes the same time for each. libgcc before version 13 keeps
 //! modules in a list, the latest first, and looks through it to drop one: dropping a module takes
-//! time by the number of those registered after it. The nodes of that list are ours, and lie side by
-//! side, so that it is a nanosecond or two for each. Later versions keep a tree.
+//! time by the number of those registered after it, so that dropping many, oldest first, is quadratic
+//! (figures: docs/unwind.md). Later versions keep a tree.
+//!
+//! One object for many modules (`__register_frame_info_table`) is no way out: its range is from the
+//! lowest function to the highest, and libgcc before 13 asks only the object with the highest start at
+//! or below a pc. Any other object that starts within the range hides what lies above it.
 #![allow(unsafe_code, reason = "the interface is the C runtime's")]
 
 use std::fmt;
