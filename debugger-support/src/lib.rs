@@ -40,7 +40,7 @@ pub use helpers::{gdb_helpers, lldb_helpers};
 pub use launch_config::{Editor, launch_config};
 pub use profiler::{Profile, Profiler};
 pub use registration::{Registration, register, registered_images};
-pub use tracer::{Tracer, tracer};
+pub use tracer::{Tracer, tracer, with_threads_seen_gone};
 
 /// One jitted function, as profilers want to hear of it.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The kind of the process that traces us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,25 @@ pub enum Tracer {
 /// Reads `/proc`; where that is not mounted the answer is [`Tracer::None`].
 pub fn tracer() -> Tracer {
     tracer_in(Path::new("/proc"))
+}
+
+/// Runs `work`, and where somebody traces this process does not return before they took note that the threads which
+/// `work` started and joined are gone (or a second has passed).
+///
+/// A joined thread is a zombie until its tracer waits for it. gdb 13, which meets one when the process goes on and
+/// ends, may fail with "Couldn't get registers: No such process".
+pub fn with_threads_seen_gone<T>(work: impl FnOnce() -> T) -> T {
+    let threads = || fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    if tracer() == Tracer::None {
+        return work();
+    }
+    let before = threads();
+    let result = work();
+    let limit = Instant::now() + Duration::from_secs(1);
+    while threads() > before && Instant::now() < limit {
+        thread::sleep(Duration::from_micros(200));
+    }
+    result
 }
 
 fn tracer_in(proc: &Path) -> Tracer {

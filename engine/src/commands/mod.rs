@@ -99,17 +99,19 @@ impl CodeArgs {
     }
 }
 
-/// Compiles on threads of its own, which are gone afterwards: to a debugger the program has one thread.
+/// Compiles on threads of its own, which have ended afterwards: to a debugger the program has one thread, and none ends
+/// while the process does, where gdb may find no registers.
 fn compile_on_own_threads(
     wasm: &[u8],
     debug_files: &DebugFiles,
     tunables: &Tunables,
 ) -> Result<Compilation, CompileError> {
     let compile = || Compilation::with_debug_files(wasm, debug_files, tunables);
-    match rayon::ThreadPoolBuilder::new().build() {
-        Ok(pool) => pool.install(compile),
-        Err(_) => compile(),
-    }
+    // A pool that is merely dropped does not wait for its threads.
+    let in_pool = debugger_support::with_threads_seen_gone(|| {
+        rayon::ThreadPoolBuilder::new().build_scoped(|thread| thread.run(), |pool| pool.install(compile))
+    });
+    in_pool.unwrap_or_else(|_| compile())
 }
 
 /// What a user has to know of the debug info, one line each: what the module's own is worth, and what of it is broken.
