@@ -1,15 +1,34 @@
 #!/bin/sh
-# build.sh sqlite|lua OUT.wasm [clang flags]: builds a large program for wasm32-wasi, as `-g -O0` unless told otherwise.
+# build.sh [natively] sqlite|sqlite-shell|lua OUT [compiler flags]: builds a large program for wasm32-wasi, as `-g -O0` unless
+# told otherwise.
 #
-# The sources come from the crates libsqlite3-sys and lua-src, through cargo. Needs the packages of ../programs/build.sh.
+# The sources come from the crates libsqlite3-sys and lua-src, through cargo; sqlite's shell, which no crate has, from the folder
+# SQLITE_SOURCE with shell.c and sqlite3.c. Needs the packages of ../programs/build.sh.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+compiler="clang-19 --target=wasm32-wasi"
+natively=
+[ "$1" = natively ] && natively=1 && compiler=gcc && shift
 what=$1
 out=$(realpath "$2")
 shift 2
 [ $# -gt 0 ] || set -- -g -O0
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
+
+sqlite_flags="-DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_WAL"
+wasi_flags="-D_WASI_EMULATED_GETPID -D_WASI_EMULATED_PROCESS_CLOCKS -D_WASI_EMULATED_SIGNAL"
+
+if [ "$what" = sqlite-shell ]; then
+    cp "$SQLITE_SOURCE/shell.c" "$SQLITE_SOURCE/sqlite3.c" "$work"
+    cd "$work"
+    if [ -n "$natively" ]; then
+        exec $compiler "$@" -w $sqlite_flags shell.c sqlite3.c -lm -o "$out"
+    fi
+    exec $compiler "$@" -fdebug-compilation-dir=. -Wno-everything -I"$here/shell" -include "$here/shell/wasi.h" $sqlite_flags \
+        $wasi_flags -D_WASI_EMULATED_MMAN shell.c sqlite3.c -lwasi-emulated-getpid \
+        -lwasi-emulated-process-clocks -lwasi-emulated-signal -o "$out"
+fi
 
 case $what in
 sqlite) crate='libsqlite3-sys = { version = "=0.35.0", features = ["bundled"] }' ;;
@@ -27,18 +46,23 @@ cd "$work"
 case $what in
 sqlite)
     cp vendor/libsqlite3-sys/sqlite3/sqlite3.[ch] .
-    clang-19 --target=wasm32-wasi "$@" -fdebug-compilation-dir=. -Wno-everything -DSQLITE_THREADSAFE=0 \
-        -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_OMIT_WAL -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_TEMP_STORE=3 \
-        -DSQLITE_OMIT_SHARED_CACHE -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_PROCESS_CLOCKS \
-        main.c sqlite3.c -o "$out"
+    sqlite_flags="$sqlite_flags -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_TEMP_STORE=3 -DSQLITE_OMIT_SHARED_CACHE"
+    if [ -n "$natively" ]; then
+        $compiler "$@" -w $sqlite_flags main.c sqlite3.c -lm -o "$out"
+    else
+        $compiler "$@" -fdebug-compilation-dir=. -Wno-everything $sqlite_flags $wasi_flags main.c sqlite3.c -o "$out"
+    fi
     ;;
 lua)
     cp "$(ls -d vendor/lua-src/lua-5.4* | tail -n 1)"/*.[ch] .
     rm -f lua.c luac.c ltests.c onelua.c loslib.c liolib.c linit.c
+    if [ -n "$natively" ]; then
+        $compiler "$@" -w main.c l*.c -lm -o "$out"
+        exit
+    fi
     # There is no longjmp without the exception proposal: an error of the script ends the program.
     echo 'typedef int jmp_buf;' >setjmp.h
-    clang-19 --target=wasm32-wasi "$@" -fdebug-compilation-dir=. -I. -Wno-everything -D_WASI_EMULATED_SIGNAL \
-        -D_WASI_EMULATED_PROCESS_CLOCKS '-DLUAI_THROW(L,c)=abort()' '-DLUAI_TRY(L,c,a)={a}' -Dluai_jmpbuf=int \
+    $compiler "$@" -fdebug-compilation-dir=. -I. -Wno-everything $wasi_flags '-DLUAI_THROW(L,c)=abort()' '-DLUAI_TRY(L,c,a)={a}' -Dluai_jmpbuf=int \
         main.c l*.c -lwasi-emulated-signal -lwasi-emulated-process-clocks -o "$out"
     ;;
 esac
