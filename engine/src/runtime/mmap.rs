@@ -125,6 +125,26 @@ impl Mapping {
         self.protect(start, len, libc::PROT_READ)
     }
 
+    /// Gives the memory of `[start, start + len)` back and leaves address space without access.
+    ///
+    /// # Safety
+    ///
+    /// Nothing may refer to the contents of the range.
+    pub unsafe fn release(&self, start: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "the range lies in the mapping");
+        // SAFETY: the range lies in this mapping, and the caller promises that its contents are not used.
+        unsafe {
+            let start = self.base.add(start).cast();
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+            if libc::mmap(start, len, libc::PROT_NONE, flags, -1, 0) != libc::MAP_FAILED {
+                leave_out_of_core_files(start, len);
+            }
+        }
+    }
+
     fn protect(&self, start: usize, len: usize, protection: libc::c_int) -> io::Result<()> {
         if len == 0 {
             return Ok(());

@@ -6,6 +6,7 @@ pub mod activations;
 pub mod backtrace;
 pub mod builtins;
 pub mod code;
+mod code_memory;
 pub mod collect;
 pub mod entry;
 pub mod externref;

@@ -7,14 +7,16 @@
 //! process as usual.
 //!
 //! Registering is one call a module and takes the same time for each. libgcc before version 13 keeps
-//! modules in a list, the latest first, and looks through it to drop one: dropping a module takes
-//! time by the number of those registered after it, so that dropping many, oldest first, is quadratic
-//! (figures: docs/unwind.md). Later versions keep a tree.
-//!
-//! One object for many modules (`__register_frame_info_table`) is no way out: its range is from the
-//! lowest function to the highest, and libgcc before 13 asks only the object with the highest start at
-//! or below a pc. Any other object that starts within the range hides what lies above it.
+//! what it was told in lists, and looks through them to drop a module and for each frame of a walk.
+//! Who loads many modules puts them into a [`Region`], where neighbours are registered together and
+//! the lists stay short (figures: docs/unwind.md). Later versions keep a tree.
 #![allow(unsafe_code, reason = "the interface is the C runtime's")]
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod libgcc;
+mod region;
+
+pub use region::{Region, RegionStatistics};
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -25,53 +27,8 @@ unsafe extern "C" {
     fn __deregister_frame(begin: *const u8);
 }
 
-/// libgcc, which can be given the memory of its nodes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod nodes {
-    use std::sync::{Mutex, PoisonError};
-
-    /// Room for libgcc's `struct object` (unwind-dw2-fde.h): six words, or seven with an optional field.
-    #[repr(C, align(64))]
-    pub(super) struct Node([usize; 8]);
-
-    unsafe extern "C" {
-        fn __register_frame_info(begin: *const u8, node: *mut Node);
-        fn __deregister_frame_info(begin: *const u8) -> *mut Node;
-    }
-
-    struct Free(Vec<*mut Node>);
-
-    // SAFETY: the nodes are owned by the list and point to nothing.
-    unsafe impl Send for Free {}
-
-    /// Nodes that are not in use. They are made in blocks, which are kept.
-    static FREE: Mutex<Free> = Mutex::new(Free(Vec::new()));
-
-    const BLOCK: usize = 64;
-
-    pub(super) unsafe fn __register_frame(begin: *const u8) {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        let node = free.0.pop().unwrap_or_else(|| {
-            let block: &'static mut [Node] = Vec::leak((0..BLOCK).map(|_| Node([0; 8])).collect());
-            free.0.extend(block.iter_mut().rev().map(std::ptr::from_mut));
-            free.0.pop().expect("a block has nodes")
-        });
-        drop(free);
-        // SAFETY: the caller vouches for the section; the node is libgcc's until it is given back.
-        unsafe { __register_frame_info(begin, node) }
-    }
-
-    pub(super) unsafe fn __deregister_frame(begin: *const u8) {
-        // SAFETY: the caller has registered the section.
-        let node = unsafe { __deregister_frame_info(begin) };
-        if !node.is_null() {
-            FREE.lock().unwrap_or_else(PoisonError::into_inner).0.push(node);
-        }
-    }
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-use nodes::{__deregister_frame, __register_frame};
+use libgcc::{__deregister_frame, __register_frame};
 
 /// A table that the process's unwinder knows, until this is dropped.
 pub struct Registration<'a> {
