@@ -25,7 +25,8 @@
 //!
 //! Code that is moved out of a function (`f.cold`) is, in [foreign](Checked::foreign) code, followed as a
 //! part of the function that branches to it. It is told from functions that are called by its first
-//! row, whose CFA is not rsp+8. Calls that never return are recognized by
+//! row, whose CFA is not rsp+8. If nothing that is followed branches to it (a landing pad), its first row
+//! is believed and the others are held against that one. Calls that never return are recognized by
 //! their other side: where a path from behind a call meets another with another stack pointer, the
 //! former does not exist.
 //!
@@ -71,6 +72,9 @@ pub struct Checked<'a> {
 pub struct Report {
     /// Functions followed.
     pub functions: usize,
+    /// Of these, parts that nothing which is followed branches to: landing pads. What the first row says is
+    /// taken for what holds there. Only in [foreign](Checked::foreign) code.
+    pub parts: usize,
     /// Instructions whose rows were held against the code.
     pub instructions: usize,
     /// Every fact that a row gets wrong.
@@ -170,18 +174,77 @@ pub fn check(checked: &Checked<'_>) -> Report {
     let mut report = Report::default();
     let table = rows::Table::read(checked, &mut report.disagreements);
     let code = machine::Code::new(checked);
-    // Of each function: what was found in it, and how many of its instructions were looked at.
-    let mut judged = Vec::with_capacity(checked.functions.len());
-    let mut parts = BTreeSet::new();
+    let mut judged = Judged { table: &table, code: &code, verdicts: Vec::new(), parts: BTreeSet::new() };
+    let mut starting_within: Vec<&Range<u64>> = Vec::new();
     for function in checked.functions {
+        if checked.foreign && table.starts_within_a_frame(function.start, &code).is_some() {
+            starting_within.push(function);
+        } else {
+            judged.judge(function, machine::Start { address: function.start, state: machine::State::on_entry() });
+        }
+    }
+    let undecided = |function: &Range<u64>, found: &str| Disagreement {
+        function: function.start,
+        address: function.start,
+        subject: Subject::Code,
+        expected: "a function that is called".to_owned(),
+        found: found.to_owned(),
+    };
+    for function in starting_within {
+        // As a part of what branches to it, it has been judged already.
+        if judged.parts.contains(&function.start) {
+            continue;
+        }
+        match table.starts_within_a_frame(function.start, &code).and_then(|part| part.start()) {
+            Some(start) => {
+                report.parts += 1;
+                judged.judge(function, start);
+            }
+            None => {
+                report.undecided.push(undecided(function, "starts within a frame, whose row is an expression"));
+            }
+        }
+    }
+    for Judgement { function, instructions, mut verdict } in judged.verdicts {
+        if judged.parts.contains(&function.start) && !verdict.wrong.is_empty() {
+            let found = "other functions branch into it, and its rows are not those of a function that is called";
+            report.undecided.push(undecided(&function, found));
+            continue;
+        }
+        report.functions += 1;
+        report.instructions += instructions;
+        report.disagreements.append(&mut verdict.wrong);
+        report.undecided.append(&mut verdict.undecided);
+    }
+    report
+}
+
+/// What was found in a function, and how many of its instructions were looked at.
+struct Judgement {
+    function: Range<u64>,
+    instructions: usize,
+    verdict: rows::Verdict,
+}
+
+struct Judged<'t, 'a> {
+    table: &'t rows::Table,
+    code: &'t machine::Code<'a>,
+    verdicts: Vec<Judgement>,
+    /// Starts of functions that others continue in.
+    parts: BTreeSet<u64>,
+}
+
+impl Judged<'_, '_> {
+    fn judge(&mut self, function: &Range<u64>, start: machine::Start) {
         let mut instructions = 0;
         let mut verdict = rows::Verdict::default();
         let mut lost = Vec::new();
-        code.follow(
+        self.code.follow(
             function,
+            start,
             |address, state| {
                 instructions += 1;
-                table.judge(function.start, address, state, &mut verdict);
+                self.table.judge(function.start, address, state, &mut verdict);
             },
             |address, reason| {
                 lost.push(Disagreement {
@@ -192,36 +255,9 @@ pub fn check(checked: &Checked<'_>) -> Report {
                     found: reason,
                 });
             },
-            &mut parts,
+            &mut self.parts,
         );
         verdict.undecided.append(&mut lost);
-        judged.push((function.start, instructions, verdict));
+        self.verdicts.push(Judgement { function: function.clone(), instructions, verdict });
     }
-    for (start, instructions, mut verdict) in judged {
-        let is_part = parts.contains(&start);
-        let mut undecided = |found: &str| {
-            report.undecided.push(Disagreement {
-                function: start,
-                address: start,
-                subject: Subject::Code,
-                expected: "a function that is called".to_owned(),
-                found: found.to_owned(),
-            });
-        };
-        if checked.foreign && table.starts_within_a_frame(start) {
-            if !is_part {
-                undecided("starts within a frame, and nothing that is followed leads there");
-            }
-            continue;
-        }
-        if is_part && !verdict.wrong.is_empty() {
-            undecided("other functions branch into it, and its rows are not those of a function that is called");
-            continue;
-        }
-        report.functions += 1;
-        report.instructions += instructions;
-        report.disagreements.append(&mut verdict.wrong);
-        report.undecided.append(&mut verdict.undecided);
-    }
-    report
 }

@@ -55,13 +55,23 @@ pub(super) struct State {
 }
 
 impl State {
-    fn on_entry() -> State {
+    /// Before the first instruction of a function that is called.
+    pub(super) fn on_entry() -> State {
         let mut registers = [Value::Unknown; 16];
         for (number, value) in registers.iter_mut().enumerate() {
             *value = Value::Entry(number as u8);
         }
         registers[RSP] = Value::Stack(0);
         State { registers, stack: vec![(0, Value::ReturnAddress)], compared: None, just_compared: None }
+    }
+
+    /// Nothing is known but what is then said with [`State::set_register`] and [`State::store`].
+    pub(super) fn unknown() -> State {
+        State { registers: [Value::Unknown; 16], stack: Vec::new(), compared: None, just_compared: None }
+    }
+
+    pub(super) fn set_register(&mut self, number: usize, value: Value) {
+        self.registers[number] = value;
     }
 
     pub(super) fn register(&self, number: usize) -> Value {
@@ -98,7 +108,7 @@ impl State {
         self.stack.retain(|slot| slot.0 + WORD <= at || at.saturating_add(size) <= slot.0);
     }
 
-    fn store(&mut self, at: i64, value: Value) {
+    pub(super) fn store(&mut self, at: i64, value: Value) {
         self.forget_bytes(at, WORD);
         if value != Value::Unknown {
             let index = self.stack.partition_point(|slot| slot.0 < at);
@@ -139,6 +149,12 @@ impl State {
         }
         true
     }
+}
+
+/// Where a function is followed from.
+pub(super) struct Start {
+    pub(super) address: u64,
+    pub(super) state: State,
 }
 
 /// Where control goes after an instruction.
@@ -191,12 +207,26 @@ impl<'a> Code<'a> {
         Decoder::with_ip(64, self.bytes(range.clone()), range.start, DecoderOptions::NONE)
     }
 
-    /// Calls `visit` with each reachable instruction of the function and what is known before it,
+    /// Whether there are only instructions without effect here.
+    pub(super) fn is_without_effect(&self, range: Range<u64>) -> bool {
+        let end = range.end;
+        let mut decoder = self.decoder(range);
+        while decoder.can_decode() {
+            let instruction = decoder.decode();
+            if !matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Endbr64) {
+                return false;
+            }
+        }
+        decoder.ip() == end
+    }
+
+    /// Calls `visit` with each instruction of the function that can be reached from `start`, and what is known before it,
     /// and `lost` where the code cannot be followed. Adds to `parts` the functions that this one
     /// continues in.
     pub(super) fn follow(
         &self,
         function: &Range<u64>,
+        start: Start,
         mut visit: impl FnMut(u64, &State),
         mut lost: impl FnMut(u64, String),
         parts: &mut BTreeSet<u64>,
@@ -204,6 +234,7 @@ impl<'a> Code<'a> {
         // Where paths can meet. Targets of direct branches are found by decoding straight through
         // (what that finds in data between does no harm); those of jump tables only on the way.
         let mut leaders = self.branch_targets(function);
+        leaders.insert(start.address);
         let mut follower = Follower {
             code: self,
             regions: vec![function.clone()],
@@ -212,7 +243,7 @@ impl<'a> Code<'a> {
         };
         let states = loop {
             let known = (leaders.len(), follower.regions.len(), follower.no_return.len());
-            let states = follower.fixpoint(&mut leaders);
+            let states = follower.fixpoint(&start, &mut leaders);
             for region in &follower.regions[known.1..] {
                 leaders.extend(self.branch_targets(region));
             }
@@ -269,10 +300,9 @@ struct Follower<'c, 'a> {
 
 impl Follower<'_, '_> {
     /// The state at the start of each reachable block. Adds to `leaders` what it finds.
-    fn fixpoint(&mut self, leaders: &mut BTreeSet<u64>) -> States {
-        let start = self.regions[0].start;
-        let mut states: States = BTreeMap::from([(start, (State::on_entry(), None))]);
-        let mut work = vec![start];
+    fn fixpoint(&mut self, start: &Start, leaders: &mut BTreeSet<u64>) -> States {
+        let mut states: States = BTreeMap::from([(start.address, (start.state.clone(), None))]);
+        let mut work = vec![start.address];
         // What is concluded from the return of these is to be forgotten: the caller starts again.
         let mut no_return = BTreeSet::new();
         while let Some(at) = work.pop() {

@@ -7,7 +7,7 @@ use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, EhFrameHdr, LittleEndian, RegisterRule, UnwindContext, UnwindSection,
 };
 
-use super::machine::{CALLEE_SAVED, State, Value};
+use super::machine::{CALLEE_SAVED, Code, Start, State, Value};
 use super::{Checked, Disagreement, Subject};
 
 /// Machine numbers (rax, rcx, rdx, rbx, rsp, ...) of the first DWARF registers (rax, rdx, rcx, ...).
@@ -177,13 +177,18 @@ impl Table {
         }
     }
 
-    /// Whether what starts here has a frame already: it is no function that is called.
-    pub(super) fn starts_within_a_frame(&self, start: u64) -> bool {
+    /// What starts here and has a frame already: it is a part of a function, not one that is called. Its row may
+    /// come after a `nop`, which keeps a landing pad from lying at the start.
+    pub(super) fn starts_within_a_frame(&self, start: u64, code: &Code<'_>) -> Option<Part<'_>> {
         let index = self.entries.partition_point(|entry| entry.range.start < start);
-        let first = self.entries.get(index).filter(|entry| entry.range.start == start);
-        first.and_then(|entry| entry.rows.first()).is_some_and(|row| {
-            !matches!(&row.cfa, CfaRule::RegisterAndOffset { register, offset } if (register.0, *offset) == (RSP, CFA))
-        })
+        let entry = self.entries.get(index).filter(|entry| entry.range.start == start)?;
+        let (first, second) = (entry.rows.first()?, entry.rows.get(1));
+        let row = match second {
+            _ if !is_of_entry(first) => first,
+            Some(second) if !is_of_entry(second) && code.is_without_effect(first.range.clone()) => second,
+            _ => return None,
+        };
+        Some(Part { entry, row })
     }
 
     /// Holds the row of the instruction at `address` against the state before it.
@@ -279,6 +284,43 @@ impl Table {
                 disagree(Subject::Register(register), expected, describe(rule));
             }
         }
+    }
+}
+
+fn is_of_entry(row: &Row) -> bool {
+    matches!(&row.cfa, CfaRule::RegisterAndOffset { register, offset } if (register.0, *offset) == (RSP, CFA))
+}
+
+/// Where a part of a function starts.
+pub(super) struct Part<'t> {
+    entry: &'t Entry,
+    row: &'t Row,
+}
+
+impl Part<'_> {
+    /// The state that the first row is right in; `None` if it is by an expression.
+    pub(super) fn start(&self) -> Option<Start> {
+        let CfaRule::RegisterAndOffset { register, offset } = self.row.cfa else { return None };
+        let base = *MACHINE.get(usize::from(register.0))?;
+        let mut state = State::unknown();
+        let rule_of = |register: u16| self.row.registers.iter().find(|(number, _)| *number == register);
+        let callee_saved = CALLEE_SAVED.map(|number| (Some(number), Value::Entry(number as u8)));
+        for (number, value) in callee_saved.into_iter().chain([(None, Value::ReturnAddress)]) {
+            let dwarf = match number {
+                Some(number) => MACHINE.iter().position(|&machine| machine == number)? as u16,
+                None => self.entry.return_address,
+            };
+            match (rule_of(dwarf).map(|(_, rule)| rule), number) {
+                (None | Some(RegisterRule::SameValue), Some(number)) => state.set_register(number, value),
+                (Some(RegisterRule::Offset(offset)), _) => state.store(CFA.checked_add(*offset)?, value),
+                (Some(RegisterRule::Register(register)), _) => {
+                    state.set_register(*MACHINE.get(usize::from(register.0))?, value);
+                }
+                _ => {}
+            }
+        }
+        state.set_register(base, Value::Stack(CFA.checked_sub(offset)?));
+        Some(Start { address: self.row.range.start, state })
     }
 }
 

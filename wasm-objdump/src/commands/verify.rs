@@ -178,6 +178,7 @@ fn check_frames(native: &Native<'_>, arguments: &Arguments, findings: &mut Vec<F
             foreign: native.artifact.is_none(),
         });
         total.functions += report.functions;
+        total.parts += report.parts;
         total.instructions += report.instructions;
         total.disagreements.append(&mut report.disagreements);
         total.undecided.append(&mut report.undecided);
@@ -199,6 +200,9 @@ fn check_frames(native: &Native<'_>, arguments: &Arguments, findings: &mut Vec<F
         total.instructions,
         total.disagreements.len()
     ));
+    if total.parts > 0 {
+        summary.push(format!("frames: {} landing pads, taken to start as their first rows say", total.parts));
+    }
     if native.artifact.is_some() {
         // Nothing that this compiler emits may be beyond the checker.
         findings.extend(total.undecided.iter().map(finding));
