@@ -132,36 +132,6 @@ class WasmTrap(gdb.Command):
         print("wasm trap: %s" % kind if kind else "The program did not stop at a trap.")
 
 
-class WasmExternref(gdb.Command):
-    """Show the host value that a reference leads to: wasm externref EXPRESSION
-
-The expression is the reference as compiled code holds it: a 64-bit word in a register, a frame, a table or a global."""
-
-    def __init__(self):
-        super().__init__("wasm externref", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
-
-    def invoke(self, argument, from_tty):
-        if not argument:
-            raise gdb.GdbError("An expression is missing.")
-        address = int(gdb.parse_and_eval(argument)) & (1 << 64) - 1
-        if address == 0:
-            print("null")
-            return
-        # The header of a host value, see engine/src/environ/vmoffsets.rs: the owner's references are counted apart, and
-        # one of the others stands for them.
-        try:
-            memory = gdb.selected_inferior().read_memory(address, 32).tobytes()
-        except gdb.MemoryError:
-            raise gdb.GdbError("0x%x is no reference to a host value." % address)
-        count, owner, owned, listed = (int.from_bytes(memory[at : at + 8], "little") for at in (0, 8, 16, 24))
-        if (owner == 0) != (owned == 0) or listed not in (0, owner) or count == 0:
-            raise gdb.GdbError("0x%x is no reference to a host value." % address)
-        print("externref 0x%x: %d references" % (address, count + owned - (owned > 0)))
-        if owner:
-            listed = ", its activations table included" if listed else ""
-            print("%d of them are of the store 0x%x%s" % (owned, owner, listed))
-
-
 def announce_trap(event):
     if isinstance(event, gdb.SignalEvent) and event.stop_signal in ("SIGILL", "SIGSEGV", "SIGFPE"):
         kind = trap_kind()
@@ -172,7 +142,6 @@ def announce_trap(event):
 Wasm()
 WasmMemory()
 WasmTrap()
-WasmExternref()
 gdb.events.stop.connect(announce_trap)
 
 # A variable of the guest has two addresses: where its memory lies, and its wasm address in the identity map. gdb must not

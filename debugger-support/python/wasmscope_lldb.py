@@ -6,6 +6,7 @@ again, with a pointer type, a value, children, and the text of a `char *`; scrip
 
     wasm-memory     where linear memory lies and which part of it pointers can be followed into
     wasm-call       calls a guest function, by name or through a pointer: wasm-call add(1, 2)
+    wasm-externref  the host value that a reference leads to, and how many references there are
 """
 
 import re
@@ -356,6 +357,7 @@ def __lldb_init_module(debugger, _):
     commands = [
         "command script add -o -f {0}.wasm_memory wasm-memory",
         "command script add -o -f {0}.wasm_call wasm-call",
+        "command script add -o -f {0}.wasm_externref wasm-externref",
         "type category define wasmscope",
         "type synthetic add -w wasmscope -l {0}.Record --recognizer-function {0}.matches_record",
         "type synthetic add -w wasmscope -l {0}.PointerArray --recognizer-function {0}.matches_pointer_array",
@@ -365,6 +367,8 @@ def __lldb_init_module(debugger, _):
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
         "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
+        "type summary add -v -w wasmscope -F {0}.externref_summary 'VMExternRef *'",
+        "type summary add -v -w wasmscope -F {0}.funcref_summary 'VMFuncRef *'",
         "type category enable wasmscope",
         # A guest variable has two addresses (its memory's and the identity map's): what is written at one must be
         # read at the other.

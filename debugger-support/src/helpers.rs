@@ -11,7 +11,9 @@ pub fn gdb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/dynamic_types_gdb.py"),
         "\n\n",
-        include_str!("../python/casts_gdb.py")
+        include_str!("../python/casts_gdb.py"),
+        "\n\n",
+        include_str!("../python/references_gdb.py")
     )
 }
 
@@ -24,6 +26,8 @@ pub fn lldb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/rust_lldb.py"),
         "\n\n",
-        include_str!("../python/calls_lldb.py")
+        include_str!("../python/calls_lldb.py"),
+        "\n\n",
+        include_str!("../python/references_lldb.py")
     )
 }

@@ -185,6 +185,16 @@ impl<'c, 'a> Context<'c, 'a> {
         Ok(translator.out)
     }
 
+    /// The value of a local that a home holds.
+    pub(crate) fn local_value(&self, local: u32) -> Result<Expression, Failure> {
+        let home = self.home(local)?;
+        let mut out = Bytecode::bytes(self.encoding);
+        push_home_address(&mut out, home.cfa_offset);
+        out.op_load(home.size);
+        out.op(constants::DW_OP_stack_value);
+        Ok(out.finish())
+    }
+
     /// The home of an entry of the operand stack.
     fn stack_home(&self, depth: u32) -> Result<Home, Failure> {
         let lost = || {
@@ -468,7 +478,11 @@ impl<'a> Translator<'_, '_, 'a> {
             }
             // A variable that lives in a wasm global.
             [Operation::WasmGlobal { index }, Operation::StackValue, ..] if ends(2) => {
-                self.push_global_address(*index)?;
+                if self.push_global_address(*index)? == ValType::Ref {
+                    // An assignment would not be counted.
+                    self.load(8);
+                    self.out.op(constants::DW_OP_stack_value);
+                }
                 Ok(2)
             }
             [Operation::FrameOffset { offset }, ..] if ends(1) && self.has_native_frame_base() => {

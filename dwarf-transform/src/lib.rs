@@ -40,6 +40,7 @@ mod generate;
 mod guest;
 mod guest_dwarf;
 mod guest_lines;
+mod host_reference;
 mod loss;
 mod macros;
 mod native;
@@ -57,6 +58,7 @@ pub use address::{TextOffset, ValType, WasmOffset};
 pub use address_table::AddressTable;
 pub use generate::generate;
 pub use guest::{GuestFunction, GuestModule, GuestNames, GuestSection, GuestSections, GuestSplitFile, ThreadLocals};
+pub use host_reference::{EXTERNREF_STRUCTURE, ExternRefField, FUNCREF_STRUCTURE, FuncRefField};
 pub use loss::{LossKind, Losses};
 pub use macros::{MacroEntry, MacroUnit};
 pub use native::{

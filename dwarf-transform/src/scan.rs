@@ -6,6 +6,7 @@ use crate::expression::GuestExpression;
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
 use crate::guest_lines::{UnitLines, statements};
+use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{Code, Entry, scope_begin, subprogram_code};
@@ -120,7 +121,7 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
     let mut losses = dwarf.losses.clone();
-    let scans: Vec<UnitScan> = dwarf.units.par_iter().map(|unit| scan_unit(&dwarf, unit, &index)).collect();
+    let scans: Vec<UnitScan> = dwarf.units.par_iter().map(|unit| scan_unit(guest, &dwarf, unit, &index)).collect();
     let (mut at_zero, mut subprograms) = (0, 0);
     for scan in scans {
         for (position, mut named) in scan.local_uses {
@@ -169,10 +170,10 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     Scan { uses: VariableUses { functions }, zeroed_addresses, losses }
 }
 
-fn scan_unit<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex) -> UnitScan {
+fn scan_unit<'a>(guest: &GuestModule<'_>, dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex) -> UnitScan {
     let mut scan = UnitScan::default();
     scan.lines = UnitLines::read(unit, index, &mut scan.losses);
-    if let Err(error) = scan_entries(dwarf, unit, index, &mut scan) {
+    if let Err(error) = scan_entries(guest, dwarf, unit, index, &mut scan) {
         let place = unit.place();
         scan.losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
@@ -180,6 +181,7 @@ fn scan_unit<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex)
 }
 
 fn scan_entries<'a>(
+    guest: &GuestModule<'_>,
     dwarf: &GuestDwarf<'a>,
     unit: &Unit<'a>,
     index: &FunctionIndex,
@@ -221,7 +223,18 @@ fn scan_entries<'a>(
                 continue;
             }
             match attr.value() {
-                AttributeValue::Exprloc(expression) => scan_expression(unit, expression, position, begin, scan),
+                AttributeValue::Exprloc(expression) => {
+                    let function = &guest.functions[position];
+                    let misplaced = (attr.name() == gimli::constants::DW_AT_location)
+                        .then(|| misplaced_local(dwarf, unit, function, &entry, expression));
+                    match misplaced.flatten() {
+                        Some(local) => {
+                            let (begin, end) = (WasmOffset(0), WasmOffset(u32::MAX));
+                            scan.local_uses.push((position, LocalUse { local, begin, end }));
+                        }
+                        None => scan_expression(unit, expression, position, begin, scan),
+                    }
+                }
                 AttributeValue::Block(block) if is_expression(attr.name()) => {
                     scan_expression(unit, gimli::Expression(block), position, begin, scan);
                 }

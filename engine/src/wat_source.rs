@@ -3,6 +3,8 @@
 //! A module is printed in the text format, and debug info is made that says on which line of the text each operator
 //! stands, and which local, global or entry of the operand stack each variable of the text is. It is DWARF as a
 //! compiler would have put it into the module, so that everything else treats the module as any other.
+//!
+//! Where the module was assembled from text, that text is the source; the assembler says where each operator stands.
 
 use crate::environ::Tunables;
 use crate::translate::{ModuleTranslation, TranslateError, follow_operand_stack};
@@ -63,14 +65,111 @@ pub fn wat_source(wasm: &[u8], directory: &str, name: &str) -> Result<Option<Wat
     Ok(Some(WatSource { text, wasm: annotated }))
 }
 
-/// The line, counted from 1, of everything that the text shows from the binary, by file offset.
-fn line_numbers(wasm: &[u8], text: &mut String) -> Result<HashMap<u64, u64>, WatSourceError> {
+/// Gives a module that was assembled from text debug info for that text, which is the file `name` in `directory`.
+///
+/// `assembled` has debug info of the assembler's (the crate `wat`), of which the lines are kept. `None` where it has none.
+///
+/// # Errors
+///
+/// A module that is not valid.
+pub fn with_own_text(assembled: &[u8], directory: &str, name: &str) -> Result<Option<Vec<u8>>, WatSourceError> {
+    let tunables = Tunables::default();
+    let module = ModuleTranslation::parse(assembled, &tunables)?;
+    let Some(first_body) = module.functions.first().map(|function| function.body.range().start) else {
+        return Ok(None);
+    };
+    let sections = |id: gimli::SectionId| -> Result<_, gimli::Error> {
+        let section = module.debug_sections.iter().find(|(name, _)| *name == id.name());
+        Ok(gimli::EndianSlice::new(section.map_or(&[][..], |(_, bytes)| bytes), LittleEndian))
+    };
+    let places = gimli::Dwarf::load(sections).and_then(|dwarf| assembler_places(&dwarf, first_body));
+    let Ok(places) = places else { return Ok(None) };
+    let Some(mut annotated) = without_debug_sections(assembled) else { return Ok(None) };
+    let mut writer = Writer::new(&module, places, directory, name);
+    writer.globals();
+    for number in 0..module.functions.len() {
+        writer.function(number);
+    }
+    writer.append_sections(&mut annotated)?;
+    Ok(Some(annotated))
+}
+
+/// Where in the text operators and functions stand, by file offset, as the assembler's debug info has it.
+///
+/// The crate `wast` (263.0.0) counts addresses from behind the number of functions, and not from that number as all
+/// others do. So the first function tells where they are counted from.
+fn assembler_places<R: gimli::Reader<Offset = usize>>(
+    dwarf: &gimli::Dwarf<R>,
+    first_body: usize,
+) -> Result<HashMap<u64, TextPlace>, gimli::Error> {
+    let mut places = Vec::new();
+    let mut first = u64::MAX;
+    let mut units = dwarf.units();
+    while let Some(header) = units.next()? {
+        let unit = dwarf.unit(header)?;
+        if let Some(program) = &unit.line_program {
+            let mut rows = program.clone().rows();
+            while let Some((_, row)) = rows.next_row()? {
+                if let Some(line) = row.line().filter(|_| !row.end_sequence()) {
+                    let column = match row.column() {
+                        gimli::ColumnType::LeftEdge => 0,
+                        gimli::ColumnType::Column(column) => column.get(),
+                    };
+                    places.push((row.address(), TextPlace { line: line.get(), column }));
+                }
+            }
+        }
+        let mut entries = unit.entries();
+        while let Some(entry) = entries.next_dfs()? {
+            if entry.tag() == constants::DW_TAG_subprogram
+                && let Some(gimli::AttributeValue::Addr(address)) = entry.attr_value(constants::DW_AT_low_pc)
+                && let Some(line) = entry.attr_value(constants::DW_AT_decl_line).and_then(|line| line.udata_value())
+            {
+                first = first.min(address);
+                places.push((address, TextPlace { line, column: 0 }));
+            }
+        }
+    }
+    Ok(places
+        .into_iter()
+        .map(|(address, place)| (address.wrapping_sub(first).wrapping_add(first_body as u64), place))
+        .collect())
+}
+
+/// The module without the sections that debug info is in, which follow the code.
+fn without_debug_sections(wasm: &[u8]) -> Option<Vec<u8>> {
+    let mut out = wasm.get(..8)?.to_vec();
+    let mut start = 8;
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        let payload = payload.ok()?;
+        let dropped =
+            matches!(&payload, wasmparser::Payload::CustomSection(section) if section.name().starts_with(".debug_"));
+        // The range is that of the contents, so that a section begins where the one before it ends.
+        if let Some((_, range)) = payload.as_section() {
+            if !dropped {
+                out.extend_from_slice(wasm.get(start..range.end)?);
+            }
+            start = range.end;
+        }
+    }
+    Some(out)
+}
+
+/// A place in the text; lines are counted from 1, columns too where there is one.
+#[derive(Clone, Copy, Debug)]
+struct TextPlace {
+    line: u64,
+    column: u64,
+}
+
+/// The line of everything that the text shows from the binary, by file offset.
+fn line_numbers(wasm: &[u8], text: &mut String) -> Result<HashMap<u64, TextPlace>, WatSourceError> {
     let print = |error: &dyn std::fmt::Display| WatSourceError::Print(error.to_string().replace('\n', " "));
     let printed = wasmprinter::Config::new().offsets_and_lines(wasm, text).map_err(|error| print(&error))?;
     let mut lines = HashMap::new();
     for (line, (offset, _)) in printed.enumerate() {
         if let Some(offset) = offset {
-            lines.entry(offset).or_insert(line as u64 + 1);
+            lines.entry(offset).or_insert(TextPlace { line: line as u64 + 1, column: 0 });
         }
     }
     Ok(lines)
@@ -82,14 +181,19 @@ const STACK_VARIABLES: usize = 16;
 
 struct Writer<'m, 'a> {
     module: &'m ModuleTranslation<'a>,
-    lines: HashMap<u64, u64>,
+    places: HashMap<u64, TextPlace>,
     dwarf: DwarfUnit,
     file: FileId,
     types: HashMap<ValType, UnitEntryId>,
 }
 
 impl<'m, 'a> Writer<'m, 'a> {
-    fn new(module: &'m ModuleTranslation<'a>, lines: HashMap<u64, u64>, directory: &str, name: &str) -> Writer<'m, 'a> {
+    fn new(
+        module: &'m ModuleTranslation<'a>,
+        places: HashMap<u64, TextPlace>,
+        directory: &str,
+        name: &str,
+    ) -> Writer<'m, 'a> {
         let mut dwarf = DwarfUnit::new(ENCODING);
         let string = |text: &str| LineString::String(text.replace('\0', "?").into_bytes());
         let mut program =
@@ -104,11 +208,11 @@ impl<'m, 'a> Writer<'m, 'a> {
         root.set(constants::DW_AT_name, text(name));
         root.set(constants::DW_AT_comp_dir, text(directory));
         root.set(constants::DW_AT_low_pc, AttributeValue::Address(Address::Constant(0)));
-        Writer { module, lines, dwarf, file, types: HashMap::new() }
+        Writer { module, places, dwarf, file, types: HashMap::new() }
     }
 
-    fn line(&self, file_offset: usize) -> Option<u64> {
-        self.lines.get(&(file_offset as u64)).copied()
+    fn place(&self, file_offset: usize) -> Option<TextPlace> {
+        self.places.get(&(file_offset as u64)).copied()
     }
 
     fn address(&self, file_offset: usize) -> u64 {
@@ -145,6 +249,11 @@ impl<'m, 'a> Writer<'m, 'a> {
     }
 
     fn ty(&mut self, ty: ValType) -> UnitEntryId {
+        let ty = match ty {
+            ValType::Ref(reference) if reference.heap.is_extern() => ValType::EXTERNREF,
+            ValType::Ref(_) => ValType::FUNCREF,
+            ty => ty,
+        };
         if let Some(&id) = self.types.get(&ty) {
             return id;
         }
@@ -154,7 +263,11 @@ impl<'m, 'a> Writer<'m, 'a> {
             ValType::F32 => ("f32", 4, constants::DW_ATE_float),
             ValType::F64 => ("f64", 8, constants::DW_ATE_float),
             ValType::V128 => ("u8", 1, constants::DW_ATE_unsigned_char),
-            ValType::Ref(_) => ("ref", 8, constants::DW_ATE_unsigned),
+            ValType::Ref(reference) => {
+                let id = self.reference(reference.heap.is_extern());
+                self.types.insert(ty, id);
+                return id;
+            }
         };
         let root = self.dwarf.unit.root();
         let mut id = self.dwarf.unit.add(root, constants::DW_TAG_base_type);
@@ -174,6 +287,26 @@ impl<'m, 'a> Writer<'m, 'a> {
         id
     }
 
+    /// A type as clang has it for references to host values: a definition of an undefined structure, which
+    /// [`dwarf_transform`] makes a pointer.
+    fn reference(&mut self, is_extern: bool) -> UnitEntryId {
+        let (name, structure) = if is_extern {
+            ("externref", dwarf_transform::EXTERNREF_STRUCTURE)
+        } else {
+            ("funcref", dwarf_transform::FUNCREF_STRUCTURE)
+        };
+        let root = self.dwarf.unit.root();
+        let declaration = self.dwarf.unit.add(root, constants::DW_TAG_structure_type);
+        let entry = self.dwarf.unit.get_mut(declaration);
+        entry.set(constants::DW_AT_name, AttributeValue::String(structure.into()));
+        entry.set(constants::DW_AT_declaration, AttributeValue::Flag(true));
+        let id = self.dwarf.unit.add(root, constants::DW_TAG_typedef);
+        let entry = self.dwarf.unit.get_mut(id);
+        entry.set(constants::DW_AT_name, AttributeValue::String(name.into()));
+        entry.set(constants::DW_AT_type, AttributeValue::UnitRef(declaration));
+        id
+    }
+
     fn function(&mut self, number: usize) {
         let input = &self.module.functions[number];
         let range = input.body.range();
@@ -181,7 +314,9 @@ impl<'m, 'a> Writer<'m, 'a> {
         let first = operators.original_position();
         let begin = self.address(range.start);
         // The head of a function stands on the line above its locals or its first operator.
-        let head = self.line(range.start).or_else(|| self.line(first).map(|line| line.saturating_sub(1).max(1)));
+        let head = self.place(range.start).or_else(|| {
+            self.place(first).map(|place| TextPlace { line: place.line.saturating_sub(1).max(1), column: 0 })
+        });
 
         let root = self.dwarf.unit.root();
         let id = self.dwarf.unit.add(root, constants::DW_TAG_subprogram);
@@ -193,7 +328,7 @@ impl<'m, 'a> Writer<'m, 'a> {
         entry.set(constants::DW_AT_external, AttributeValue::Flag(true));
         if let Some(head) = head {
             entry.set(constants::DW_AT_decl_file, AttributeValue::FileIndex(Some(self.file)));
-            entry.set(constants::DW_AT_decl_line, AttributeValue::Udata(head));
+            entry.set(constants::DW_AT_decl_line, AttributeValue::Udata(head.line));
         }
         self.locals(id, number);
         self.operand_stack(id, number);
@@ -205,17 +340,17 @@ impl<'m, 'a> Writer<'m, 'a> {
         let mut body = true;
         while !operators.eof() {
             let Ok((_, offset)) = operators.read_with_offset() else { break };
-            if let Some(line) = self.line(offset) {
-                self.row((offset - range.start) as u64, line, std::mem::take(&mut body));
+            if let Some(place) = self.place(offset) {
+                self.row((offset - range.start) as u64, place, std::mem::take(&mut body));
             }
         }
         self.dwarf.unit.line_program.end_sequence((range.end - range.start) as u64);
     }
 
-    fn row(&mut self, offset: u64, line: u64, prologue_end: bool) {
+    fn row(&mut self, offset: u64, place: TextPlace, prologue_end: bool) {
         let file = self.file;
         let row = self.dwarf.unit.line_program.row();
-        (row.address_offset, row.file, row.line) = (offset, file, line);
+        (row.address_offset, row.file, row.line, row.column) = (offset, file, place.line, place.column);
         (row.is_statement, row.prologue_end) = (true, prologue_end);
         self.dwarf.unit.line_program.generate_row();
     }
@@ -309,7 +444,8 @@ fn type_name(ty: ValType) -> &'static str {
         ValType::F32 => "f32",
         ValType::F64 => "f64",
         ValType::V128 => "v128",
-        ValType::Ref(_) => "ref",
+        ValType::Ref(reference) if reference.heap.is_extern() => "externref",
+        ValType::Ref(_) => "funcref",
     }
 }
 

@@ -53,3 +53,10 @@ done
 
 # Names, but no debug info.
 wat2wasm --debug-names text/text.wat -o text/text.wasm
+
+# References to host values, in C and without debug info.
+for optimized in 0 2; do
+    clang-19 --target=wasm32 -g -fdebug-compilation-dir=. -O$optimized -mreference-types -nostdlib -Wl,--no-entry \
+        references/keep.c -o references/keep-O$optimized.wasm
+done
+wat2wasm --debug-names references/keep.wat -o references/keep.wasm

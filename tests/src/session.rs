@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 pub struct Session {
     program: String,
     level: u8,
+    invoke: Option<String>,
     arguments: Vec<String>,
     privileged: bool,
 }
@@ -31,9 +32,15 @@ pub struct Answers {
 }
 
 impl Session {
-    /// A session on `programs/<program>` (without `.wasm`), compiled at `level`.
+    /// A session on `programs/<program>` (without `.wasm`, but with `.wat`), compiled at `level`.
     pub fn new(program: &str, level: u8) -> Self {
-        Self { program: program.to_owned(), level, arguments: Vec::new(), privileged: true }
+        Self { program: program.to_owned(), level, invoke: None, arguments: Vec::new(), privileged: true }
+    }
+
+    /// Calls an exported function instead of the program's start.
+    pub fn invoke(mut self, export: &str) -> Self {
+        self.invoke = Some(export.to_owned());
+        self
     }
 
     /// Arguments for the guest.
@@ -67,14 +74,14 @@ impl Session {
                 let name = self.program.rsplit('/').next().expect("rsplit gives at least one part");
                 vec![PathBuf::from(folder).join(name).display().to_string()]
             }
-            None => vec![
-                engine().display().to_string(),
-                "run".to_owned(),
-                "-g".to_owned(),
-                "--opt-level".to_owned(),
-                self.level.to_string(),
-                format!("{}.wasm", self.program),
-            ],
+            None => {
+                let mut inferior = vec![engine().display().to_string()];
+                inferior.extend(["run", "-g", "--opt-level", &self.level.to_string()].map(str::to_owned));
+                inferior.extend(self.invoke.iter().flat_map(|export| ["--invoke".to_owned(), export.clone()]));
+                let extension = if self.program.ends_with(".wat") { "" } else { ".wasm" };
+                inferior.push(format!("{}{extension}", self.program));
+                inferior
+            }
         };
         inferior.extend(self.arguments.iter().cloned());
         inferior

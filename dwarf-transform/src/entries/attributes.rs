@@ -60,6 +60,15 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if name == c::DW_AT_virtuality && tag == c::DW_TAG_subprogram && self.narrow_pointers() {
             return;
         }
+        if name == c::DW_AT_location
+            && let Some(location) = self.misplaced_reference(entry, function, attr.value())
+        {
+            match location {
+                Ok(location) => self.output.get_mut(id).set(name, location),
+                Err(failure) => self.failed(failure, entry, name),
+            }
+            return;
+        }
         let role = match pointer {
             Some(PointerKind::Pointer) if name == c::DW_AT_location => Role::Pointer,
             Some(PointerKind::Reference) if name == c::DW_AT_location => Role::Referent,

@@ -1,6 +1,7 @@
 //! Fills the output's units: a clone of the guest's trees, with native code addresses and locations.
 
 mod attributes;
+mod host_references;
 mod locations;
 mod named_pointers;
 mod pointer_types;
@@ -16,6 +17,7 @@ use crate::expression::{EntryLookup, FrameBase, GuestExpression, Role};
 use crate::files::{Files, files};
 use crate::guest_dwarf::{GuestDwarf, Unit};
 use crate::guest_lines::UnitLines;
+use crate::host_reference::HostReference;
 use crate::loss::{LossKind, Losses};
 use crate::macros::{self, UnitMacros};
 use crate::native_lines::{function_rows, rows_for_lldb};
@@ -326,6 +328,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let Some(parent) = plan.entries.get(planned.parent as usize).and_then(|parent| parent.id) else {
                     continue;
                 };
+                if let Some(reference) = HostReference::declared(self.fill.input.dwarf, self.unit, &entry) {
+                    self.output.add_reserved(id, parent, c::DW_TAG_pointer_type);
+                    self.host_reference(reference, id);
+                    continue;
+                }
                 let tag = if self.is_pointer_structure(planned.tag) { c::DW_TAG_structure_type } else { planned.tag };
                 self.output.add_reserved(id, parent, tag);
                 if tag != planned.tag {

@@ -139,7 +139,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         function
     }
 
-    fn pointer_to(&mut self, tag: gimli::DwTag, pointee: Option<Value>) -> UnitEntryId {
+    pub(super) fn pointer_to(&mut self, tag: gimli::DwTag, pointee: Option<Value>) -> UnitEntryId {
         let root = self.output.root();
         let id = self.output.add(root, tag);
         self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(8));

@@ -5,7 +5,7 @@ use artifact::Artifact;
 use std::fs;
 use std::path::{Path, PathBuf};
 use wasmscope::debug_files::DebugFiles;
-use wasmscope::wat_source::{WatSourceError, wat_source};
+use wasmscope::wat_source::{self, WatSourceError, wat_source};
 use wasmscope::{DebugInfo, Tunables};
 
 /// The contents of a program's file.
@@ -40,10 +40,11 @@ impl Source {
         if let Some(text) = as_wat(&bytes) {
             let mut assembler = wat::Parser::new();
             if debug_info != DebugInfo::None {
-                assembler.generate_dwarf(wat::GenerateDwarf::Full);
+                assembler.generate_dwarf(wat::GenerateDwarf::Lines);
             }
             let wasm = assembler.parse_str(Some(path), text);
-            return wasm.map(Source::Wasm).map_err(|error| one_paragraph(path, &error.to_string()));
+            let wasm = wasm.map_err(|error| one_paragraph(path, &error.to_string()))?;
+            return Ok(Source::Wasm(if debug_info == DebugInfo::None { wasm } else { with_own_text(path, wasm) }));
         }
         let start: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         bail!(
@@ -88,6 +89,14 @@ fn with_text_as_source(path: &Path, wasm: Vec<u8>, text: impl FnOnce() -> Option
             wasm
         }
     }
+}
+
+/// Adds variables to the lines that the assembler's debug info has. A module that is not valid stays as it is: the compiler
+/// will say so.
+fn with_own_text(path: &Path, wasm: Vec<u8>) -> Vec<u8> {
+    let directory = path.parent().and_then(Path::to_str).filter(|directory| !directory.is_empty()).unwrap_or(".");
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return wasm };
+    wat_source::with_own_text(&wasm, directory, name).ok().flatten().unwrap_or(wasm)
 }
 
 /// Has the module no section with debug info and none that names a file with it?

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use std::ffi::OsString;
-use wasmscope::{FuncType, HeapType, V128, Val, ValType};
+use wasmscope::{ExternRef, FuncType, HeapType, V128, Val, ValType};
 
 /// The arguments of a call, each read as its parameter's type demands.
 pub fn parse_arguments(name: &str, ty: &FuncType, arguments: &[OsString]) -> Result<Vec<Val>> {
@@ -14,8 +14,7 @@ pub fn parse_arguments(name: &str, ty: &FuncType, arguments: &[OsString]) -> Res
         .zip(&ty.params)
         .enumerate()
         .map(|(i, (argument, &ty))| {
-            let text = argument.to_str().unwrap_or_default();
-            parse_value(text, ty).ok_or_else(|| {
+            argument.to_str().and_then(|text| parse_value(text, ty)).ok_or_else(|| {
                 anyhow!("argument {} of `{name}`, `{}`, is not {}", i + 1, argument.display(), expected(ty))
             })
         })
@@ -38,6 +37,9 @@ fn expected(ty: ValType) -> String {
         }
         ValType::F32 | ValType::F64 => format!("an {ty}: a number, `inf` or `nan`"),
         ValType::V128 => "a v128: 0x and up to 32 hexadecimal digits".to_owned(),
+        ValType::Ref(reference) if reference.heap == HeapType::Extern => {
+            format!("a {ty}: text, which becomes a host value")
+        }
         ValType::Ref(_) => format!("a {ty}: only `null` can be given here"),
     }
 }
@@ -61,6 +63,9 @@ fn parse_value(text: &str, ty: ValType) -> Option<Val> {
             HeapType::Extern | HeapType::NoExtern => Val::ExternRef(None),
             HeapType::Func | HeapType::NoFunc | HeapType::Concrete(_) => Val::FuncRef(None),
         }),
+        ValType::Ref(reference) if reference.heap == HeapType::Extern => {
+            Some(Val::ExternRef(Some(ExternRef::new(text.to_owned()))))
+        }
         ValType::Ref(_) => None,
     }
 }
@@ -90,6 +95,10 @@ pub fn format_value(value: &Val) -> String {
         Val::V128(V128(bits)) => format!("{bits:#034x}"),
         Val::FuncRef(None) | Val::ExternRef(None) => "null".to_owned(),
         Val::FuncRef(Some(_)) => "<function>".to_owned(),
-        Val::ExternRef(Some(_)) => "<host value>".to_owned(),
+        Val::ExternRef(Some(reference)) => match reference.downcast_ref::<String>() {
+            // One that was given as an argument.
+            Some(text) => text.clone(),
+            None => "<host value>".to_owned(),
+        },
     }
 }

@@ -111,6 +111,17 @@ pub mod externref {
     pub const LISTED: u32 = 24;
 }
 
+// Debug info has them by the same layouts.
+const _: () = {
+    use dwarf_transform::{ExternRefField, FuncRefField};
+    assert!(externref::COUNT == ExternRefField::Count.offset());
+    assert!(externref::OWNER == ExternRefField::Owner.offset());
+    assert!(externref::OWNED == ExternRefField::Owned.offset());
+    assert!(externref::LISTED == ExternRefField::Listed.offset());
+    assert!(func_ref::WASM_CALL == FuncRefField::Code.offset());
+    assert!(func_ref::VMCTX == FuncRefField::Context.offset());
+};
+
 /// Offsets in a `VMRuntimeLimits`.
 pub mod limits {
     /// Lowest address that the stack pointer may reach.

@@ -184,6 +184,8 @@ mod oracle {
 
     /// Each root must lie on the stack; what only looks like a reference to a listed value is noted for
     /// [`StoreOpaque::missing`].
+    // Not inlined: `scripts/valgrind.supp` names it.
+    #[inline(never)]
     pub fn check(store: &mut StoreOpaque, roots: &[NonNull<u8>], keep: Option<NonNull<u8>>) {
         if roots.is_empty() && store.activations.len() == 0 {
             return;

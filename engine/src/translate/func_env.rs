@@ -133,6 +133,8 @@ pub(crate) struct FuncEnv<'a> {
     needed: Option<NeededStores>,
     guard: SinkGuard,
     roots: ReferenceRoots,
+    /// The last counted reference that was loaded; the code that lists it ends in another block.
+    last_loaded: Option<ir::Value>,
 }
 
 impl<'a> FuncEnv<'a> {
@@ -161,6 +163,7 @@ impl<'a> FuncEnv<'a> {
             needed: None,
             guard: SinkGuard::default(),
             roots: ReferenceRoots::new(ty),
+            last_loaded: None,
         }
     }
 
@@ -186,6 +189,7 @@ impl<'a> FuncEnv<'a> {
     /// Notes a counted reference that was loaded.
     pub(super) fn declare_root(&mut self, reference: ir::Value) {
         self.roots.declare(reference);
+        self.last_loaded = Some(reference);
     }
 
     /// Puts the counted references of the finished function into stack maps.
@@ -415,6 +419,7 @@ impl<'a> FuncEnv<'a> {
             Operator::LocalGet { local_index } | Operator::LocalTee { local_index } => {
                 Some(builder.use_var(Variable::new(*local_index as usize)))
             }
+            Operator::TableGet { .. } | Operator::GlobalGet { .. } if ty.is_extern_ref() => self.last_loaded,
             // The translator ends with the instruction whose result it pushes.
             _ => builder
                 .current_block()

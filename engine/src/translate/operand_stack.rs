@@ -6,9 +6,9 @@
 
 use super::FunctionInput;
 use crate::environ::Module;
-use crate::types::ValType;
+use crate::types::{HeapType, RefType, ValType};
 use std::collections::{BTreeSet, HashMap};
-use wasmparser::{BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
+use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
 
 /// What is to be copied where.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
 }
 
 /// Calls `before` with the offset of each operator and, for each entry of the stack before it: which operator (by number)
-/// pushed it, where that is one numeric result of one operator. Stops at the first operator that is invalid.
+/// pushed it, where that is one result of one word of one operator. Stops at the first operator that is invalid.
 pub(crate) fn follow(
     input: &FunctionInput<'_>,
     module: &Module,
@@ -155,7 +155,7 @@ impl<'a> Tracker<'a> {
     fn results(&mut self, number: usize, height: usize, count: usize) {
         self.renew(height.saturating_sub(count).min(self.pushers.len()), height);
         if count == 1
-            && let Some(ty) = self.validator.get_operand_type(0).and_then(numeric)
+            && let Some(ty) = self.validator.get_operand_type(0).and_then(of_one_word)
             && let Some(top) = self.pushers.last_mut()
         {
             *top = Some((number, ty));
@@ -164,13 +164,23 @@ impl<'a> Tracker<'a> {
 }
 
 /// The type of an entry that fits a home of 8 bytes.
-fn numeric(ty: Option<wasmparser::ValType>) -> Option<ValType> {
+fn of_one_word(ty: Option<wasmparser::ValType>) -> Option<ValType> {
     match ty? {
         wasmparser::ValType::I32 => Some(ValType::I32),
         wasmparser::ValType::I64 => Some(ValType::I64),
         wasmparser::ValType::F32 => Some(ValType::F32),
         wasmparser::ValType::F64 => Some(ValType::F64),
-        wasmparser::ValType::V128 | wasmparser::ValType::Ref(_) => None,
+        wasmparser::ValType::Ref(ty) => {
+            // The validator numbers types in its own way, and the compiler needs no more than the kind.
+            let heap = match ty.heap_type() {
+                wasmparser::HeapType::Abstract {
+                    ty: AbstractHeapType::Extern | AbstractHeapType::NoExtern, ..
+                } => HeapType::Extern,
+                _ => HeapType::Func,
+            };
+            Some(ValType::Ref(RefType { nullable: ty.is_nullable(), heap }))
+        }
+        wasmparser::ValType::V128 => None,
     }
 }
 

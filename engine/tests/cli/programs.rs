@@ -154,6 +154,8 @@ fn exports_are_called_with_typed_arguments() {
     invoke(&["nothing"]).says("");
     invoke(&["all", "-2147483648", "18446744073709551615", "-0.5", "nan", "0x0102", "null"])
         .says("-2147483648\n-1\n-0.5\nNaN\n0x00000000000000000000000000000102\nnull\n");
+    invoke(&["all", "1", "2", "0", "0", "0x0", "any text"])
+        .says("1\n2\n0\n0\n0x00000000000000000000000000000000\nany text\n");
     for (arguments, reason) in [
         (&["add", "1"][..], "takes 2 arguments, 1 given"),
         (&["add", "1", "2", "3"], "takes 2 arguments, 3 given"),
@@ -298,6 +300,11 @@ fn a_text_module_is_its_own_source() {
     for expected in ["#0 inner at", "text.wat:3:5\n", "text.wat:5:5\n"] {
         assert!(ended.stderr.contains(expected), "{expected}: {}", ended.stderr);
     }
+    // So many functions that their number takes two bytes.
+    let lines: String = (0..200).map(|number| format!("(func $f{number} nop\nunreachable)\n")).collect();
+    let path = folder.file("many.wat", format!("(module\n{lines}(export \"last\" (func $f199)))"));
+    let ended = run(["run".as_ref(), "-g".as_ref(), "--invoke".as_ref(), "last".as_ref(), path.as_os_str()]);
+    assert!(ended.stderr.contains("#0 f199 at") && ended.stderr.contains("many.wat:401:1\n"), "{}", ended.stderr);
 }
 
 #[test]
