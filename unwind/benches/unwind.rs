@@ -1,15 +1,18 @@
 //! How fast a table is built, and a stack is walked with it.
 //!
 //! framehop runs on the same sections and the same pcs. `UNWIND_ELF` names an artifact whose table is used for the
-//! steps; without it, it is that of a module of random functions.
+//! steps; without it, it is that of a module of random functions. On a machine that does other things, the means say
+//! little: with `UNWIND_LEAST=1` the least of many short batches is printed instead.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use common::{Module, Random, TEXT, random_functions, target};
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, MayAllocateDuringUnwind, Unwinder as _};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -107,6 +110,28 @@ impl Table {
     }
 }
 
+/// Runs `step` with the numbers from 0 on: the mean of many, or the least of the means of short batches.
+fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut step: impl FnMut(usize)) {
+    const BATCHES: usize = 20_000;
+    const BATCH: usize = 256;
+    let mut next = 0;
+    let mut step = || {
+        step(next);
+        next += 1;
+    };
+    if std::env::var_os("UNWIND_LEAST").is_none() {
+        group.bench_function(name, |bencher| bencher.iter(&mut step));
+        return;
+    }
+    let batch = |_| {
+        let start = Instant::now();
+        (0..BATCH).for_each(|_| step());
+        start.elapsed()
+    };
+    let least = (0..BATCHES).map(batch).min().unwrap();
+    println!("{name}: {:.1} ns", least.as_nanos() as f64 / BATCH as f64);
+}
+
 fn step(criterion: &mut Criterion) {
     let table = match std::env::var("UNWIND_ELF") {
         Ok(path) => Table::of_file(&path),
@@ -118,22 +143,15 @@ fn step(criterion: &mut Criterion) {
     let read = |address: u64| Some(address);
 
     let mut group = criterion.benchmark_group("step");
-    group.bench_function("warm", |bencher| {
-        let mut cache = RowCache::new();
-        let frames: Vec<Registers> = pcs[..16].iter().map(|&pc| frame(pc)).collect();
-        let mut next = 0;
-        bencher.iter(|| {
-            next = (next + 1) % 16;
-            unwinder.step(&mut cache, black_box(&frames[next]), Lookup::ReturnAddress, read)
-        });
+    let mut cache = RowCache::new();
+    let warm: Vec<Registers> = pcs[..16].iter().map(|&pc| frame(pc)).collect();
+    measure(&mut group, "warm", |next| {
+        black_box(unwinder.step(&mut cache, black_box(&warm[next % 16]), Lookup::ReturnAddress, read)).ok();
     });
-    group.bench_function("cold", |bencher| {
-        let mut cache = RowCache::new();
-        let mut next = 0;
-        bencher.iter(|| {
-            next = (next + 1) % pcs.len();
-            unwinder.step(&mut cache, &frame(black_box(pcs[next])), Lookup::ReturnAddress, read)
-        });
+    let mut cache = RowCache::new();
+    measure(&mut group, "cold", |next| {
+        let frame = frame(black_box(pcs[next % PCS]));
+        black_box(unwinder.step(&mut cache, &frame, Lookup::ReturnAddress, read)).ok();
     });
 
     let mut other = UnwinderX86_64::<Vec<u8>, MayAllocateDuringUnwind>::new();
@@ -156,21 +174,13 @@ fn step(criterion: &mut Criterion) {
         let address = FrameAddress::from_return_address(pc).unwrap();
         other.unwind_frame(address, &mut registers, cache, &mut |address| Ok(address))
     };
-    group.bench_function("warm, framehop", |bencher| {
-        let mut cache = CacheX86_64::new();
-        let mut next = 0;
-        bencher.iter(|| {
-            next = (next + 1) % 16;
-            framehop_step(&mut cache, black_box(pcs[next]))
-        });
+    let mut cache = CacheX86_64::new();
+    measure(&mut group, "warm, framehop", |next| {
+        black_box(framehop_step(&mut cache, black_box(pcs[next % 16]))).ok();
     });
-    group.bench_function("cold, framehop", |bencher| {
-        let mut cache = CacheX86_64::new();
-        let mut next = 0;
-        bencher.iter(|| {
-            next = (next + 1) % pcs.len();
-            framehop_step(&mut cache, black_box(pcs[next]))
-        });
+    let mut cache = CacheX86_64::new();
+    measure(&mut group, "cold, framehop", |next| {
+        black_box(framehop_step(&mut cache, black_box(pcs[next % PCS]))).ok();
     });
 }
 

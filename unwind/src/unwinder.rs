@@ -79,6 +79,7 @@ pub struct Unwinder<'a> {
     /// Pairs of function start and FDE, both relative to the header.
     index: &'a [[u8; 8]],
     index_address: u64,
+    guide: Guide,
     /// The first CIE. There rarely is another.
     cie: Cie,
 }
@@ -173,6 +174,7 @@ impl<'a> Unwinder<'a> {
             eh_frame_address: at.eh_frame,
             index,
             index_address: at.eh_frame_hdr,
+            guide: Guide::new(index),
             cie: Cie { offset: usize::MAX, code_alignment: 1, data_alignment: -8, initial: Row::UNKNOWN },
         };
         if !index.is_empty() {
@@ -260,8 +262,7 @@ impl<'a> Unwinder<'a> {
     fn row(&self, pc: u64) -> Result<Row, StepError> {
         let key = i32::try_from(pc.wrapping_sub(self.index_address).cast_signed());
         let key = key.map_err(|_| StepError::NoRow(pc))?;
-        let after = self.index.partition_point(|entry| start_of(entry) <= key);
-        let entry = after.checked_sub(1).and_then(|at| self.index.get(at)).ok_or(StepError::NoRow(pc))?;
+        let entry = self.guide.entry_before(self.index, key).ok_or(StepError::NoRow(pc))?;
         let fde = i32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
         let fde = self.index_address.wrapping_add_signed(fde.into()).wrapping_sub(self.eh_frame_address);
         let bad = || StepError::BadEntry(fde);
@@ -323,6 +324,75 @@ fn start_of(entry: &[u8; 8]) -> i32 {
     i32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]])
 }
 
+/// Where in the index to look: its range of addresses, cut into equal pieces.
+#[derive(Clone, Copy)]
+struct Guide {
+    first: i32,
+    shift: u32,
+    /// How many entries lie before each piece.
+    before: [u32; Guide::PIECES + 1],
+}
+
+impl Guide {
+    const PIECES: usize = 256;
+
+    fn new(index: &[[u8; 8]]) -> Guide {
+        let first = index.first().map_or(0, start_of);
+        let span = index.last().map_or(0, |last| distance(start_of(last), first));
+        let shift = (u32::BITS - span.leading_zeros()).saturating_sub(Guide::PIECES.ilog2());
+        let mut guide = Guide { first, shift, before: [0; Guide::PIECES + 1] };
+        let mut reached = 0;
+        for (at, entry) in index.iter().enumerate() {
+            let piece = guide.piece(distance(start_of(entry), first));
+            guide.before[reached..=piece].fill(at as u32);
+            reached = piece + 1;
+        }
+        guide.before[reached..].fill(index.len() as u32);
+        guide
+    }
+
+    fn piece(&self, distance: u32) -> usize {
+        ((distance >> self.shift) as usize).min(Guide::PIECES - 1)
+    }
+
+    /// The last entry that starts at or before `key`.
+    #[inline]
+    fn entry_before<'i>(&self, index: &'i [[u8; 8]], key: i32) -> Option<&'i [u8; 8]> {
+        if key < self.first {
+            return None;
+        }
+        let piece = self.piece(distance(key, self.first));
+        let start = self.before[piece] as usize;
+        let entries = index.get(start..self.before[piece + 1] as usize)?;
+        let after = start + entries.partition_point(|entry| start_of(entry) <= key);
+        index.get(after.checked_sub(1)?)
+    }
+}
+
+impl std::fmt::Debug for Guide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guide").field("first", &self.first).field("shift", &self.shift).finish_non_exhaustive()
+    }
+}
+
+/// From `first` to `start`, which is not below.
+fn distance(start: i32, first: i32) -> u32 {
+    start.wrapping_sub(first).cast_unsigned()
+}
+
+/// What most programs start with: `push rbp; mov rbp, rsp`.
+const PUSH_FRAME: u8 = dw::DW_CFA_advance_loc.0 | 1;
+/// What follows.
+const PUSH_FRAME_REST: [u8; 7] = [
+    dw::DW_CFA_def_cfa_offset.0,
+    16,
+    dw::DW_CFA_offset.0 | 6,
+    2,
+    dw::DW_CFA_advance_loc.0 | 3,
+    dw::DW_CFA_def_cfa_register.0,
+    6,
+];
+
 /// Executes call frame instructions up to the row that covers `until`, or all of them.
 fn run(mut program: Bytes<'_>, cie: &Cie, until: Option<u64>, row: &mut Row) -> Option<()> {
     /// Our own tables nest two deep.
@@ -333,7 +403,20 @@ fn run(mut program: Bytes<'_>, cie: &Cie, until: Option<u64>, row: &mut Row) -> 
     while let Some(opcode) = program.u8() {
         let low = u64::from(opcode & 0x3f);
         let advance = match dw::DwCfa(opcode & 0xc0) {
-            dw::DW_CFA_advance_loc => low,
+            dw::DW_CFA_advance_loc => {
+                // Seven instructions by one comparison.
+                if opcode == PUSH_FRAME
+                    && program.0.first_chunk() == Some(&PUSH_FRAME_REST)
+                    && (cie.code_alignment, cie.data_alignment) == (1, -8)
+                    && until.is_none_or(|until| location.saturating_add(4) <= until)
+                {
+                    program.take(PUSH_FRAME_REST.len())?;
+                    location += 4;
+                    (row.cfa_is_rbp, row.cfa_offset, row.slots[RBP]) = (true, 16, -16);
+                    continue;
+                }
+                low
+            }
             dw::DW_CFA_offset => {
                 let offset = program.uleb()?;
                 set(row, low, factored(cie, offset.cast_signed())?);
