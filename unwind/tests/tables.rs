@@ -13,8 +13,10 @@ use gimli::{
 };
 use goblin::pe::exception::{UnwindCode, UnwindInfo, UnwindOperation};
 use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
-use object::write::Object;
-use object::{Architecture, BinaryFormat, Endianness, SectionKind};
+use object::write::{Object, Relocation, Symbol, SymbolSection};
+use object::{
+    Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+};
 use unwind::{Arch, Error, FrameTable, SectionAddresses, WindowsUnwind};
 
 const NOWHERE: SectionAddresses = SectionAddresses { text: 0, eh_frame: 0, eh_frame_hdr: 0 };
@@ -194,7 +196,7 @@ fn debug_frame_says_the_same_as_eh_frame() {
 }
 
 #[test]
-fn llvm_dwarfdump_reads_the_tables() {
+fn other_programs_read_the_tables() {
     for (triple, arch, object_arch, endian) in [
         (LINUX, Arch::X86_64, Architecture::X86_64, Endianness::Little),
         ("aarch64-unknown-linux-gnu", Arch::Aarch64, Architecture::Aarch64, Endianness::Little),
@@ -212,29 +214,132 @@ fn llvm_dwarfdump_reads_the_tables() {
             let section = file.add_section(Vec::new(), name.into(), kind);
             file.append_section_data(section, &contents, 1);
         }
-        let path = std::env::temp_dir().join(format!("unwind-{}-{triple}.o", std::process::id()));
-        std::fs::write(&path, file.write().unwrap()).unwrap();
-        let output = Command::new("llvm-dwarfdump-19").arg("--eh-frame").arg(&path).output();
-        let output = output.expect("llvm-dwarfdump-19 can be run");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && errors.is_empty(), "{triple}: {errors}");
+        let path = written(&file, triple);
+        let text = answer(Command::new("llvm-dwarfdump-19").arg("--eh-frame").arg(&path));
         // It prints both sections.
         assert_eq!(text.matches(" FDE cie=").count(), 2 * module.functions.len(), "{triple}:\n{text}");
         assert!(!text.contains("error"), "{text}");
+
+        let rows = eh_frame_rows(
+            &table.eh_frame(NOWHERE).unwrap(),
+            if endian == Endianness::Big { RunTimeEndian::Big } else { RunTimeEndian::Little },
+            |_| String::new(),
+        );
+        assert!(places_and_offsets(&rows).len() > module.functions.len(), "{rows}");
+        let text = answer(Command::new("readelf").arg("-wF").arg(&path));
+        for section in ["eh_frame", "debug_frame"] {
+            let of_section = text.split("Contents of the .").find(|part| part.starts_with(section)).expect(section);
+            assert_eq!(rows_of_readelf(of_section), places_and_offsets(&rows), "{triple}, {section}:\n{text}");
+        }
+
+        let text = answer(Command::new("llvm-readobj-19").arg("--unwind").arg(&path));
+        assert_eq!(text.matches(" FDE length=").count(), module.functions.len(), "{triple}:\n{text}");
+        assert_eq!(text.matches("initial_location: ").count(), module.functions.len(), "{triple}:\n{text}");
         std::fs::remove_file(path).unwrap();
     }
 }
 
+/// A file of the tests' own, to be read by other programs.
+fn written(file: &Object<'_>, name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("unwind-{}-{name}.o", std::process::id()));
+    std::fs::write(&path, file.write().unwrap()).unwrap();
+    path
+}
+
+/// What a reader prints, which must not complain.
+fn answer(reader: &mut Command) -> String {
+    let output = reader.output().unwrap_or_else(|error| panic!("{reader:?}: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{reader:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Addresses of rows, and how far the CFA is from its register.
+type Places = Vec<(u64, i64)>;
+
+fn cfa_offset(rule: &str) -> i64 {
+    rule[rule.find(['+', '-']).unwrap()..].parse().unwrap()
+}
+
+/// Of the lines that [`rows`] makes.
+fn places_and_offsets(rows: &str) -> Places {
+    let rows = rows.lines().filter_map(|line| line.strip_prefix("  0x")?.split_once(" CFA="));
+    rows.map(|(address, rest)| (u64::from_str_radix(address, 16).unwrap(), cfa_offset(rest.split(' ').next().unwrap())))
+        .collect()
+}
+
+/// Of the lines of `readelf -wF`: those of a FDE begin with an address of 16 digits and the CFA.
+fn rows_of_readelf(text: &str) -> Places {
+    let mut places = Places::new();
+    let mut in_fde = false;
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if first == "LOC" {
+            continue;
+        }
+        match u64::from_str_radix(first, 16) {
+            Ok(_) if line.contains(" FDE ") || line.contains(" CIE ") => in_fde = line.contains(" FDE "),
+            Ok(address) if first.len() == 16 && in_fde => places.push((address, cfa_offset(second))),
+            _ => {}
+        }
+    }
+    places
+}
+
 #[test]
-fn windows_unwind_codes() {
+fn llvm_readobj_reads_the_windows_tables() {
+    let module = on_windows();
+    let sections = WindowsUnwind::build(module.frames(), 0, 0).unwrap();
+    let mut file = Object::new(BinaryFormat::Coff, Architecture::X86_64, Endianness::Little);
+    let mut section = |name: &str, kind, contents: &[u8]| {
+        let section = file.add_section(Vec::new(), name.into(), kind);
+        file.append_section_data(section, contents, 4);
+        section
+    };
+    let text = section(".text", SectionKind::Text, &module.text);
+    let xdata = section(".xdata", SectionKind::ReadOnlyData, &sections.xdata);
+    let pdata = section(".pdata", SectionKind::ReadOnlyData, &sections.pdata);
+    for (index, function) in module.functions.iter().enumerate() {
+        file.add_symbol(Symbol {
+            name: format!("function{index}").into(),
+            value: u64::from(function.start),
+            size: function.code.len() as u64,
+            kind: SymbolKind::Text,
+            scope: SymbolScope::Linkage,
+            weak: false,
+            section: SymbolSection::Section(text),
+            flags: SymbolFlags::None,
+        });
+    }
+    let (text, xdata) = (file.section_symbol(text), file.section_symbol(xdata));
+    for word in 0..sections.pdata.len() as u64 / 4 {
+        // Begin, end, unwind information.
+        let symbol = if word % 3 == 2 { xdata } else { text };
+        let flags = RelocationFlags::Coff { typ: object::pe::IMAGE_REL_AMD64_ADDR32NB };
+        file.add_relocation(pdata, Relocation { offset: word * 4, symbol, addend: 0, flags }).unwrap();
+    }
+    let path = written(&file, "windows");
+    let text = answer(Command::new("llvm-readobj-19").arg("--unwind").arg(&path));
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(text.matches("RuntimeFunction {").count(), module.functions.len(), "{text}");
+    insta::assert_snapshot!(text.split_once("UnwindInformation").unwrap().1);
+}
+
+/// Two functions for Windows, one with saves.
+fn on_windows() -> Module {
     let mut shapes = [Shape::new(CallConv::WindowsFastcall, 2), Shape::new(CallConv::WindowsFastcall, 0)];
     shapes[0].slot = 64;
-    let module = compile("x86_64-pc-windows-msvc", &shapes, |body| {
+    compile("x86_64-pc-windows-msvc", &shapes, |body| {
         body.call(1, false);
         body.call(1, false);
         body.finish();
-    });
+    })
+}
+
+#[test]
+fn windows_unwind_codes() {
+    let module = on_windows();
     let sections = WindowsUnwind::build(module.frames(), 0x1000, 0x8000).unwrap();
     assert_eq!(sections.pdata.len(), 12 * module.functions.len());
     let mut text = String::new();

@@ -156,6 +156,129 @@ fn hostile_stacks_end() {
     }
 }
 
+/// A pc whose row finds the frame by rbp: of the function's middle, where it is in the index.
+fn pcs_with_frame_pointers(sections: &Sections) -> Vec<u64> {
+    let unwinder = Unwinder::new(&sections.eh_frame, &sections.eh_frame_hdr, sections.at).unwrap();
+    let cfa = |rip, rbp| {
+        let frame = Registers { rbp, ..registers(rip) };
+        unwinder.step(&mut RowCache::new(), &frame, Lookup::Instruction, |_| Some(0)).map(|caller| caller.rsp)
+    };
+    let pcs: Vec<u64> =
+        sections.module.ranges().into_iter().flatten().filter(|&pc| cfa(pc, 0x1000) == Ok(0x1010)).collect();
+    assert!(pcs.len() > 1000);
+    pcs
+}
+
+#[test]
+fn cyclic_chains_of_frame_pointers_end() {
+    let sections = sections(13);
+    let unwinder = Unwinder::new(&sections.eh_frame, &sections.eh_frame_hdr, sections.at).unwrap();
+    let mut cache = RowCache::new();
+    const FRAME: u64 = 0x7fff_0000_0000;
+    for pc in pcs_with_frame_pointers(&sections).into_iter().step_by(3) {
+        // A ring of frames that get higher, but for the last, which leads to the first.
+        for length in 1..5 {
+            let frame = Registers { rip: pc, rsp: FRAME - 64, rbp: FRAME, ..registers(pc) };
+            let mut frames = unwinder.frames(&mut cache, frame, |address| {
+                let distance = address.wrapping_sub(FRAME).cast_signed();
+                let next = (distance.div_euclid(0x1000) + 1).rem_euclid(length as i64) as u64;
+                Some(match distance.rem_euclid(0x1000) {
+                    0 => FRAME + next * 0x1000,
+                    8 => pc + 1,
+                    _ => 0,
+                })
+            });
+            assert_eq!(frames.by_ref().count() as u64, length + 1, "at {pc:#x}");
+            let highest = FRAME + (length - 1) * 0x1000 + 16;
+            assert_eq!(frames.end(), Some(StepError::NoProgress { cfa: FRAME + 16, rsp: highest }));
+        }
+    }
+}
+
+#[test]
+fn frames_below_their_callee_are_refused() {
+    let sections = sections(14);
+    let unwinder = Unwinder::new(&sections.eh_frame, &sections.eh_frame_hdr, sections.at).unwrap();
+    for pc in pcs_with_frame_pointers(&sections).into_iter().step_by(3) {
+        let rsp = 0x7000_0000_0000;
+        for below in [16, 24, 4096, rsp - 16] {
+            let frame = Registers { rip: pc + 1, rsp, rbp: rsp - below, ..registers(pc) };
+            let mut reads = 0;
+            let step = unwinder.step(&mut RowCache::new(), &frame, Lookup::ReturnAddress, |_| {
+                reads += 1;
+                Some(0)
+            });
+            assert_eq!((step, reads), (Err(StepError::NoProgress { cfa: rsp - below + 16, rsp }), 0));
+        }
+    }
+}
+
+#[test]
+fn stack_pointers_may_be_anything() {
+    let sections = sections(15);
+    let unwinder = Unwinder::new(&sections.eh_frame, &sections.eh_frame_hdr, sections.at).unwrap();
+    let mut cache = RowCache::new();
+    for range in sections.module.ranges() {
+        for pc in range.step_by(3) {
+            // Not aligned, and at both ends of the address space.
+            for (rsp, rbp) in
+                [(0x7001, 0x7103), (3, u64::MAX - 2), (u64::MAX, 0), (u64::MAX - 7, u64::MAX), (1 << 63, 7)]
+            {
+                let frame = Registers { rsp, rbp, ..registers(pc) };
+                let expected = step_with_gimli(&sections, &frame);
+                let found = unwinder.step(&mut cache, &frame, Lookup::Instruction, |address| Some(word_at(address)));
+                assert_eq!(found, Ok(expected), "at {pc:#x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn any_read_may_be_refused() {
+    let sections = sections(16);
+    let unwinder = Unwinder::new(&sections.eh_frame, &sections.eh_frame_hdr, sections.at).unwrap();
+    let mut cache = RowCache::new();
+    let mut refused = [0; 7];
+    for range in sections.module.ranges() {
+        for pc in range.step_by(3) {
+            for (limit, count) in refused.iter_mut().enumerate() {
+                let mut asked = Vec::new();
+                let step = unwinder.step(&mut cache, &registers(pc), Lookup::Instruction, |address| {
+                    asked.push(address);
+                    (asked.len() <= limit).then_some(0)
+                });
+                assert!(asked.len() <= limit + 1, "asked again after a refusal");
+                if asked.len() > limit {
+                    assert_eq!(step, Err(StepError::Unreadable(asked[limit])));
+                    *count += 1;
+                } else {
+                    assert!(step.is_ok());
+                }
+            }
+        }
+    }
+    assert!(refused.iter().all(|&count| count > 0), "{refused:?}");
+}
+
+#[test]
+fn tables_with_damaged_lengths_are_harmless() {
+    let sections = sections(17);
+    let pcs: Vec<u64> = sections.module.ranges().into_iter().map(|range| range.end - 1).collect();
+    // Each four bytes in turn as if a length, a distance or an address: none, one too small, huge.
+    for at in (0..sections.eh_frame.len() - 4).step_by(2) {
+        for value in [0u32, 3, 0x7fff_ffff, u32::MAX] {
+            let mut eh_frame = sections.eh_frame.clone();
+            eh_frame[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            let Ok(unwinder) = Unwinder::new(&eh_frame, &sections.eh_frame_hdr, sections.at) else { continue };
+            let mut cache = RowCache::new();
+            for &pc in &pcs {
+                let _ =
+                    unwinder.step(&mut cache, &registers(pc), Lookup::Instruction, |address| Some(word_at(address)));
+            }
+        }
+    }
+}
+
 #[test]
 fn truncated_sections_are_refused_or_harmless() {
     let sections = sections(10);

@@ -88,6 +88,9 @@ fn foreign_exceptions_of_host_functions_end_the_process() {
         fn _Unwind_RaiseException(exception: *mut Exception) -> i32;
     }
     if std::env::var_os(CHILD).is_some() {
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the process is about to abort, and is to leave no core file.
+        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
         let (mut store, instance) = run(|_| {
             let exception = Box::leak(Box::new(Exception { class: 0x4321, cleanup: 0, private: [0; 6] }));
             // SAFETY: an exception as the ABI has it, which nobody frees.
