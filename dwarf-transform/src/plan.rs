@@ -100,7 +100,7 @@ impl<'m> AddressMaps<'m> {
         for &(begin, end) in guest {
             if let Some(position) = self.index.find(begin) {
                 live = true;
-                found.extend(self.get(position).ranges(begin, end));
+                found.extend(self.get(position).scope_ranges(begin, end));
             }
         }
         merge(&mut found);

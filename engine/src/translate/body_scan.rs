@@ -91,13 +91,14 @@ impl BodyScan {
         &self.labels[first as usize..(first + count) as usize]
     }
 
-    /// Can control come to the operator at `offset` from elsewhere than the one before?
+    /// Can control come to the statement that begins at `offset` from elsewhere than the operator before? Its anchor
+    /// belongs to the first operator that is more than `block`, `loop`, `else` or `end`, so those in between count.
     pub(crate) fn is_reached_from_elsewhere(&self, offset: u32) -> bool {
-        let joins =
-            |number: usize| matches!(self.effects.get(number), Some(Effect::Loop | Effect::Else | Effect::End(_)));
-        self.offsets
-            .binary_search(&offset)
-            .is_ok_and(|number| joins(number) || number.checked_sub(1).is_some_and(joins))
+        let Ok(number) = self.offsets.binary_search(&offset) else { return false };
+        let joins = |effect: &Effect| matches!(effect, Effect::Loop | Effect::Else | Effect::End(_));
+        let is_structure = |effect: &&Effect| joins(effect) || matches!(effect, Effect::Block);
+        number.checked_sub(1).is_some_and(|before| joins(&self.effects[before]))
+            || self.effects[number..].iter().take_while(is_structure).any(joins)
     }
 
     /// Is there nothing from `begin` to `end` but one `local.set` or `local.tee`, which makes no code of its own?
@@ -106,5 +107,20 @@ impl BodyScan {
             matches!(self.effects[number], Effect::Set(_))
                 && end <= self.offsets.get(number + 1).copied().unwrap_or(self.end)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_at_loops_and_joins_are_reached_from_elsewhere() {
+        use Effect::{Block, BrIf, End, Loop, None};
+        let effects = vec![None, Block, Loop, None, BrIf(0), End(2), End(1), None, Block, None];
+        let scan = BodyScan { offsets: (0..10).map(|n| n * 2).collect(), effects, end: 20, ..BodyScan::default() };
+        let reached: Vec<_> = (0..10).filter(|n| scan.is_reached_from_elsewhere(n * 2)).collect();
+        assert_eq!(reached, [1, 2, 3, 5, 6, 7]);
+        assert!(!scan.is_reached_from_elsewhere(3), "between operators");
     }
 }
