@@ -104,6 +104,37 @@ pub(crate) fn function_rows(guest: &[GuestRow], native: &NativeFunction, opening
     rows
 }
 
+/// Suits the rows of a function to gdb, which stops where a person steps out of a callee if a row begins there. One does
+/// where the guest has a row for what follows the call, as in a native build. (Not so in 32-bit C and C++, where the caller pops
+/// the arguments first.)
+pub(crate) fn rows_for_gdb(mut rows: Vec<NativeRow>, guest: &[GuestRow], native: &NativeFunction) -> Vec<NativeRow> {
+    // The longest call operator: an opcode and two indices of at most 5 bytes.
+    const LONGEST_CALL: u32 = 11;
+    let mut offsets: Vec<u32> = native.rows.iter().filter_map(|row| row.wasm.map(|wasm| wasm.0)).collect();
+    offsets.sort_unstable();
+    for call in &native.calls {
+        let next = guest.partition_point(|row| row.offset <= call.wasm.0);
+        let Some(source) = guest.get(next).filter(|row| row.line != 0 && row.offset - call.wasm.0 <= LONGEST_CALL)
+        else {
+            continue;
+        };
+        let after = offsets.partition_point(|offset| *offset <= call.wasm.0);
+        if offsets.get(after).is_some_and(|offset| *offset < source.offset) {
+            continue;
+        }
+        let text = call.return_address.0;
+        let position = rows.partition_point(|row| row.text < text);
+        let begins_one = rows.get(position).is_some_and(|row| row.text == text);
+        let inside = text < native.text.end.0 && text > native.prologue_end.0;
+        let same_line =
+            position > 0 && (rows[position - 1].file, rows[position - 1].line) == (source.file, source.line);
+        if inside && same_line && !begins_one {
+            rows.insert(position, NativeRow::new(text, source, false));
+        }
+    }
+    rows
+}
+
 /// Suits the rows of a function with anchors to lldb, which stops at every row of another line, `is_stmt` or not.
 ///
 /// What the optimizer has moved about belongs to the statement that it lies in. With `calls_end_in_their_line`, a

@@ -20,7 +20,7 @@ use crate::guest_lines::UnitLines;
 use crate::host_reference::HostReference;
 use crate::loss::{LossKind, Losses};
 use crate::macros::{self, UnitMacros};
-use crate::native_lines::{function_rows, rows_for_lldb};
+use crate::native_lines::{function_rows, rows_for_gdb, rows_for_lldb};
 use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, Plan};
 use crate::pointers::PointerKind;
@@ -228,6 +228,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             let mut rows = function_rows(self.fill.lines[self.position].function(position), native, opening_stop);
             if lldb {
                 rows = rows_for_lldb(rows, native, !self.is_rust());
+            } else if self.is_rust() {
+                rows = rows_for_gdb(rows, self.fill.lines[self.position].function(position), native);
             }
             if rows.is_empty() || self.files.program.is_none() {
                 continue;
