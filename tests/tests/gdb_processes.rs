@@ -40,8 +40,8 @@ fn waiting_guest() -> Guest {
     Guest(child)
 }
 
-/// What `wasmscope debug` answers to gdb commands.
-fn debug(options: &[&str], commands: &[&str]) -> String {
+/// What `wasmscope debug` answers to gdb commands; `program` comes after all options.
+fn debug(options: &[&str], commands: &[&str], program: Option<&str>) -> String {
     tool("gdb", "gdb");
     let mut debug = Command::new(engine());
     debug.arg("debug").args(options).current_dir(programs()).stdin(Stdio::null());
@@ -51,6 +51,7 @@ fn debug(options: &[&str], commands: &[&str]) -> String {
     for command in commands {
         debug.args(["--debugger-arg=-ex".to_owned(), format!("--debugger-arg={command}")]);
     }
+    debug.args(program);
     text(debug)
 }
 
@@ -93,6 +94,7 @@ fn a_running_process_is_attached_to_and_its_core_file_opens_without_it() {
     let answers = debug(
         &["--attach", &pid, "--break", "score"],
         &["bt", "set var waiting = 0", "continue", "p it->apply", "p it->next->name", &dump, "kill"],
+        None,
     );
     assert_in_order(
         &answers,
@@ -184,6 +186,7 @@ fn a_server_and_a_debugger_elsewhere() {
     let answers = debug(
         &["--remote", &format!("localhost:{port}"), "--break", "score"],
         &["continue", "bt", "p *it", "p it->next->name", "finish", "kill"],
+        None,
     );
     assert_in_order(
         &answers,
@@ -253,4 +256,25 @@ fn threads_have_their_own_frames() {
     let frames = answers.matches("main (argc=").count();
     assert!(frames >= 3, "each thread has the guest's main\n{answers}");
     assert_in_order(&answers, &["score (it=0x?, bonus=10)", "= 10", "exited normally"]);
+}
+
+/// The second session takes the code and its debug info from the first one's cache: with the cached code in place of the
+/// module's, it shows the same.
+#[test]
+fn a_session_takes_its_code_from_the_cache() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let cache = format!("--cache={}", directory.path().display());
+    let place = at(SOURCE, "return sum;");
+    let session = |options: &[&str]| {
+        let options = [options, &["--break", &place]].concat();
+        let output = debug(&options, &["run", "bt", "info locals"], Some("abilities/c-O0.wasm"));
+        let from = output.find("#0 ").unwrap_or_else(|| panic!("no backtrace: {output}"));
+        normalized(&output[from..])
+    };
+    let files = || fs::read_dir(directory.path()).expect("the cache is there").count();
+    let uncached = session(&[]);
+    let first = session(&[&cache]);
+    assert_eq!(files(), 1);
+    assert_eq!((session(&[&cache]), files()), (first.clone(), 1));
+    assert_eq!(first, uncached);
 }

@@ -42,6 +42,10 @@ pub struct Args {
     /// Call this exported function instead of starting the program
     #[arg(long, value_name = "EXPORT")]
     invoke: Option<OsString>,
+    /// Keep compiled code in a directory (default: `wasmscope` in the user's cache) and take it from there, which makes
+    /// the next start as fast as that of a native program
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, require_equals = true)]
+    cache: Option<Option<PathBuf>>,
     /// Debug a process that runs already; `run` must have been given `-g` and, for lldb, `--debugger lldb`
     #[arg(long, value_name = "PID", conflicts_with_all = ["program", "remote", "serve"])]
     attach: Option<u32>,
@@ -168,6 +172,15 @@ fn run_command(args: &Args, debugger: Debugger) -> Vec<OsString> {
     args.dirs.iter().for_each(|dir| option("--dir", dir.clone()));
     args.env.iter().for_each(|variable| option("--env", variable.clone()));
     args.invoke.iter().for_each(|export| option("--invoke", export.clone()));
+    match &args.cache {
+        None => {}
+        Some(None) => command.push("--cache".into()),
+        Some(Some(directory)) => {
+            let mut option = OsString::from("--cache=");
+            option.push(directory);
+            command.push(option);
+        }
+    }
     command.push("--".into());
     command.extend(args.program.iter().cloned());
     command
