@@ -95,6 +95,8 @@ pub enum HeapType {
     NoExtern,
     /// A function of one type.
     Concrete(TypeIndex),
+    /// An integer of 31 bits, which the reference itself holds.
+    I31,
 }
 
 impl HeapType {
@@ -105,6 +107,16 @@ impl HeapType {
     }
 }
 
+/// The reference that holds the lower 31 bits of a value. The lowest bit is set, so that it is not null.
+pub(crate) fn i31_word(value: i32) -> u64 {
+    u64::from(value.cast_unsigned() << 1 | 1)
+}
+
+/// What such a reference holds, sign-extended; `None` for null.
+pub(crate) fn i31_value(word: u64) -> Option<i32> {
+    (word != 0).then_some((word as u32).cast_signed() >> 1)
+}
+
 impl fmt::Display for HeapType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,6 +125,7 @@ impl fmt::Display for HeapType {
             HeapType::NoFunc => f.write_str("nofunc"),
             HeapType::NoExtern => f.write_str("noextern"),
             HeapType::Concrete(TypeIndex(i)) => write!(f, "{i}"),
+            HeapType::I31 => f.write_str("i31"),
         }
     }
 }

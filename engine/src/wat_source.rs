@@ -8,7 +8,7 @@
 
 use crate::environ::Tunables;
 use crate::translate::{ModuleTranslation, TranslateError, follow_operand_stack};
-use crate::types::ValType;
+use crate::types::{HeapType, RefType, ValType};
 use gimli::write::{
     Address, AttributeValue, DwarfUnit, EndianVec, Expression, FileId, LineProgram, LineString, Location, LocationList,
     Sections, UnitEntryId,
@@ -251,6 +251,9 @@ impl<'m, 'a> Writer<'m, 'a> {
     fn ty(&mut self, ty: ValType) -> UnitEntryId {
         let ty = match ty {
             ValType::Ref(reference) if reference.heap.is_extern() => ValType::EXTERNREF,
+            ValType::Ref(reference) if reference.heap == HeapType::I31 => {
+                ValType::Ref(RefType { nullable: true, ..reference })
+            }
             ValType::Ref(_) => ValType::FUNCREF,
             ty => ty,
         };
@@ -263,6 +266,8 @@ impl<'m, 'a> Writer<'m, 'a> {
             ValType::F32 => ("f32", 4, constants::DW_ATE_float),
             ValType::F64 => ("f64", 8, constants::DW_ATE_float),
             ValType::V128 => ("u8", 1, constants::DW_ATE_unsigned_char),
+            // As it is: twice the value plus 1, or 0 for null.
+            ValType::Ref(reference) if reference.heap == HeapType::I31 => ("i31ref", 8, constants::DW_ATE_unsigned),
             ValType::Ref(reference) => {
                 let id = self.reference(reference.heap.is_extern());
                 self.types.insert(ty, id);
@@ -445,6 +450,7 @@ fn type_name(ty: ValType) -> &'static str {
         ValType::F64 => "f64",
         ValType::V128 => "v128",
         ValType::Ref(reference) if reference.heap.is_extern() => "externref",
+        ValType::Ref(reference) if reference.heap == HeapType::I31 => "i31ref",
         ValType::Ref(_) => "funcref",
     }
 }

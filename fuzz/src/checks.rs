@@ -152,8 +152,8 @@ fn value(value: &Val) -> Value {
         Val::F32(bits) => float32(*bits),
         Val::F64(bits) => float64(*bits),
         Val::V128(V128(bits)) => Value::Bits(*bits),
-        Val::FuncRef(None) | Val::ExternRef(None) => Value::Null,
-        Val::FuncRef(Some(_)) | Val::ExternRef(Some(_)) => Value::NotNull,
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::I31Ref(None) => Value::Null,
+        Val::FuncRef(Some(_)) | Val::ExternRef(Some(_)) | Val::I31Ref(Some(_)) => Value::NotNull,
     }
 }
 

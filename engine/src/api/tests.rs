@@ -989,3 +989,57 @@ fn handles_of_another_store_are_refused() {
     let ty = TableType { element: RefType::FUNCREF, minimum: 1, maximum: None };
     assert!(Table::new(&mut b, ty, func.into()).is_err());
 }
+
+#[test]
+fn integers_of_31_bits_are_references() {
+    let module = r#"(module
+        (table $kept (export "kept") 2 i31ref)
+        (elem (table $kept) (i32.const 1) i31ref (item (ref.i31 (i32.const -5))))
+        (global $last (export "last") (mut i31ref) (ref.i31 (i32.const 7)))
+        (func (export "make") (param i32) (result i31ref)
+            (global.set $last (ref.i31 (local.get 0)))
+            (table.set $kept (i32.const 0) (global.get $last))
+            (select (result i31ref) (table.get $kept (i32.const 0)) (ref.null i31) (i32.const 1)))
+        (func (export "signed") (param i31ref) (result i32) (i31.get_s (local.get 0)))
+        (func (export "unsigned") (param i31ref) (result i32) (i31.get_u (local.get 0)))
+        (func (export "is_null") (param i31ref) (result i32) (ref.is_null (local.get 0))))"#;
+    for opt_level in [OptLevel::None, OptLevel::Speed] {
+        let mut config = Config::new();
+        config.opt_level(opt_level);
+        let engine = Engine::new(&config).unwrap();
+        let module = Module::new(&engine, module).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let mut call = |name: &str, argument: Val| {
+            let mut results = [Val::I32(0)];
+            let func = instance.get_func(&mut store, name).unwrap();
+            func.call(&mut store, &[argument], &mut results).map(|()| results[0].clone())
+        };
+        for (value, signed, unsigned) in [
+            (5, 5, 5),
+            (0, 0, 0),
+            (-1, -1, 0x7fff_ffff),
+            (0x3fff_ffff, 0x3fff_ffff, 0x3fff_ffff),
+            (0x4000_0000, -0x4000_0000, 0x4000_0000),
+            (i32::MIN, 0, 0),
+        ] {
+            let made = call("make", Val::I32(value)).unwrap();
+            assert_eq!(made.i31_ref(), Some(Some(signed)));
+            assert_eq!(call("signed", made.clone()).unwrap().unwrap_i32(), signed);
+            assert_eq!(call("unsigned", made.clone()).unwrap().unwrap_i32(), unsigned);
+            assert_eq!(call("is_null", made).unwrap().unwrap_i32(), 0);
+        }
+        assert_eq!(call("is_null", Val::I31Ref(None)).unwrap().unwrap_i32(), 1);
+        for getter in ["signed", "unsigned"] {
+            let trap = call(getter, Val::I31Ref(None)).unwrap_err();
+            assert_eq!(trap.downcast_ref::<Trap>(), Some(&Trap::NullReference), "{trap}");
+        }
+        assert!(call("signed", Val::I31Ref(Some(1 << 30))).is_err());
+        assert!(call("signed", Val::ExternRef(None)).is_err());
+        let kept = instance.get_table(&mut store, "kept").unwrap();
+        assert_eq!(kept.get(&mut store, 1).and_then(|value| value.i31_ref()), Some(Some(-5)));
+        kept.set(&mut store, 1, Val::I31Ref(Some(9))).unwrap();
+        let last = instance.get_global(&mut store, "last").unwrap();
+        assert_eq!(last.get(&mut store).i31_ref(), Some(Some(0)));
+    }
+}

@@ -4,7 +4,7 @@ use crate::api::{Error, Func, Result};
 use crate::runtime::externref::VMExternRef;
 use crate::runtime::store::StoreOpaque;
 use crate::runtime::type_registry::is_subtype;
-use crate::types::{HeapType, RefType, TypeIndex, ValType};
+use crate::types::{HeapType, RefType, TypeIndex, ValType, i31_value, i31_word};
 use std::any::Any;
 use std::hash::{Hash, Hasher};
 
@@ -113,6 +113,8 @@ pub enum Val {
     FuncRef(Option<Func>),
     /// A host value or null.
     ExternRef(Option<ExternRef>),
+    /// An integer of 31 bits, sign-extended, or null. One that takes more bits cannot be passed to the guest.
+    I31Ref(Option<i32>),
 }
 
 macro_rules! val_kinds {
@@ -162,6 +164,7 @@ val_kinds! {
     V128(V128) v128 unwrap_v128;
     FuncRef(Option<Func>) func_ref unwrap_func_ref;
     ExternRef(Option<ExternRef>) extern_ref unwrap_extern_ref;
+    I31Ref(Option<i32>) i31_ref unwrap_i31_ref;
 }
 
 impl Val {
@@ -176,6 +179,7 @@ impl Val {
             Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::FUNCREF,
             Val::ExternRef(_) => ValType::EXTERNREF,
+            Val::I31Ref(_) => ValType::Ref(RefType { nullable: true, heap: HeapType::I31 }),
         }
     }
 
@@ -191,6 +195,10 @@ impl Val {
             Val::FuncRef(None) => ValType::Ref(RefType { nullable: true, heap: HeapType::NoFunc }),
             Val::ExternRef(None) => ValType::Ref(RefType { nullable: true, heap: HeapType::NoExtern }),
             Val::ExternRef(Some(_)) => ValType::Ref(RefType { nullable: false, heap: HeapType::Extern }),
+            Val::I31Ref(Some(value)) if i31_value(i31_word(*value)) != Some(*value) => {
+                return Err(Error::msg(format!("the value {value} of an i31ref takes more than 31 bits")));
+            }
+            Val::I31Ref(value) => ValType::Ref(RefType { nullable: value.is_none(), heap: HeapType::I31 }),
             other => other.ty(),
         };
         if is_subtype(actual, ty) {
@@ -210,6 +218,7 @@ impl Val {
             ValType::F64 => Val::F64(0),
             ValType::V128 => Val::V128(V128(0)),
             ValType::Ref(r) if r.heap.is_extern() => Val::ExternRef(None),
+            ValType::Ref(r) if r.heap == HeapType::I31 => Val::I31Ref(None),
             ValType::Ref(_) => Val::FuncRef(None),
         }
     }

@@ -40,6 +40,9 @@ fn expected(ty: ValType) -> String {
         ValType::Ref(reference) if reference.heap == HeapType::Extern => {
             format!("a {ty}: text, which becomes a host value")
         }
+        ValType::Ref(reference) if reference.heap == HeapType::I31 => {
+            format!("an {ty}: a number from -1073741824 to 1073741823")
+        }
         ValType::Ref(_) => format!("a {ty}: only `null` can be given here"),
     }
 }
@@ -62,9 +65,14 @@ fn parse_value(text: &str, ty: ValType) -> Option<Val> {
         ValType::Ref(reference) if text == "null" && reference.nullable => Some(match reference.heap {
             HeapType::Extern | HeapType::NoExtern => Val::ExternRef(None),
             HeapType::Func | HeapType::NoFunc | HeapType::Concrete(_) => Val::FuncRef(None),
+            HeapType::I31 => Val::I31Ref(None),
         }),
         ValType::Ref(reference) if reference.heap == HeapType::Extern => {
             Some(Val::ExternRef(Some(ExternRef::new(text.to_owned()))))
+        }
+        ValType::Ref(reference) if reference.heap == HeapType::I31 => {
+            let value = integer().filter(|value| (-1 << 30..1 << 30).contains(value))?;
+            Some(Val::I31Ref(Some(value as i32)))
         }
         ValType::Ref(_) => None,
     }
@@ -93,8 +101,9 @@ pub fn format_value(value: &Val) -> String {
         Val::F32(bits) => f32::from_bits(*bits).to_string(),
         Val::F64(bits) => f64::from_bits(*bits).to_string(),
         Val::V128(V128(bits)) => format!("{bits:#034x}"),
-        Val::FuncRef(None) | Val::ExternRef(None) => "null".to_owned(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::I31Ref(None) => "null".to_owned(),
         Val::FuncRef(Some(_)) => "<function>".to_owned(),
+        Val::I31Ref(Some(value)) => value.to_string(),
         Val::ExternRef(Some(reference)) => match reference.downcast_ref::<String>() {
             // One that was given as an argument.
             Some(text) => text.clone(),

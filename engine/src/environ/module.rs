@@ -144,6 +144,7 @@ pub enum ConstOp {
     GlobalGet(u32),
     RefNull,
     RefFunc(u32),
+    RefI31,
     I32Add,
     I32Sub,
     I32Mul,

@@ -10,7 +10,7 @@ use crate::api::limits::Wanted;
 use crate::api::{Error, Module, ResourceLimiter};
 use crate::environ::vmoffsets::VMCONTEXT_MAGIC;
 use crate::environ::{ConstExpr, ConstOp, ElementItems, EntityIndex, SegmentMode};
-use crate::types::HeapType;
+use crate::types::{HeapType, i31_word};
 use artifact::{FunctionKind, TrapCode};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -323,6 +323,11 @@ impl InstanceData {
                 ConstOp::V128Const(bits) => raw(bits),
                 ConstOp::RefNull => raw(0),
                 ConstOp::RefFunc(index) => raw(u128::from(self.func_ref_word(index)?)),
+                ConstOp::RefI31 => {
+                    // SAFETY: validation says that this is of type i32.
+                    let value = unsafe { stack.pop().ok_or_else(malformed)?.i32 };
+                    raw(u128::from(i31_word(value)))
+                }
                 ConstOp::GlobalGet(index) => {
                     let global = self.globals.get(index as usize).ok_or_else(malformed)?;
                     // SAFETY: globals live as long as the store.

@@ -10,7 +10,7 @@ use super::memory::{LinearMemory, MemoryInstance, SharedMemoryInner};
 use super::table::TableInstance;
 use super::vm::{ArrayToWasm, VMFuncRef, VMGlobalDefinition, VMRuntimeLimits, ValRaw};
 use crate::api::{Engine, Error, ExternRef, Func, Module, ResourceLimiter, V128, Val};
-use crate::types::{FuncType, GlobalType, HeapType, MemoryType, ValType};
+use crate::types::{FuncType, GlobalType, HeapType, MemoryType, ValType, i31_value, i31_word};
 use artifact::FunctionKind;
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
@@ -397,6 +397,7 @@ impl StoreOpaque {
             Val::F32(bits) => raw.f32 = *bits,
             Val::F64(bits) => raw.f64 = *bits,
             Val::V128(V128(value)) => raw.v128 = *value,
+            Val::I31Ref(value) => raw.i64 = value.map_or(0, |value| i31_word(value).cast_signed()),
             Val::FuncRef(None) => raw.func_ref = None,
             Val::FuncRef(Some(func)) => {
                 raw.func_ref = Some(func.raw(self.id).ok_or_else(|| Error::msg("function of another store"))?);
@@ -464,6 +465,7 @@ impl StoreOpaque {
                 ValType::Ref(ty) if ty.heap.is_extern() => {
                     Val::ExternRef(raw.extern_ref.map(|raw| ExternRef(VMExternRef::clone_from_raw(raw))))
                 }
+                ValType::Ref(ty) if ty.heap == HeapType::I31 => Val::I31Ref(i31_value(raw.i64.cast_unsigned())),
                 ValType::Ref(_) => Val::FuncRef(raw.func_ref.map(|func_ref| Func::from_raw(self.id, func_ref))),
             }
         }

@@ -946,16 +946,23 @@ impl FuncEnvironment for FuncEnv<'_> {
         Ok(self.builtin_value(&mut pos, Builtin::memory_atomic_notify, &[memory, address, count]))
     }
 
-    fn translate_ref_i31(&mut self, _pos: FuncCursor<'_>, _val: ir::Value) -> WasmResult<ir::Value> {
-        Err(cranelift_wasm::WasmError::Unsupported("i31 references (the garbage collection proposal)".into()))
+    fn translate_ref_i31(&mut self, mut pos: FuncCursor<'_>, val: ir::Value) -> WasmResult<ir::Value> {
+        // As `types::i31_word`.
+        let shifted = pos.ins().ishl_imm(val, 1);
+        let tagged = pos.ins().bor_imm(shifted, 1);
+        Ok(pos.ins().uextend(types::I64, tagged))
     }
 
-    fn translate_i31_get_s(&mut self, _pos: FuncCursor<'_>, _i31ref: ir::Value) -> WasmResult<ir::Value> {
-        Err(cranelift_wasm::WasmError::Unsupported("i31 references (the garbage collection proposal)".into()))
+    fn translate_i31_get_s(&mut self, mut pos: FuncCursor<'_>, i31ref: ir::Value) -> WasmResult<ir::Value> {
+        pos.ins().trapz(i31ref, ir::TrapCode::NullI31Ref);
+        let word = pos.ins().ireduce(types::I32, i31ref);
+        Ok(pos.ins().sshr_imm(word, 1))
     }
 
-    fn translate_i31_get_u(&mut self, _pos: FuncCursor<'_>, _i31ref: ir::Value) -> WasmResult<ir::Value> {
-        Err(cranelift_wasm::WasmError::Unsupported("i31 references (the garbage collection proposal)".into()))
+    fn translate_i31_get_u(&mut self, mut pos: FuncCursor<'_>, i31ref: ir::Value) -> WasmResult<ir::Value> {
+        pos.ins().trapz(i31ref, ir::TrapCode::NullI31Ref);
+        let word = pos.ins().ireduce(types::I32, i31ref);
+        Ok(pos.ins().ushr_imm(word, 1))
     }
 
     fn translate_loop_header(&mut self, builder: &mut FunctionBuilder<'_>) -> WasmResult<()> {

@@ -176,6 +176,7 @@ fn of_one_word(ty: Option<wasmparser::ValType>) -> Option<ValType> {
                 wasmparser::HeapType::Abstract {
                     ty: AbstractHeapType::Extern | AbstractHeapType::NoExtern, ..
                 } => HeapType::Extern,
+                wasmparser::HeapType::Abstract { ty: AbstractHeapType::I31, .. } => HeapType::I31,
                 _ => HeapType::Func,
             };
             Some(ValType::Ref(RefType { nullable: ty.is_nullable(), heap }))

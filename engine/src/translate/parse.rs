@@ -89,8 +89,8 @@ pub(crate) fn features() -> WasmFeatures {
         | WasmFeatures::EXTENDED_CONST
         | WasmFeatures::FUNCTION_REFERENCES
         | WasmFeatures::CUSTOM_PAGE_SIZES
-        // For constant expressions that name the module's own globals; of the rest of the proposal, types are refused
-        // in `declare` and operators by the translator.
+        // For references to integers, and constant expressions that name the module's own globals; of the rest of the
+        // proposal, types are refused in `declare` and operators by the translator.
         | WasmFeatures::GC
 }
 
@@ -417,6 +417,7 @@ fn convert_ref(ty: wasmparser::RefType, offset: usize) -> Result<RefType, Transl
         wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::NoFunc } => HeapType::NoFunc,
         wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Extern } => HeapType::Extern,
         wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::NoExtern } => HeapType::NoExtern,
+        wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::I31 } => HeapType::I31,
         wasmparser::HeapType::Concrete(index) => match index.as_module_index() {
             Some(index) => HeapType::Concrete(TypeIndex(index)),
             None => {
@@ -483,6 +484,7 @@ fn convert_expr(expr: &wasmparser::ConstExpr<'_>, escaping: &mut Vec<u32>) -> Re
             Operator::V128Const { value } => ConstOp::V128Const(u128::from_le_bytes(*value.bytes())),
             Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
             Operator::RefNull { .. } => ConstOp::RefNull,
+            Operator::RefI31 => ConstOp::RefI31,
             Operator::RefFunc { function_index } => {
                 escaping.push(function_index);
                 ConstOp::RefFunc(function_index)

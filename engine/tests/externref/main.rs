@@ -19,6 +19,9 @@ use wasmscope::{Config, Engine, ExternRef, OptLevel};
 #[derive(Clone, Default)]
 pub struct Live(Arc<AtomicUsize>);
 
+/// How many host values there ever were.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+
 /// A host value with a number.
 pub struct Counted {
     pub id: u32,
@@ -31,6 +34,7 @@ const MAGIC: u32 = 0x600d_cafe;
 impl Live {
     pub fn make(&self, id: u32) -> ExternRef {
         self.0.fetch_add(1, Ordering::Relaxed);
+        MADE.fetch_add(1, Ordering::Relaxed);
         ExternRef::new(Counted { id, magic: MAGIC, live: self.clone() })
     }
 

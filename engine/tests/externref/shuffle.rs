@@ -524,5 +524,7 @@ fn random_modules_agree_with_the_model() {
             attempt(&program, engine, seed).map(drop).unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     }
+    let made = crate::MADE.load(std::sync::atomic::Ordering::Relaxed);
+    println!("{ran} runs of {rounds} programs, {made} host values");
     assert!(ran > rounds * 3, "only {ran} of {} runs were short enough", rounds * 4);
 }

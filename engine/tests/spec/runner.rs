@@ -380,7 +380,7 @@ fn expect_trap(result: wasmscope::Result<Vec<Val>>, message: &str) -> StepResult
                 || matches!(
                     (trap, message),
                     (Trap::UnreachableCodeReached, "unreachable")
-                        | (Trap::NullReference, "null function reference" | "null reference")
+                        | (Trap::NullReference, "null function reference" | "null reference" | "null i31 reference")
                         | (Trap::IndirectCallToNull, "uninitialized element" | "null function reference")
                         | (Trap::StackOverflow, "stack overflow")
                         | (Trap::AtomicWaitNonSharedMemory, "expected shared memory")

@@ -18,6 +18,9 @@ pub fn argument(arg: &WastArg<'_>) -> Option<Val> {
             ty: wast::core::AbstractHeapType::Extern | wast::core::AbstractHeapType::NoExtern,
             ..
         }) => Val::ExternRef(None),
+        WastArgCore::RefNull(wast::core::HeapType::Abstract { ty: wast::core::AbstractHeapType::I31, .. }) => {
+            Val::I31Ref(None)
+        }
         WastArgCore::RefNull(_) => Val::FuncRef(None::<Func>),
         WastArgCore::RefExtern(number) => Val::ExternRef(Some(ExternRef::new(*number))),
         _ => return None,
@@ -39,7 +42,8 @@ fn core_matches(expected: &WastRetCore<'_>, actual: &Val) -> bool {
         (WastRetCore::F32(expected), Val::F32(actual)) => f32_matches(expected, *actual),
         (WastRetCore::F64(expected), Val::F64(actual)) => f64_matches(expected, *actual),
         (WastRetCore::V128(expected), Val::V128(V128(actual))) => v128_matches(expected, actual.to_le_bytes()),
-        (WastRetCore::RefNull(_), Val::FuncRef(None) | Val::ExternRef(None)) => true,
+        (WastRetCore::RefNull(_), Val::FuncRef(None) | Val::ExternRef(None) | Val::I31Ref(None)) => true,
+        (WastRetCore::RefI31, Val::I31Ref(Some(_))) => true,
         (WastRetCore::RefExtern(None), Val::ExternRef(Some(_))) => true,
         (WastRetCore::RefExtern(Some(expected)), Val::ExternRef(Some(actual))) => {
             actual.downcast_ref::<u32>() == Some(expected)
