@@ -114,12 +114,13 @@ fn statement_offsets(native: &NativeFunction) -> Option<Vec<Option<u32>>> {
         before = begin;
         let next = anchors.get(number + 1).copied();
         let next_begin = next.and_then(|next| offsets[next]).filter(|next_begin| *next_begin > begin);
-        for position in anchor + 1..next.unwrap_or(native.rows.len()) {
-            let Some(offset) = offsets[position] else { continue };
+        let end = next.unwrap_or(native.rows.len());
+        for (position, place) in offsets.iter_mut().enumerate().take(end).skip(anchor + 1) {
+            let Some(offset) = *place else { continue };
             let sunk = offset < begin && offset >= run_start;
             let hoisted = next_begin.is_some_and(|next_begin| offset >= next_begin);
             if (sunk || hoisted) && !fixed(position) {
-                offsets[position] = Some(begin);
+                *place = Some(begin);
                 moved = true;
             }
         }
