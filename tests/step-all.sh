@@ -20,6 +20,8 @@ step() {
 }
 step "frames (tail calls, callbacks, traps, large frames)" "$target/examples/frames" 1000000
 step "frames, not optimized" "$target/examples/frames" 1000000 none
+step "frames, callbacks and traps" "$target/examples/frames" 1000000 speed crossings
+step "frames, callbacks and traps, not optimized" "$target/examples/frames" 1000000 none crossings
 step "sqlite -O0" "$target/wasmscope" run -g "$folder/sqlite-O0.wasm"
 step "sqlite -O2" "$target/wasmscope" run -g "$folder/sqlite-O2.wasm"
 step "lua -O2, for size" "$target/wasmscope" run -g --opt-level s "$folder/lua-O2.wasm"

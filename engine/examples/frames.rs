@@ -1,7 +1,8 @@
 //! A guest with frames of every kind, for the single-steppers: recursion, tail calls, calls through tables, callbacks
 //! through the host, traps that the host catches, frames of more than a page.
 //!
-//! `frames [ROUNDS [none|speed|size]]`; the module is registered with debuggers.
+//! `frames [ROUNDS [none|speed|size [crossings]]]`; the module is registered with debuggers. With `crossings` the rounds
+//! are short, and do little but call back through the host and trap.
 //!
 //! ```text
 //! step-check --max-steps 2000000 -- target/debug/examples/frames 100000
@@ -44,6 +45,7 @@ fn main() -> Result<()> {
         Some("size") => OptLevel::SpeedAndSize,
         _ => OptLevel::Speed,
     };
+    let crossings = arguments.next().is_some_and(|word| word == "crossings");
     let tunables = Tunables { opt_level, debug_info: DebugInfo::Full, ..Tunables::default() };
     let engine = Engine::new(Config::new().tunables(tunables).max_wasm_stack(64 << 10))?;
     let text = include_str!("frames.wat").replace("(;large;)", &large(700));
@@ -54,8 +56,20 @@ fn main() -> Result<()> {
     let instance = linker.instantiate(&mut store, &module)?;
     let round = instance.get_typed_func::<i32, i32>(&mut store, "round")?;
     let trap = instance.get_typed_func::<i32, i32>(&mut store, "trap")?;
+    let callbacks = instance.get_typed_func::<(i32, i32), i32>(&mut store, "callbacks")?;
+    let trap_in_callback = instance.get_typed_func::<i32, i32>(&mut store, "trap_in_callback")?;
     let mut sum = 0i32;
     for seed in 0..rounds {
+        if crossings {
+            sum = sum.wrapping_add(callbacks.call(&mut store, (1 + seed % 6, seed))?);
+            // The last way is the overflow of the stack, which takes long.
+            let how = if seed % 64 == 0 { 7 } else { seed % 7 };
+            for function in [&trap, &trap_in_callback] {
+                let error = function.call(&mut store, how).expect_err("it always traps");
+                assert!(error.is::<Trap>(), "{error:?}");
+            }
+            continue;
+        }
         sum = sum.wrapping_add(round.call(&mut store, seed)?);
         let error = trap.call(&mut store, seed % 8).expect_err("it always traps");
         assert!(error.is::<Trap>(), "{error:?}");

@@ -6,8 +6,10 @@
   ;; Calls the table's function of that number with both values.
   (import "host" "call" (func $host (param i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
-  (table $table (export "table") 8 funcref)
+  (table $table (export "table") 9 funcref)
   (elem (table $table) (i32.const 0) func $add $ackermann $even $shrink $large $grow $through_host)
+  ;; 7 is null.
+  (elem (table $table) (i32.const 8) func $trap_binary)
 
   (func $add (type $binary)
     (i32.add (local.get 0) (local.get 1)))
@@ -71,8 +73,20 @@
         (i32.and (local.get $seed) (i32.const 3)) (i32.and (local.get $sum) (i32.const 7))
         (i32.rem_u (local.get $seed) (i32.const 6)))))
 
+  ;; A short round: callbacks, one within the other, so many.
+  (func (export "callbacks") (param $depth i32) (param $value i32) (result i32)
+    (call $through_host (local.get $depth) (i32.shl (local.get $value) (i32.const 1))))
+
+  ;; Traps in a callback of a callback: the host passes it on, twice.
+  (func (export "trap_in_callback") (param $how i32) (result i32)
+    (call $host (i32.const 8) (local.get $how) (i32.const 1)))
+
+  (func $trap_binary (type $binary)
+    (if (local.get 1) (then (return (call $host (i32.const 8) (local.get 0) (i32.const 0)))))
+    (call $trap (local.get 0)))
+
   ;; Always traps, in a way that the number chooses.
-  (func (export "trap") (param $how i32) (result i32)
+  (func $trap (export "trap") (param $how i32) (result i32)
     (block $overflow (block $signature (block $null (block $bounds (block $memory (block $conversion (block $division
       (block $unreachable
         (br_table $unreachable $division $conversion $memory $bounds $null $signature $overflow (local.get $how)))
