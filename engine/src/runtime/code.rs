@@ -140,6 +140,30 @@ mod tests {
     }
 
     #[test]
+    fn memory_of_dropped_code_is_given_back_while_its_neighbours_stay() {
+        /// What can be done at an address, as the system lists it.
+        fn access(address: usize) -> Option<String> {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            maps.lines().find_map(|line| {
+                let (range, rest) = line.split_once(' ')?;
+                let (start, end) = range.split_once('-')?;
+                let number = |text| usize::from_str_radix(text, 16).unwrap();
+                (number(start)..number(end)).contains(&address).then(|| rest[..4].to_owned())
+            })
+        }
+        let (before, dropped, after) = (code(), code(), code());
+        let place = dropped.text_address();
+        assert_eq!(access(place).as_deref(), Some("r-xp"));
+        drop(dropped);
+        assert_eq!(access(place).as_deref(), Some("---p"));
+        for code in [before, after] {
+            assert_eq!(access(code.text_address()).as_deref(), Some("r-xp"));
+            assert!(lookup(code.text_address(), |_, _| ()).is_some());
+        }
+        assert!(lookup(place, |_, _| ()).is_none());
+    }
+
+    #[test]
     fn lookups_and_changes_may_race() {
         let fixed = code();
         let pc = fixed.text_address();
