@@ -7,7 +7,8 @@
 def member(value, name):
     """A member by name, also of a base class or an unnamed union."""
     found = raw(value.GetChildMemberWithName(name))
-    if found.IsValid():
+    # For a member of an unnamed union lldb 19 forgets that base classes come first, and finds another one.
+    if found.IsValid() and found.GetName() == name:
         return found
     for index in range(value.GetNumChildren()):
         child = raw(value.GetChildAtIndex(index))
