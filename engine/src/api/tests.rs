@@ -1043,3 +1043,37 @@ fn integers_of_31_bits_are_references() {
         assert_eq!(last.get(&mut store).i31_ref(), Some(Some(0)));
     }
 }
+
+#[test]
+fn a_store_lent_to_another_thread_is_checked_against_that_threads_stack() {
+    let wat = r#"(module (import "" "lend" (func $lend (param i32) (result i32)))
+        (func $deep (export "deep") (param i32) (result i32)
+            (if (result i32) (local.get 0)
+                (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+                (else (i32.const 0))))
+        (func (export "outer") (param i32) (result i32) (call $lend (local.get 0))))"#;
+    for engine in engines() {
+        let module = Module::new(&engine, wat).unwrap();
+        let mut store = Store::new(&engine, None::<Instance>);
+        let lend = Func::wrap(&mut store, |mut caller: Caller<'_, Option<Instance>>, depth: i32| {
+            let instance = caller.data().unwrap();
+            let mut context = caller.as_context_mut();
+            std::thread::scope(|scope| {
+                let lent = scope.spawn(move || {
+                    let deep = instance.get_typed_func::<i32, i32>(&mut context, "deep").unwrap();
+                    // As the thread's own stack allows, and no further.
+                    assert_eq!(trap_of(deep.call(&mut context, -1)), Trap::StackOverflow);
+                    deep.call(&mut context, depth).unwrap()
+                });
+                lent.join().unwrap()
+            })
+        });
+        let instance = Instance::new(&mut store, &module, &[lend.into()]).unwrap();
+        *store.data_mut() = Some(instance);
+        let outer = instance.get_typed_func::<i32, i32>(&mut store, "outer").unwrap();
+        assert_eq!(outer.call(&mut store, 1000).unwrap(), 1000);
+        let deep = instance.get_typed_func::<i32, i32>(&mut store, "deep").unwrap();
+        assert_eq!(trap_of(deep.call(&mut store, -1)), Trap::StackOverflow);
+        assert_eq!(deep.call(&mut store, 1000).unwrap(), 1000);
+    }
+}

@@ -244,7 +244,10 @@ pub unsafe fn enter(
     let shared = unsafe { &*limits };
     let previous = thread.current.get();
     let outer_stack_limit = shared.stack_limit.load(Ordering::Relaxed);
-    let Some(stack_limit) = stack::guest_limit(max_wasm_stack, outer_stack_limit, thread.stack_low.get()) else {
+    // The limit of an activation on another thread, which has lent the store to this one, says nothing of this stack.
+    let lent = outer_stack_limit != usize::MAX && !is_entered(previous, store);
+    let outer = if lent { usize::MAX } else { outer_stack_limit };
+    let Some(stack_limit) = stack::guest_limit(max_wasm_stack, outer, thread.stack_low.get()) else {
         return Err(no_stack());
     };
     shared.stack_limit.store(stack_limit, Ordering::Relaxed);
@@ -271,6 +274,19 @@ pub unsafe fn enter(
     shared.last_wasm_exit_fp.store(activation.outer_exit.1, Ordering::Relaxed);
     shared.last_wasm_entry_fp.store(activation.outer_entry_fp, Ordering::Relaxed);
     if finished != 0 { Ok(()) } else { Err(left(&activation, shared)) }
+}
+
+/// Has this thread, whose innermost activation is `innermost`, entered the store?
+fn is_entered(innermost: *const Activation, store: *mut StoreOpaque) -> bool {
+    let mut next = innermost;
+    // SAFETY: activations live until they are left, and each is left before the one outside it.
+    while let Some(activation) = unsafe { next.as_ref() } {
+        if ptr::eq(activation.store, store) {
+            return true;
+        }
+        next = activation.previous;
+    }
+    false
 }
 
 #[cold]
