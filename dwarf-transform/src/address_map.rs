@@ -92,7 +92,6 @@ fn native_ranges(pieces: &Pieces, begin: u64, end: u64) -> Vec<TextRange> {
 /// The guest offset of each native row as its scope counts: that of the anchor before it, where the row has been moved past
 /// that anchor or past the next. `None` if none has. Calls and traps are never moved.
 fn statement_offsets(native: &NativeFunction) -> Option<Vec<Option<u32>>> {
-    let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
     let fixed = |position: usize| {
         let start = native.rows[position].text;
         let end = native.rows.get(position + 1).map_or(native.text.end, |next| next.text);
@@ -102,6 +101,10 @@ fn statement_offsets(native: &NativeFunction) -> Option<Vec<Option<u32>>> {
             || native.traps.get(traps).is_some_and(|trap| *trap < end)
     };
     let anchors: Vec<usize> = (0..native.rows.len()).filter(|position| native.rows[*position].anchor).collect();
+    if anchors.is_empty() {
+        return None;
+    }
+    let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
     let mut moved = false;
     // Where the statements that precede the anchor in both orders begin.
     let mut run_start = u32::MAX;

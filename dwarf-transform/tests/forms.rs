@@ -41,6 +41,19 @@ fn function(guest: &GuestModule<'_>) -> (u32, u32) {
 
 const TEXT: DwForm = DW_FORM_string;
 
+/// The type `int`.
+fn add_int(builder: &mut Builder) {
+    builder.entry(
+        DW_TAG_base_type,
+        false,
+        &[
+            (DW_AT_name, TEXT, string("int")),
+            (DW_AT_encoding, DW_FORM_data1, vec![DW_ATE_signed.0]),
+            (DW_AT_byte_size, DW_FORM_data1, vec![4]),
+        ],
+    );
+}
+
 /// The form and value with which an attribute usually comes. `ty` is the offset of a type.
 fn usual(name: DwAt, ty: usize, start: u32) -> (DwForm, Vec<u8>) {
     let reference = (DW_FORM_ref4, (ty as u32).to_le_bytes().to_vec());
@@ -137,15 +150,7 @@ fn every_attribute() {
         let mut builder = Builder::new(version, false);
         builder.entry(DW_TAG_compile_unit, true, &[(DW_AT_language, DW_FORM_data1, vec![DW_LANG_C99.0 as u8])]);
         let ty = builder.here();
-        builder.entry(
-            DW_TAG_base_type,
-            false,
-            &[
-                (DW_AT_name, TEXT, string("int")),
-                (DW_AT_encoding, DW_FORM_data1, vec![DW_ATE_signed.0]),
-                (DW_AT_byte_size, DW_FORM_data1, vec![4]),
-            ],
-        );
+        add_int(&mut builder);
         let code = [
             (DW_AT_name, TEXT, string("f")),
             (DW_AT_low_pc, DW_FORM_addr, start.to_le_bytes().to_vec()),
@@ -256,15 +261,7 @@ fn all_forms(version: u16, format64: bool, start: u32, size: u32) -> Vec<(String
         locations.push((DW_FORM_loclistx, vec![0]));
         ranges.push((DW_FORM_rnglistx, vec![0]));
     }
-    builder.entry(
-        DW_TAG_base_type,
-        false,
-        &[
-            (DW_AT_name, DW_FORM_string, string("int")),
-            (DW_AT_encoding, DW_FORM_data1, vec![DW_ATE_signed.0]),
-            (DW_AT_byte_size, DW_FORM_data1, vec![4]),
-        ],
-    );
+    add_int(&mut builder);
     let code = [
         (DW_AT_low_pc, DW_FORM_addr, start.to_le_bytes().to_vec()),
         (DW_AT_high_pc, DW_FORM_addr, (start + size).to_le_bytes().to_vec()),
@@ -344,15 +341,7 @@ fn every_operation() {
     let root = [(DW_AT_addr_base, DW_FORM_sec_offset, builder.offset(8))];
     builder.entry(DW_TAG_compile_unit, true, &root);
     let ty = builder.here() as u8;
-    builder.entry(
-        DW_TAG_base_type,
-        false,
-        &[
-            (DW_AT_name, TEXT, string("int")),
-            (DW_AT_encoding, DW_FORM_data1, vec![DW_ATE_signed.0]),
-            (DW_AT_byte_size, DW_FORM_data1, vec![4]),
-        ],
-    );
+    add_int(&mut builder);
     let object = builder.here() as u8;
     let location = (DW_AT_location, DW_FORM_exprloc, vec![5, DW_OP_addr.0, 64, 0, 0, 0]);
     builder.entry(DW_TAG_variable, false, &[(DW_AT_name, TEXT, string("object")), location]);
