@@ -336,7 +336,7 @@ unsafe extern "C" fn host_call<I: InvokeClosure>(
     // SAFETY: the guest passes its own context, arguments of the function's types in as many slots as it needs, and waits.
     unsafe {
         let store = (*caller).store;
-        entry::host_function(store, || I::invoke(HostFunc::closure(callee), store, caller, values))
+        entry::host_function(store, move || I::invoke(HostFunc::closure(callee), store, caller, values))
     }
 }
 

@@ -323,6 +323,8 @@ unsafe fn leave() -> ! {
 }
 
 /// Notes why the guest has to be left; [`leave`] follows.
+#[cold]
+#[inline(never)]
 fn set_reason(reason: Reason) {
     // SAFETY: the thread's current activation lies in a frame of `enter` that is still there.
     let activation = unsafe { current().as_ref() }.expect("guest code runs in an activation");
@@ -331,19 +333,27 @@ fn set_reason(reason: Reason) {
 
 /// Runs the body of a host function that the guest called: 0 if it returned normally, else 1 and the error or panic waits
 /// for [`raise`].
+///
+/// Always inlined: what the body has captured then stays in registers.
+#[inline(always)]
 pub fn host_function(store: *mut StoreOpaque, body: impl FnOnce() -> Result<(), Error>) -> u8 {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => 0,
-        Ok(Err(error)) => {
-            let error = if error.backtrace().is_some() { error } else { error.with_backtrace(at_exit(store)) };
-            set_reason(Reason::Error(error));
-            1
-        }
+        Ok(Err(error)) => host_function_failed(store, error),
         Err(payload) => {
             set_reason(Reason::Panic(payload));
             1
         }
     }
+}
+
+/// Keeps a host function's error for [`raise`]; 1.
+#[cold]
+#[inline(never)]
+fn host_function_failed(store: *mut StoreOpaque, error: Error) -> u8 {
+    let error = if error.backtrace().is_some() { error } else { error.with_backtrace(at_exit(store)) };
+    set_reason(Reason::Error(error));
+    1
 }
 
 /// Runs the body of a built-in function. An error or panic leaves the guest; the body must have dropped what it owned.
