@@ -113,7 +113,7 @@ pub(crate) fn body_row(rows: &[GuestRow]) -> Option<usize> {
         .or_else(|| rows.iter().position(|row| row.is_stmt && row.line != 0 && row.offset > entry.offset))
 }
 
-/// Where statements begin in a function with these rows and this end.
+/// Where statements, and rows that are none, begin in a function with these rows and this end.
 pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Statement> {
     let body = body_row(rows);
     let mut statements: Vec<Statement> = Vec::new();
@@ -125,18 +125,21 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
             previous = Some(line);
         }
         // Before the body there is the guest's own prologue, which the entry row covers.
-        if !row.is_stmt || row.line == 0 || body.is_some_and(|body| position < body) {
+        if row.line == 0 || body.is_some_and(|body| position < body) {
             continue;
         }
         if position == 0 && body != Some(0) {
             continue;
         }
-        let new_line = new_line || body == Some(position);
+        let new_line = row.is_stmt && (new_line || body == Some(position));
         let next = rows.get(rows.partition_point(|next| next.offset <= row.offset));
         let end = next.map_or(body_end, |next| WasmOffset(next.offset));
         match statements.last_mut() {
-            Some(last) if last.offset == WasmOffset(row.offset) => last.new_line |= new_line,
-            _ => statements.push(Statement { offset: WasmOffset(row.offset), end, new_line }),
+            Some(last) if last.offset == WasmOffset(row.offset) => {
+                last.new_line |= new_line;
+                last.is_stmt |= row.is_stmt;
+            }
+            _ => statements.push(Statement { offset: WasmOffset(row.offset), end, is_stmt: row.is_stmt, new_line }),
         }
     }
     statements

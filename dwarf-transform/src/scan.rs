@@ -13,7 +13,7 @@ use crate::scope::{Code, Entry, scope_begin, subprogram_code};
 use gimli::{AttributeValue, Operation};
 use rayon::prelude::*;
 
-/// An operator at which a statement of the source begins: an `is_stmt` row of the line table.
+/// An operator at which a row of the line table begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Statement {
     /// The row's address.
@@ -22,8 +22,10 @@ pub struct Statement {
     /// `block`, `loop`, `else` or `end`; a row without one is not executed, and needs none. (The last `end` of a function
     /// returns, and counts.)
     pub end: WasmOffset,
-    /// The row begins another line than the row before it. Where this is false, the row is of interest only where the
-    /// operator can be reached by a branch (the head of a loop, the join after a block).
+    /// The row is marked `is_stmt`. Where it is not, only lldb stops, and only where a branch leads.
+    pub is_stmt: bool,
+    /// The row is a statement of another line than the row before it. Where this is false, the row is of interest only
+    /// where the operator can be reached by a branch (the head of a loop, the join after a block).
     pub new_line: bool,
 }
 

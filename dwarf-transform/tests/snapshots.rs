@@ -73,7 +73,11 @@ fn scan_names_locals_statements_and_stack_values() {
                 writeln!(text, "    stack value {} at {:#x}", value.depth, value.offset.0).unwrap();
             }
             for statement in &uses.statements {
-                let kind = if statement.new_line { "new line" } else { "same line" };
+                let kind = match (statement.is_stmt, statement.new_line) {
+                    (true, true) => "new line",
+                    (true, false) => "same line",
+                    (false, _) => "no statement",
+                };
                 writeln!(text, "    {:#x}..{:#x} {kind}", statement.offset.0, statement.end.0).unwrap();
             }
         }

@@ -293,7 +293,10 @@ fn compile_functions(
             let full = full.filter(|debug| debug.uses.functions[number].described);
             let body = if full.is_some() { BodyScan::read(input) } else { BodyScan::default() };
             let anchors = match full {
-                Some(debug) if has_anchors => anchor_ranges(&debug.uses.functions[number].statements, &body, base),
+                Some(debug) if has_anchors => {
+                    let statements = &debug.uses.functions[number].statements;
+                    anchor_ranges(statements, &body, base, translation.tunables.pointer_flavour)
+                }
                 _ => Vec::new(),
             };
             let request =
@@ -396,14 +399,22 @@ fn debug_plan<'a>(
     }
 }
 
-/// The statements that need an anchor.
-fn anchor_ranges(statements: &[dwarf_transform::Statement], body: &BodyScan, base: usize) -> Vec<AnchorRange> {
+/// The statements that need an anchor. lldb stops, in a step, wherever a branch leads to the begin of a row of another
+/// line, be it marked a statement or not.
+fn anchor_ranges(
+    statements: &[dwarf_transform::Statement],
+    body: &BodyScan,
+    base: usize,
+    flavour: PointerFlavour,
+) -> Vec<AnchorRange> {
+    let all_rows = flavour == PointerFlavour::Lldb;
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
     statements
         .iter()
         .filter_map(|statement| {
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
-            (statement.new_line || body.is_reached_from_elsewhere(start)).then_some(AnchorRange { start, end })
+            let joins = || (statement.is_stmt || all_rows) && body.is_reached_from_elsewhere(start);
+            (statement.new_line || joins()).then_some(AnchorRange { start, end })
         })
         .collect()
 }
@@ -772,6 +783,30 @@ mod tests {
         let (scanned, warnings) = scan(DebugInfo::Full, 0x2000_0000);
         assert!(!scanned);
         assert!(warnings[0].contains("ends at offset 0x20000000"), "{warnings:?}");
+    }
+
+    #[test]
+    fn rows_that_begin_no_statement_have_an_anchor_for_lldb_where_a_branch_leads() {
+        use crate::translate::Effect;
+        let body = BodyScan {
+            offsets: vec![100, 102, 104],
+            effects: vec![Effect::None, Effect::Loop, Effect::None],
+            end: 106,
+            ..BodyScan::default()
+        };
+        let row = |offset, is_stmt| dwarf_transform::Statement {
+            offset: dwarf_transform::WasmOffset(offset),
+            end: dwarf_transform::WasmOffset(offset + 2),
+            is_stmt,
+            new_line: false,
+        };
+        let anchored = |rows: &[_], flavour| {
+            anchor_ranges(rows, &body, 100, flavour).iter().map(|anchor| anchor.start).collect::<Vec<_>>()
+        };
+        let rows = [row(0, false), row(2, false)];
+        assert_eq!(anchored(&rows, PointerFlavour::Lldb), [102]);
+        assert!(anchored(&rows, PointerFlavour::Gdb).is_empty());
+        assert_eq!(anchored(&[row(0, true), row(2, true)], PointerFlavour::Gdb), [102]);
     }
 
     #[test]

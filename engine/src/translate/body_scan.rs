@@ -13,7 +13,7 @@ pub(crate) struct BodyScan {
     /// File offset of the body's end.
     pub(crate) end: u32,
     /// Labels of all `br_table` operators.
-    pub(super) labels: Vec<u32>,
+    pub(crate) labels: Vec<u32>,
 }
 
 /// What an operator does to the flow of control and to locals.
