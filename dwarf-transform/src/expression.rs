@@ -21,7 +21,7 @@ use gimli::{DieReference, Encoding, Operation, UnitOffset, constants};
 
 /// A guest expression.
 pub(crate) type GuestExpression<'a> = gimli::Expression<Slice<'a>>;
-type GuestOperation<'a> = Operation<Slice<'a>>;
+pub(crate) type GuestOperation<'a> = Operation<Slice<'a>>;
 
 /// What an expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,8 +161,7 @@ impl<'c, 'a> Context<'c, 'a> {
     }
 
     fn translate_to(&self, out: Bytecode, expression: GuestExpression<'a>, role: Role) -> Result<Bytecode, Failure> {
-        let mut translator =
-            Translator { context: self, out, stack: Vec::new(), operations: 0, at_entry: false, described: 0 };
+        let mut translator = Translator::new(self, out);
         match role {
             Role::Pointer | Role::Referent | Role::DataMember if !self.guest.memory64 => {
                 if !translator.pointer(expression, role)? {
@@ -193,6 +192,17 @@ impl<'c, 'a> Context<'c, 'a> {
         out.op_load(home.size);
         out.op(constants::DW_OP_stack_value);
         Ok(out.finish())
+    }
+
+    /// The location of a variable that is nothing but `place`: a wasm local, a wasm global or an entry of the operand
+    /// stack.
+    pub(crate) fn wasm_location(&self, place: GuestOperation<'a>) -> Result<Expression, Failure> {
+        let mut translator = Translator::new(self, Bytecode::bytes(self.encoding));
+        if translator.simple_location(&[place, Operation::StackValue], Role::Location)? == 0 {
+            translator.operation(place, 0)?;
+            translator.out.op(constants::DW_OP_stack_value);
+        }
+        Ok(translator.out.finish())
     }
 
     /// The home of an entry of the operand stack.
@@ -226,7 +236,11 @@ struct Translator<'t, 'c, 'a> {
     described: u64,
 }
 
-impl<'a> Translator<'_, '_, 'a> {
+impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
+    fn new(context: &'t Context<'c, 'a>, out: Bytecode) -> Translator<'t, 'c, 'a> {
+        Translator { context, out, stack: Vec::new(), operations: 0, at_entry: false, described: 0 }
+    }
+
     /// Translates the location of a pointer or reference to its value; `false` if it has to be treated as any other.
     fn pointer(&mut self, expression: GuestExpression<'a>, role: Role) -> Result<bool, Failure> {
         let (operations, _) = self.decode(expression)?;

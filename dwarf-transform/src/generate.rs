@@ -11,7 +11,6 @@ use crate::native::NativeModule;
 use crate::options::TransformOptions;
 use crate::output::{Error, Generated};
 use crate::plan::{AddressMaps, Input, Plan, plan_unit};
-use crate::scan::VariableUses;
 use gimli::write;
 use rayon::prelude::*;
 
@@ -24,7 +23,6 @@ use rayon::prelude::*;
 /// Only where the caller's own input is inconsistent ([`Error`]); never because of the guest's DWARF.
 pub fn generate(
     guest: &GuestModule<'_>,
-    _uses: &VariableUses,
     native: &NativeModule,
     options: &TransformOptions,
 ) -> Result<Generated, Error> {

@@ -61,13 +61,29 @@ pub struct GuestFunction {
     pub locals: Vec<ValType>,
 }
 
-/// Names from the `name` section, for modules without DWARF.
+/// An entry of a function's operand stack, while it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StackEntry {
+    /// Entries below it.
+    pub depth: u32,
+    /// Its type, of at most 8 bytes.
+    pub ty: ValType,
+    /// The operator before which it is there for the first time, and what one operator has pushed.
+    pub begin: WasmOffset,
+    /// The operator before which it is no longer there.
+    pub end: WasmOffset,
+}
+
+/// The wasm-level view: each described function gets artificial variables for its locals, the module's globals and the
+/// entries of its operand stack, beside the variables of the source.
+///
+/// They are named `__wasm_local0`, `__wasm_global0` and `__wasm_stack0`, the last with the type behind it
+/// (`__wasm_stack0_f64`) where entries of several types come to lie at one depth. C and C++ reserve such names; gdb and lldb
+/// take a name with a `$` in front for a variable of their own.
 #[derive(Debug, Clone, Default)]
-pub struct GuestNames<'a> {
-    /// `(function index, name)`, sorted by index.
-    pub functions: Vec<(u32, &'a str)>,
-    /// `(function index, local index, name)`, sorted.
-    pub locals: Vec<(u32, u32, &'a str)>,
+pub struct WasmVariables {
+    /// Parallel to [`GuestModule::functions`]: the entries that are to be shown, in any order.
+    pub operand_stacks: Vec<Vec<StackEntry>>,
 }
 
 /// What the addresses of thread-local objects in the guest's DWARF are.
@@ -95,8 +111,8 @@ pub struct GuestModule<'a> {
     pub imported_functions: u32,
     /// The types of all globals, imported ones first.
     pub globals: Vec<ValType>,
-    /// Names from the `name` section.
-    pub names: GuestNames<'a>,
+    /// Whether there are to be variables for what the wasm itself has.
+    pub wasm_variables: Option<WasmVariables>,
     /// Memory 0 has 64-bit addresses, and so have the guest's pointers.
     pub memory64: bool,
     /// What the addresses of thread-local objects are.

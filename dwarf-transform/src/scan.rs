@@ -3,7 +3,7 @@
 use crate::address::WasmOffset;
 use crate::entries::is_callee_location;
 use crate::expression::GuestExpression;
-use crate::guest::GuestModule;
+use crate::guest::{GuestFunction, GuestModule, StackEntry};
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
 use crate::guest_lines::{UnitLines, statements};
 use crate::host_reference::misplaced_local;
@@ -12,6 +12,7 @@ use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{Code, Entry, scope_begin, subprogram_code};
 use gimli::{AttributeValue, Operation};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// An operator at which a row of the line table begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,6 +156,11 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         subprograms += scan.subprograms;
         losses.merge(scan.losses);
     }
+    if let Some(variables) = &guest.wasm_variables {
+        for (position, uses) in functions.iter_mut().enumerate().filter(|(_, uses)| uses.described) {
+            use_everything(&guest.functions[position], variables.operand_stacks.get(position), uses);
+        }
+    }
     for (position, uses) in functions.iter_mut().enumerate() {
         let count = guest.functions[position].locals.len();
         uses.local_uses.retain(|named| {
@@ -170,6 +176,14 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     }
     let zeroed_addresses = subprograms > 1 && at_zero == subprograms;
     Scan { uses: VariableUses { functions }, zeroed_addresses, losses }
+}
+
+/// All that the wasm-level view shows of a function.
+fn use_everything(function: &GuestFunction, operand_stack: Option<&Vec<StackEntry>>, uses: &mut FunctionUses) {
+    let Range { start: begin, end } = function.body;
+    uses.local_uses.extend((0..function.locals.len() as u32).map(|local| LocalUse { local, begin, end }));
+    let entries = operand_stack.into_iter().flatten();
+    uses.stack_values.extend(entries.map(|e| StackValue { offset: e.begin, depth: e.depth, end: e.end }));
 }
 
 fn scan_unit<'a>(guest: &GuestModule<'_>, dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex) -> UnitScan {

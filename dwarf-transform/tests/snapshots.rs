@@ -7,7 +7,8 @@ mod dump;
 
 use common::{custom_sections, native_module, read_module};
 use dwarf_transform::{
-    GuestSplitFile, PointerFlavour, Section, TransformOptions, generate, scan, serialize, split_units,
+    GuestFunction, GuestSplitFile, PointerFlavour, Section, StackEntry, TransformOptions, ValType, WasmVariables,
+    generate, scan, serialize, split_units,
 };
 use std::fmt::Write;
 
@@ -38,7 +39,7 @@ fn transform_bytes(wasm: &[u8], split: &[(String, Vec<u8>)], options: &Transform
     }
     let scan = scan(&guest);
     let native = native_module(&guest, &operators, &scan);
-    let generated = generate(&guest, &scan.uses, &native, options).expect("generate");
+    let generated = generate(&guest, &native, options).expect("generate");
     let mut text = format!("losses\n{}{}", scan.losses, generated.losses);
     writeln!(text, "dead functions: {}", generated.losses.dead_functions()).unwrap();
     let sections = serialize(generated).expect("serialize");
@@ -51,7 +52,7 @@ fn sections(name: &str, options: &TransformOptions) -> Vec<Section> {
     let (guest, operators) = read_module(&wasm);
     let scan = scan(&guest);
     let native = native_module(&guest, &operators, &scan);
-    serialize(generate(&guest, &scan.uses, &native, options).expect("generate")).expect("serialize")
+    serialize(generate(&guest, &native, options).expect("generate")).expect("serialize")
 }
 
 #[test]
@@ -93,6 +94,28 @@ fn c_without_optimization() {
 #[test]
 fn c_optimized() {
     insta::assert_snapshot!(transform("list-O2-v5", &TransformOptions::default()));
+}
+
+#[test]
+fn what_the_wasm_has_is_shown_beside_the_source() {
+    let wasm = input("list-O2-v5");
+    let (mut guest, operators) = read_module(&wasm);
+    // As if the first two operators had pushed an integer and a float.
+    let stack = |function: &GuestFunction| {
+        let [begin, end] = [function.code_start, function.body.end];
+        [ValType::I32, ValType::F64].map(|ty| StackEntry { depth: 0, ty, begin, end }).to_vec()
+    };
+    let operand_stacks = guest.functions.iter().map(stack).collect();
+    guest.wasm_variables = Some(WasmVariables { operand_stacks });
+    let scan = scan(&guest);
+    let native = native_module(&guest, &operators, &scan);
+    for (version, flavour) in [(4, PointerFlavour::Gdb), (5, PointerFlavour::Lldb)] {
+        let options = TransformOptions { dwarf_version: version, flavour, ..TransformOptions::default() };
+        let sections = serialize(generate(&guest, &native, &options).expect("generate")).expect("serialize");
+        let text = dump::dump(&sections);
+        let shown = text.split("\n").filter(|line| line.contains("__wasm_") || line.contains("artificial"));
+        insta::assert_snapshot!(format!("wasm_variables_{version}"), shown.collect::<Vec<_>>().join("\n"));
+    }
 }
 
 #[test]
@@ -258,8 +281,7 @@ fn llvm_dwarfdump_finds_no_error() {
             let (guest, operators) = read_module(&wasm);
             let scan = scan(&guest);
             let native = native_module(&guest, &operators, &scan);
-            let sections =
-                serialize(generate(&guest, &scan.uses, &native, &options).expect("generate")).expect("serialize");
+            let sections = serialize(generate(&guest, &native, &options).expect("generate")).expect("serialize");
             let path = folder.path().join(format!("{name}-{dwarf_version}.elf"));
             std::fs::write(&path, common::elf(&sections, &native)).expect("file");
             let tool = ["llvm-dwarfdump-19", "llvm-dwarfdump"]

@@ -314,6 +314,7 @@ mod tests {
             debug_info: _,
             pointer_flavour: _,
             dwarf_version: _,
+            wasm_variables: _,
             interruptible: _,
             memory_reservation: _,
             memory_guard_size: _,
@@ -321,7 +322,7 @@ mod tests {
             collect_always: _,
             target: _,
         } = Tunables::default();
-        let changes: [fn(&mut Tunables); 13] = [
+        let changes: [fn(&mut Tunables); 14] = [
             |_| {},
             |t| t.opt_level = OptLevel::None,
             |t| t.opt_level = OptLevel::SpeedAndSize,
@@ -329,6 +330,7 @@ mod tests {
             |t| t.debug_info = DebugInfo::Full,
             |t| t.pointer_flavour = PointerFlavour::Lldb,
             |t| t.dwarf_version = 4,
+            |t| t.wasm_variables = true,
             |t| t.interruptible = true,
             |t| t.memory_reservation = 1 << 31,
             |t| t.memory_guard_size = 1 << 16,

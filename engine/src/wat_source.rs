@@ -7,7 +7,7 @@
 //! Where the module was assembled from text, that text is the source; the assembler says where each operator stands.
 
 use crate::environ::Tunables;
-use crate::translate::{ModuleTranslation, TranslateError, follow_operand_stack};
+use crate::translate::{ModuleTranslation, StackSpan, TranslateError, operand_stack_spans};
 use crate::types::{HeapType, RefType, ValType};
 use gimli::write::{
     Address, AttributeValue, DwarfUnit, EndianVec, Expression, FileId, LineProgram, LineString, Location, LocationList,
@@ -176,8 +176,6 @@ fn line_numbers(wasm: &[u8], text: &mut String) -> Result<HashMap<u64, TextPlace
 }
 
 const ENCODING: Encoding = Encoding { format: Format::Dwarf32, version: 5, address_size: 4 };
-/// Entries of the operand stack beyond this depth have no variable.
-const STACK_VARIABLES: usize = 16;
 
 struct Writer<'m, 'a> {
     module: &'m ModuleTranslation<'a>,
@@ -380,32 +378,19 @@ impl<'m, 'a> Writer<'m, 'a> {
     /// `stack0` is the lowest entry. Where entries of several types come to lie there, each type has its variable.
     fn operand_stack(&mut self, function: UnitEntryId, number: usize) {
         let input = &self.module.functions[number];
-        let mut found = BTreeMap::<(usize, &str), (ValType, Vec<_>)>::new();
-        // Who pushed the entry, its type, and from where on it is there.
-        let mut open: Vec<(Option<(usize, ValType)>, u64)> = Vec::new();
-        let mut step = |at: u64, stack: &[Option<(usize, ValType)>]| {
-            let same = open.iter().zip(stack).take_while(|((entry, _), now)| entry == *now).count();
-            for (depth, (entry, begin)) in open.drain(same..).enumerate() {
-                if let Some((_, ty)) = entry
-                    && begin < at
-                {
-                    found.entry((same + depth, type_name(ty))).or_insert((ty, Vec::new())).1.push(begin..at);
-                }
-            }
-            open.extend(stack[same..].iter().map(|entry| (*entry, at)));
-        };
-        follow_operand_stack(input, &self.module.module, |offset, stack| {
-            step(self.address(offset as usize), &stack[..stack.len().min(STACK_VARIABLES)]);
-        });
-        step(self.address(input.body.range().end), &[]);
+        let mut found = BTreeMap::<(u32, &str), (ValType, Vec<_>)>::new();
+        for StackSpan { depth, ty, operators } in operand_stack_spans(input, &self.module.module) {
+            let range = self.address(operators.start as usize)..self.address(operators.end as usize);
+            found.entry((depth, type_name(ty))).or_insert((ty, Vec::new())).1.push(range);
+        }
 
-        let depths: Vec<usize> = found.keys().map(|(depth, _)| *depth).collect();
+        let depths: Vec<u32> = found.keys().map(|(depth, _)| *depth).collect();
         for ((depth, type_name), (ty, ranges)) in found {
             let several = depths.iter().filter(|other| **other == depth).count() > 1;
             let name = if several { format!("stack{depth}_{type_name}") } else { format!("stack{depth}") };
             let list = ranges.into_iter().map(|range| {
                 let mut data = Expression::new();
-                data.op_wasm_stack(depth as u32);
+                data.op_wasm_stack(depth);
                 data.op(constants::DW_OP_stack_value);
                 let [begin, end] = [range.start, range.end].map(Address::Constant);
                 Location::StartEnd { begin, end, data }

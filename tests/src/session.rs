@@ -18,6 +18,7 @@ pub struct Session {
     program: String,
     level: u8,
     invoke: Option<String>,
+    options: Vec<String>,
     arguments: Vec<String>,
     privileged: bool,
 }
@@ -34,12 +35,25 @@ pub struct Answers {
 impl Session {
     /// A session on `programs/<program>` (without `.wasm`, but with `.wat`), compiled at `level`.
     pub fn new(program: &str, level: u8) -> Self {
-        Self { program: program.to_owned(), level, invoke: None, arguments: Vec::new(), privileged: true }
+        Self {
+            program: program.to_owned(),
+            level,
+            invoke: None,
+            options: Vec::new(),
+            arguments: Vec::new(),
+            privileged: true,
+        }
     }
 
     /// Calls an exported function instead of the program's start.
     pub fn invoke(mut self, export: &str) -> Self {
         self.invoke = Some(export.to_owned());
+        self
+    }
+
+    /// More options for the engine.
+    pub fn options(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(|&it| it.to_owned()));
         self
     }
 
@@ -77,6 +91,7 @@ impl Session {
             None => {
                 let mut inferior = vec![engine().display().to_string()];
                 inferior.extend(["run", "-g", "--opt-level", &self.level.to_string()].map(str::to_owned));
+                inferior.extend(self.options.iter().cloned());
                 inferior.extend(self.invoke.iter().flat_map(|export| ["--invoke".to_owned(), export.clone()]));
                 let extension = if self.program.ends_with(".wat") { "" } else { ".wasm" };
                 inferior.push(format!("{}{extension}", self.program));

@@ -193,6 +193,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             return None;
         }
+        Some(self.add_location_list(pieces))
+    }
+
+    pub(super) fn add_location_list(&mut self, mut pieces: Vec<(TextRange, write::Expression)>) -> Value {
         pieces.sort_by_key(|piece| piece.0);
         let mut locations: Vec<Location> = Vec::with_capacity(pieces.len());
         for ((begin, end), data) in pieces {
@@ -207,7 +211,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             locations.push(Location::OffsetPair { begin, end, data });
         }
         self.needs_base = true;
-        Some(Value::LocationListRef(self.output.locations.add(LocationList(locations))))
+        Value::LocationListRef(self.output.locations.add(LocationList(locations)))
     }
 }
 

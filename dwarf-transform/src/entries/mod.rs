@@ -7,6 +7,7 @@ mod named_pointers;
 mod pointer_types;
 mod results;
 mod types;
+mod wasm_variables;
 
 pub(crate) use attributes::is_callee_location;
 
@@ -195,6 +196,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
     // An error in the entries was counted when they were planned, and ends both passes at the same entry.
     let _ = filler.entries();
     filler.named_pointers();
+    filler.wasm_variables();
     filler.root();
     let macros = filler.macros.map(|source| filler.read_macros(source));
     let UnitFiller { files, losses, .. } = filler;

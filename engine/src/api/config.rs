@@ -78,6 +78,13 @@ impl Config {
         self
     }
 
+    /// Whether debuggers also see the wasm's own locals, globals and operand stack (`__wasm_local0`, `__wasm_global0`,
+    /// `__wasm_stack0`), with [`DebugInfo::Full`].
+    pub fn wasm_variables(&mut self, wasm_variables: bool) -> &mut Config {
+        self.tunables.wasm_variables = wasm_variables;
+        self
+    }
+
     /// Whether an [`InterruptHandle`](crate::InterruptHandle) can stop the guest.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Config {
         self.tunables.interruptible = interruptible;

@@ -27,6 +27,10 @@ pub struct Args {
     /// How much to optimize; 1 is the same as 2, `s` is for size too
     #[arg(long, value_name = "LEVEL", default_value = "2")]
     opt_level: Level,
+    /// Also show the wasm's own locals, globals and operand stack beside the source's variables, as `__wasm_local0`,
+    /// `__wasm_global0`, `__wasm_stack0`
+    #[arg(long)]
+    wasm_variables: bool,
     /// Where to stop: a function, or FILE:LINE; may be given several times
     #[arg(long = "break", value_name = "LOCATION")]
     breakpoints: Vec<String>,
@@ -172,6 +176,9 @@ fn run_command(args: &Args, debugger: Debugger) -> Vec<OsString> {
     args.dirs.iter().for_each(|dir| option("--dir", dir.clone()));
     args.env.iter().for_each(|variable| option("--env", variable.clone()));
     args.invoke.iter().for_each(|export| option("--invoke", export.clone()));
+    if args.wasm_variables {
+        command.push("--wasm-variables".into());
+    }
     match &args.cache {
         None => {}
         Some(None) => command.push("--cache".into()),

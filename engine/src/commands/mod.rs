@@ -26,6 +26,13 @@ struct CodeArgs {
     /// Keep debug info for debuggers: `full` for variables too, `lines` for functions and lines at no cost
     #[arg(short = 'g', value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "full")]
     debug_info: Option<DebugLevel>,
+    /// With `-g`: also show the wasm's own locals, globals and operand stack beside the source's variables, as
+    /// `__wasm_local0`, `__wasm_global0`, `__wasm_stack0`
+    #[arg(long, requires = "debug_info")]
+    wasm_variables: bool,
+    /// With `-g`: the version of the DWARF that debuggers get, 4 or 5
+    #[arg(long, value_name = "VERSION", default_value = "5", value_parser = clap::value_parser!(u8).range(4..=5))]
+    dwarf_version: u8,
     /// Optimize (the default): the same as `--opt-level 2`
     #[arg(short = 'O', conflicts_with = "opt_level")]
     optimize: bool,
@@ -86,6 +93,8 @@ impl CodeArgs {
                 Some(DebugLevel::Lines) => DebugInfo::Lines,
                 Some(DebugLevel::Full) => DebugInfo::Full,
             },
+            dwarf_version: self.dwarf_version,
+            wasm_variables: self.wasm_variables && self.debug_info == Some(DebugLevel::Full),
             pointer_flavour: match self.debugger {
                 DebuggerChoice::Gdb => PointerFlavour::Gdb,
                 DebuggerChoice::Lldb => PointerFlavour::Lldb,

@@ -15,7 +15,7 @@ use crate::debug_files::DebugFiles;
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
-    SOURCE_FLAGS, TranslateError, needed_stores,
+    SOURCE_FLAGS, TranslateError, needed_stores, operand_stack_spans,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -199,7 +199,7 @@ impl<'a> GuestDebug<'a> {
             functions: functions.collect(),
             imported_functions: module.num_imported_functions,
             globals: module.globals.iter().map(|global| dwarf_type(global.content)).collect(),
-            names: dwarf_transform::GuestNames::default(),
+            wasm_variables: translation.tunables.wasm_variables.then(|| wasm_variables(translation)),
             memory64: module.memories.first().is_some_and(|memory| memory.memory64),
             thread_locals: thread_locals(translation),
         };
@@ -229,6 +229,22 @@ fn thread_locals(translation: &ModuleTranslation<'_>) -> dwarf_transform::Thread
     }
     let named = translation.names.globals.iter().find(|(_, name)| *name == "__tls_base").map(|(index, _)| *index);
     named.map_or(dwarf_transform::ThreadLocals::Unknown, dwarf_transform::ThreadLocals::RelativeTo)
+}
+
+/// What the wasm-level view shows of the functions.
+fn wasm_variables(translation: &ModuleTranslation<'_>) -> dwarf_transform::WasmVariables {
+    let base = translation.code_section.start;
+    let operand_stack = |input| {
+        let spans = operand_stack_spans(input, &translation.module);
+        spans.into_iter().map(|span| dwarf_transform::StackEntry {
+            depth: span.depth,
+            ty: dwarf_type(span.ty),
+            begin: wasm_offset(span.operators.start as usize, base),
+            end: wasm_offset(span.operators.end as usize, base),
+        })
+    };
+    let functions = translation.functions.par_iter();
+    dwarf_transform::WasmVariables { operand_stacks: functions.map(|input| operand_stack(input).collect()).collect() }
 }
 
 fn wasm_offset(file_offset: usize, base: usize) -> dwarf_transform::WasmOffset {
@@ -356,7 +372,7 @@ fn debug_plan<'a>(
     base: usize,
 ) -> DebugPlan<'a> {
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
-    let types = local_types(shared.module, input);
+    let types = if uses.locals.is_empty() { Vec::new() } else { local_types(shared.module, input) };
     let named = uses.locals.iter().filter_map(|&home| {
         let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         Some((home, *types.get(local as usize)?))
@@ -631,7 +647,7 @@ fn native_debug_info(
     };
     // The transform reads what strangers have written; whatever it does, the program must run.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let generated = dwarf_transform::generate(&debug.guest, &debug.uses, &native, &options)?;
+        let generated = dwarf_transform::generate(&debug.guest, &native, &options)?;
         let losses = generated.losses.clone();
         Ok::<_, dwarf_transform::Error>((dwarf_transform::serialize(generated)?, losses))
     }));

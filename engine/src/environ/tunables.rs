@@ -12,6 +12,9 @@ pub struct Tunables {
     pub pointer_flavour: PointerFlavour,
     /// The version of the DWARF that is written (4 or 5).
     pub dwarf_version: u8,
+    /// Whether each function that debug info describes has artificial variables for its wasm locals, the module's globals
+    /// and its operand stack, beside those of the source. Only where all debug info is kept.
+    pub wasm_variables: bool,
     /// Whether loops and calls look whether the guest is to be interrupted.
     pub interruptible: bool,
     /// Address space reserved for a 32-bit memory, in bytes. With 4 GiB, no access needs a bounds check.
@@ -33,6 +36,7 @@ impl Default for Tunables {
             debug_info: DebugInfo::default(),
             pointer_flavour: PointerFlavour::default(),
             dwarf_version: 5,
+            wasm_variables: false,
             interruptible: false,
             memory_reservation: 4 << 30,
             memory_guard_size: 2 << 30,

@@ -19,6 +19,6 @@ pub(crate) use func_env::{
     ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, SOURCE_FLAGS, guest_signature,
 };
 pub(crate) use home_stores::{NamedRange, needed_stores};
-pub(crate) use operand_stack::{follow as follow_operand_stack, plan as plan_stack_copies};
+pub(crate) use operand_stack::{StackSpan, plan as plan_stack_copies, spans as operand_stack_spans};
 pub(crate) use parse::{Declarations, convert_type};
 pub use parse::{FunctionInput, ModuleTranslation, Names, parse_module};

@@ -8,6 +8,7 @@ use super::FunctionInput;
 use crate::environ::Module;
 use crate::types::{HeapType, RefType, ValType};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
 
 /// What is to be copied where.
@@ -62,16 +63,40 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
     copies
 }
 
-/// Calls `before` with the offset of each operator and, for each entry of the stack before it: which operator (by number)
-/// pushed it, where that is one result of one word of one operator. Stops at the first operator that is invalid.
-pub(crate) fn follow(
-    input: &FunctionInput<'_>,
-    module: &Module,
-    mut before: impl FnMut(u32, &[Option<(usize, ValType)>]),
-) {
+/// An entry of the operand stack that one operator has pushed, and how long it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StackSpan {
+    /// Entries below it.
+    pub(crate) depth: u32,
+    pub(crate) ty: ValType,
+    /// File offsets of the first operator before which it is there, and of the first before which it is not.
+    pub(crate) operators: Range<u32>,
+}
+
+/// Entries of the operand stack beyond this depth are not shown.
+const SHOWN_DEPTHS: usize = 16;
+
+/// All entries of a function's operand stack that a debugger shows: those of one word that one operator has pushed.
+pub(crate) fn spans(input: &FunctionInput<'_>, module: &Module) -> Vec<StackSpan> {
+    let mut spans = Vec::new();
+    // Who pushed the entry, its type, and from where on it is there.
+    let mut open: Vec<(Option<(usize, ValType)>, u32)> = Vec::new();
+    let mut step = |at: u32, stack: &[Option<(usize, ValType)>]| {
+        let same = open.iter().zip(stack).take_while(|((entry, _), now)| entry == *now).count();
+        for (depth, (entry, begin)) in (same as u32..).zip(open.drain(same..)) {
+            if let Some((_, ty)) = entry
+                && begin < at
+            {
+                spans.push(StackSpan { depth, ty, operators: begin..at });
+            }
+        }
+        open.extend(stack[same..].iter().map(|entry| (*entry, at)));
+    };
     if let Some(tracker) = Tracker::new(input, module) {
-        tracker.follow(input, |offset, pushers| before(offset, pushers));
+        tracker.follow(input, |offset, stack| step(offset, &stack[..stack.len().min(SHOWN_DEPTHS)]));
     }
+    step(input.body.range().end as u32, &[]);
+    spans
 }
 
 /// For each entry of the stack: which operator pushed it, where that is one result of one operator.
@@ -95,7 +120,7 @@ impl<'a> Tracker<'a> {
         Some(Tracker { validator, module, pushers: Vec::new(), blocks: vec![0] })
     }
 
-    /// Calls `before` with the offset of each operator and the stack before it.
+    /// Calls `before` with the offset of each operator and the stack before it. Stops at the first operator that is invalid.
     fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &Pushers)) {
         let Ok(mut reader) = input.body.get_operators_reader() else { return };
         let mut number = 0;

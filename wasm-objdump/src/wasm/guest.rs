@@ -1,6 +1,6 @@
 //! What the transform of debug information would make of a module's DWARF.
 
-use dwarf_transform::{GuestFunction, GuestModule, GuestNames, GuestSection, GuestSections, Scan, ValType, WasmOffset};
+use dwarf_transform::{GuestFunction, GuestModule, GuestSection, GuestSections, Scan, ValType, WasmOffset};
 
 use super::Module;
 
@@ -25,7 +25,7 @@ pub fn scan(module: &Module<'_>) -> Scan {
         functions: functions.collect(),
         imported_functions: module.imported_functions,
         globals: module.globals.iter().map(|&ty| value_type(ty)).collect(),
-        names: GuestNames::default(),
+        wasm_variables: None,
         memory64: module.memory64,
         ..GuestModule::default()
     })
