@@ -8,7 +8,7 @@ use crate::elf::{ABSOLUTE, Contents, ElfImage, ImageSection, ImageSymbol};
 use crate::read::META_HEADER;
 use crate::rows::{AddressMapRow, FunctionKind, FunctionRow, HomeRow, RelocationRow, StackMapRow, TrapRow};
 use crate::{
-    BuildError, CodeOffset, FORMAT_VERSION, INSTANCE_SYMBOL, LinkLayout, Machine, RelocationTarget, TextOffset,
+    BuildError, CodeOffset, FORMAT_VERSION, INSTANCE_SYMBOL, LinkLayout, Loss, Machine, RelocationTarget, TextOffset,
     WasmOffset, section,
 };
 
@@ -35,6 +35,8 @@ pub struct ArtifactBuilder {
     pub guest_symbols: Vec<GuestSymbol>,
     /// The size of the instance cell in bytes, at least 8.
     pub instance_cell_size: u32,
+    /// Debug info that could not be translated, to be listed by tools. Of many rows the first 1000 are kept.
+    pub losses: Vec<Loss>,
     /// The wasm module.
     pub module: Vec<u8>,
     /// The engine's own bytes; this crate does not look at them.
@@ -194,6 +196,7 @@ impl ArtifactBuilder {
             symbols: Vec::new(),
             guest_symbols: Vec::new(),
             instance_cell_size: 8,
+            losses: Vec::new(),
             module: Vec::new(),
             meta: Vec::new(),
         }
@@ -249,6 +252,11 @@ impl ArtifactBuilder {
             (section::RELOCATIONS, &relocations),
         ] {
             sections.push(ImageSection::private(name, bytes));
+        }
+
+        let losses = crate::losses::encode(&self.losses);
+        if !losses.is_empty() {
+            sections.push(ImageSection::private(section::LOSSES, &losses));
         }
 
         let mut symbols = names.into_image_symbols(&layout, self.instance_cell_size.max(8));

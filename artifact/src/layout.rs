@@ -42,6 +42,8 @@ pub mod section {
     pub const HOMES: &str = ".wasmscope.homes";
     /// Words of the debug sections that hold addresses.
     pub const RELOCATIONS: &str = ".wasmscope.relocs";
+    /// Debug info that could not be translated.
+    pub const LOSSES: &str = ".wasmscope.losses";
 }
 
 /// The machine an artifact was compiled for.

@@ -32,6 +32,7 @@
 //! | `.wasmscope.stackmaps` | at which return addresses which words of the frame hold references |
 //! | `.wasmscope.homes` | [`HomeRow`]s: wasm locals that live in the frame |
 //! | `.wasmscope.relocs` | [`RelocationRow`]s: which words of the debug sections hold addresses |
+//! | `.wasmscope.losses` | [`Loss`]es: debug info that could not be translated; absent if there is none |
 //! | `.symtab`, `.strtab` | one FUNC symbol a function, by linkage name; absolute symbols for the guest's own addresses |
 //!
 //! ```
@@ -55,6 +56,7 @@ mod elf;
 mod error;
 mod image;
 mod layout;
+mod losses;
 mod read;
 mod rows;
 mod table;
@@ -67,6 +69,7 @@ pub use builder::{
 pub use error::{ArtifactError, BuildError};
 pub use image::registered_image;
 pub use layout::{CodeOffset, LinkLayout, Machine, TEXT_ADDRESS, TextOffset, WasmOffset, section};
+pub use losses::Loss;
 pub use read::{Artifact, Location};
 pub use rows::{
     AddressMapRow, FunctionKind, FunctionRow, HomeRow, RelocationRow, RelocationTarget, StackMapRow, TrapRow,

@@ -8,7 +8,7 @@ use twox_hash::XxHash3_128;
 
 use crate::rows::{AddressMapRow, FunctionKind, FunctionRow, HomeRow, RelocationRow, StackMapRow, TrapRow};
 use crate::table::{Row, Table, u32_at};
-use crate::{ArtifactError, FORMAT_VERSION, LinkLayout, Machine, TextOffset, WasmOffset, section};
+use crate::{ArtifactError, FORMAT_VERSION, LinkLayout, Loss, Machine, TextOffset, WasmOffset, section};
 
 type Header = elf::FileHeader64<LittleEndian>;
 const ENDIAN: LittleEndian = LittleEndian;
@@ -45,6 +45,8 @@ pub struct Artifact<'a> {
     homes: Table<'a, HomeRow>,
     relocations: Table<'a, RelocationRow>,
     symbols: SymbolTable<'a, Header>,
+    /// Their place in the file and their bytes.
+    losses: (u64, &'a [u8]),
 }
 
 /// A section's ELF section index, its name and its bytes.
@@ -118,6 +120,7 @@ impl<'a> Artifact<'a> {
         let traps = sections.contents(section::TRAPS)?;
         let homes = sections.contents(section::HOMES)?;
         let relocations = sections.contents(section::RELOCATIONS)?;
+        let losses = sections.find(section::LOSSES).map(|section| section.contents()).transpose()?;
         let symbols = sections.table.symbols(ENDIAN, data, elf::SHT_SYMTAB)?;
 
         let artifact = Artifact {
@@ -142,6 +145,7 @@ impl<'a> Artifact<'a> {
             homes: homes.table()?,
             relocations: relocations.table()?,
             symbols,
+            losses: losses.map_or((0, &[]), |losses| (losses.file_offset, losses.bytes)),
         };
         artifact.check_functions(&functions)?;
         artifact.check_address_map(&address_map)?;
@@ -364,6 +368,13 @@ impl<'a> Artifact<'a> {
     /// The engine's own bytes.
     pub fn meta(&self) -> &'a [u8] {
         self.engine_meta
+    }
+
+    /// Debug info that could not be translated: the rows in the order in which they were written.
+    ///
+    /// They are read here and not when the file is opened, since nothing else depends on them.
+    pub fn losses(&self) -> Result<Vec<Loss<&'a str>>, ArtifactError> {
+        crate::losses::decode(self.losses.1, self.losses.0)
     }
 
     /// The wasm module.

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use artifact::{
     AddressMapRow, Artifact, ArtifactBuilder, ArtifactError, BuildError, CodeOffset, DebugRelocation, DebugSection,
-    FORMAT_VERSION, Function, FunctionKind, HomeRow, LocalHome, Machine, RelocationTarget, StackMap, TEXT_ADDRESS,
-    TextOffset, Trap, TrapCode, WasmOffset, registered_image,
+    FORMAT_VERSION, Function, FunctionKind, HomeRow, LocalHome, Loss, Machine, RelocationTarget, StackMap,
+    TEXT_ADDRESS, TextOffset, Trap, TrapCode, WasmOffset, registered_image,
 };
 
 /// Calls every accessor; nothing may panic, whatever the file says.
@@ -195,6 +195,48 @@ fn contradictory_input_is_refused() {
     assert!(matches!(refused(&|b| b.debug_sections[0].name = "debug".into()), BuildError::BadDebugSectionName(_)));
     let far = DebugRelocation { offset: u32::MAX, size: 8, target: RelocationTarget::Text, addend: 0 };
     assert!(matches!(refused(&|b| b.debug_sections[0].relocations.push(far)), BuildError::BadRelocation { .. }));
+}
+
+fn loss(count: u64, kind: &str, detail: &str, place: &str) -> Loss {
+    Loss { count, kind: kind.into(), detail: detail.into(), place: place.into() }
+}
+
+#[test]
+fn losses_are_read_as_they_were_written() {
+    let mut builder = sample::builder();
+    assert_eq!(Artifact::parse(&sample::bytes()).unwrap().losses().unwrap(), []);
+    builder.losses = vec![loss(3, "kind", "", "unit 0x0\tentry"), loss(u64::MAX, "", "DW_OP_regx", &"ä".repeat(1000))];
+    builder.losses.extend(vec![loss(1, "more", "", ""); 2000]);
+    let bytes = builder.finish().unwrap();
+    let artifact = Artifact::parse(&bytes).unwrap();
+    let losses = artifact.losses().unwrap();
+    assert_eq!(losses[0], Loss { count: 3, kind: "kind", detail: "", place: "unit 0x0 entry" });
+    assert_eq!(losses[1], Loss { count: u64::MAX, kind: "", detail: "DW_OP_regx", place: &"ä".repeat(300) });
+    assert_eq!(losses.len(), 1000);
+}
+
+#[test]
+fn losses_that_no_builder_writes_are_errors() {
+    let mut builder = sample::builder();
+    builder.losses = vec![loss(1, "kind", "detail", "place"); 2];
+    let bytes = builder.finish().unwrap();
+    let line = b"1\tkind\tdetail\tplace\n";
+    let at = bytes.windows(line.len()).position(|window| window == line).unwrap();
+    for (offset, byte, reason) in [
+        (0, b'x', "row 0 (file offset 0xAT): does not begin with a count"),
+        (1, b' ', "row 0 (file offset 0xAT): does not begin with a count"),
+        (6, b' ', "row 0 (file offset 0xAT): does not have four columns"),
+        (3, b'\t', "row 0 (file offset 0xAT): does not have four columns"),
+        (3, 0xff, "row 0 (file offset 0xAT): is not UTF-8"),
+        (line.len() * 2 - 1, b' ', "row 1 (file offset 0xAT): does not end"),
+    ] {
+        let mut bytes = bytes.clone();
+        bytes[at + offset] = byte;
+        let error = Artifact::parse(&bytes).unwrap().losses().unwrap_err().to_string();
+        let row = if offset < line.len() { at } else { at + line.len() };
+        let wanted = format!("section .wasmscope.losses, {}", reason.replace("0xAT", &format!("{row:#x}")));
+        assert_eq!(error, wanted);
+    }
 }
 
 #[test]

@@ -137,6 +137,15 @@ impl Losses {
         self.dead_functions += other.dead_functions;
     }
 
+    /// Adds the kinds of `other` that do not occur here: of what both stages read, each counts what is broken.
+    pub fn merge_other_kinds(&mut self, mut other: Losses) {
+        other.counts.retain(|kind, _| !self.counts.contains_key(kind));
+        other.examples.retain(|kind, _| other.counts.contains_key(kind));
+        other.details.retain(|(kind, _), _| other.counts.contains_key(kind));
+        other.dead_functions = 0;
+        self.merge(other);
+    }
+
     /// How often `kind` occurred.
     #[must_use]
     pub fn get(&self, kind: LossKind) -> u64 {

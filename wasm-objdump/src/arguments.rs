@@ -24,7 +24,7 @@ Examples:
 #[command(name = "wasm-objdump", version, disable_help_flag = true, after_help = EXAMPLES, max_term_width = 110)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args([
     "headers", "details", "disassemble", "full_contents", "reloc", "frames", "dwarf", "verify", "traps", "stack_maps",
-    "addrmap", "homes", "explain", "diff", "wat", "statistics", "coverage",
+    "addrmap", "homes", "explain", "diff", "losses", "wat", "statistics", "coverage",
 ]))]
 pub struct Arguments {
     /// The files to show
@@ -82,6 +82,10 @@ pub struct Arguments {
     /// Wasm locals that live in the frame
     #[arg(long)]
     pub homes: bool,
+
+    /// Debug info that could not be translated, by kind and count
+    #[arg(long)]
+    pub losses: bool,
 
     /// Native code, wasm operators, source, frame rows and live variables in one view
     #[arg(long)]

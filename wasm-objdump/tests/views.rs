@@ -85,6 +85,28 @@ fn artifact_tables() {
 }
 
 #[test]
+fn artifact_losses() {
+    let loss = |count, kind: &str, detail: &str, place: &str| artifact::Loss {
+        count,
+        kind: kind.into(),
+        detail: detail.into(),
+        place: place.into(),
+    };
+    let mut builder = sample::builder();
+    builder.losses = vec![
+        loss(3, "expression without native meaning", "", "unit 0x0 entry 0x2a: DW_AT_location"),
+        loss(2, "expression without native meaning", "DW_OP_regx", ""),
+        loss(1, "expression without native meaning", "DW_OP_xderef", ""),
+        loss(1, "missing split unit", "", "a\u{1b}[31m.dwo"),
+    ];
+    let bytes = builder.finish().unwrap();
+    let text = show("sample.elf", &bytes, &["--losses"]);
+    insta::assert_snapshot!(text + &show("sample.elf", &bytes, &["--losses", "--json"]));
+    let none = show("sample.elf", &sample::bytes(), &["--losses"]);
+    assert!(none.ends_with("\n\nnone\n"), "{none}");
+}
+
+#[test]
 fn artifact_dwarf() {
     insta::assert_snapshot!(show("sample.elf", &sample::bytes(), &["--dwarf"]));
 }

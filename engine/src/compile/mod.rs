@@ -548,9 +548,26 @@ fn write_artifact(
                 .collect(),
         })
         .collect();
+    report.losses.merge_other_kinds(report.scan_losses.clone());
+    builder.losses = artifact_losses(&report.losses);
     builder.module = translation.without_debug_sections();
     builder.meta = describe(isa, translation.tunables).into_bytes();
     Ok(builder.finish()?)
+}
+
+fn artifact_losses(losses: &dwarf_transform::Losses) -> Vec<artifact::Loss> {
+    let mut rows = Vec::new();
+    for (kind, count, places) in losses.iter() {
+        let place = places.first().cloned().unwrap_or_default();
+        rows.push(artifact::Loss { count, kind: kind.to_string(), detail: String::new(), place });
+        rows.extend(losses.details(kind).map(|(detail, count)| artifact::Loss {
+            count,
+            kind: kind.to_string(),
+            detail: detail.to_owned(),
+            place: String::new(),
+        }));
+    }
+    rows
 }
 
 fn frame_table(arch: unwind::Arch, linked: &Linked) -> Result<FrameTable, CompileError> {
@@ -823,6 +840,21 @@ mod tests {
         assert_eq!(anchored(&rows, PointerFlavour::Lldb), [102]);
         assert!(anchored(&rows, PointerFlavour::Gdb).is_empty());
         assert_eq!(anchored(&[row(0, true), row(2, true)], PointerFlavour::Gdb), [102]);
+    }
+
+    #[test]
+    fn what_was_lost_is_listed_in_the_artifact() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/abilities/cxx-O2.wasm");
+        let wasm = std::fs::read(path).expect("the program is there");
+        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+        let (bytes, report) = compile_with_report(&wasm, &tunables).expect("the program compiles");
+        let artifact = artifact::Artifact::parse(&bytes).expect("the artifact can be read");
+        let listed = artifact.losses().expect("the rows can be read");
+        let listed = listed.iter().filter(|loss| loss.detail.is_empty());
+        let listed: Vec<String> = listed.map(|loss| format!("{} x {}", loss.count, loss.kind)).collect();
+        let reported: Vec<String> = report.losses.iter().map(|(kind, count, _)| format!("{count} x {kind}")).collect();
+        assert_eq!(listed, reported);
+        assert!(!listed.is_empty(), "some variables are in places of the operand stack that cannot be followed");
     }
 
     #[test]

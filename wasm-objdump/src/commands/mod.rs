@@ -11,6 +11,7 @@ pub mod explain;
 pub mod frames;
 pub mod headers;
 pub mod homes;
+pub mod losses;
 pub mod relocations;
 pub mod stack_maps;
 pub mod statistics;
@@ -31,7 +32,7 @@ pub type View = fn(&Input<'_>, &Arguments, &mut Output<'_>) -> Result<()>;
 /// The views that were asked for, in the order they are shown.
 pub fn views(arguments: &Arguments) -> Vec<View> {
     let explain = arguments.explain || arguments.all;
-    let all: [(bool, View); 16] = [
+    let all: [(bool, View); 17] = [
         (arguments.headers, headers::run),
         (arguments.details, details::run),
         (arguments.disassemble && !explain, disassemble::run),
@@ -44,6 +45,7 @@ pub fn views(arguments: &Arguments) -> Vec<View> {
         (arguments.traps, traps::run),
         (arguments.stack_maps, stack_maps::run),
         (arguments.dwarf, dwarf::run),
+        (arguments.losses, losses::run),
         (arguments.wat, wat::run),
         (arguments.statistics, statistics::run),
         (arguments.coverage.is_some(), coverage::run),

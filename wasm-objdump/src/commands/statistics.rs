@@ -126,6 +126,8 @@ fn native(native: &Native<'_>, arguments: &Arguments, out: &mut Output<'_>) -> R
         figure(out, "trapping instructions", traps, None)?;
         figure(out, "wasm locals with a home", homes, None)?;
         figure(out, "stack maps", artifact.stack_maps().len() as u64, None)?;
+        let lost: u64 = artifact.losses()?.iter().filter(|loss| loss.detail.is_empty()).map(|loss| loss.count).sum();
+        figure(out, "debug info not translated (--losses)", lost, None)?;
         figure(out, "relocations of debug sections", artifact.relocations().len() as u64, None)?;
     }
     if let Ok(table) = FrameTable::read(native)

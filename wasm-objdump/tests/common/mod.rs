@@ -25,6 +25,7 @@ pub const VIEWS: &[&[&str]] = &[
     &["--addrmap"],
     &["--homes"],
     &["--explain"],
+    &["--losses"],
     &["--wat"],
     &["--statistics"],
 ];
