@@ -140,6 +140,12 @@ pub enum ArtifactError {
         /// The size of the word in bytes.
         size: u8,
     },
+    /// A module's debug info cannot be put into one image with that of others; alone it can be shown.
+    #[error("cannot be joined with other modules: {0}")]
+    NotJoinable(&'static str),
+    /// A module's debug info cannot be read.
+    #[error("cannot be joined with other modules: unreadable debug info: {0}")]
+    Unreadable(#[from] gimli::Error),
     /// The image for the debugger could not be written.
     #[error("cannot write the image for {machine:?}: {source}")]
     Image {

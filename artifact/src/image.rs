@@ -2,12 +2,56 @@
 
 use object::elf;
 
-use crate::builder::{LoadableContents, TEXT_SECTION, instance_symbol, loadable_sections};
+use crate::builder::{INSTANCE_SECTION, LoadableContents, TEXT_SECTION, instance_symbol, loadable_sections};
 use crate::elf::{Contents, ElfImage, ImageSection, ImageSymbol};
-use crate::{Artifact, ArtifactError, LinkLayout, RelocationTarget};
+use crate::{Artifact, ArtifactError, LinkLayout, Machine, RelocationTarget};
 
-/// The ELF file for `__jit_debug_register_code` of an artifact whose text was loaded at `text_address` and whose instance
-/// cell lies at `cell_address`.
+/// A module whose code has been loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadedModule<'a> {
+    /// What was loaded.
+    pub artifact: &'a Artifact<'a>,
+    /// Where its text is.
+    pub text_address: u64,
+    /// Where its instance cell is.
+    pub cell_address: u64,
+}
+
+impl LoadedModule<'_> {
+    fn text_delta(&self) -> u64 {
+        self.text_address.wrapping_sub(self.artifact.layout().text)
+    }
+
+    fn cell_delta(&self) -> u64 {
+        self.cell_address.wrapping_sub(self.artifact.layout().instance_cell)
+    }
+
+    /// Where the frame table is, or would be: at its link-time distance from the text.
+    pub(crate) fn eh_frame_address(&self) -> u64 {
+        self.artifact.layout().eh_frame.wrapping_add(self.text_delta())
+    }
+
+    /// The debug sections, with every address in them as it is now.
+    pub(crate) fn debug_sections(&self) -> Result<Vec<(&str, Vec<u8>)>, ArtifactError> {
+        rebase_debug_sections(self.artifact, self.text_delta(), self.cell_delta())
+    }
+
+    /// The symbols, for a text of the section number `text`, and the cell of the section number `cell`.
+    pub(crate) fn symbols(&self, text: u32, cell: u32) -> impl Iterator<Item = ImageSymbol<'_>> {
+        let code = self.artifact.text_symbols().map(move |(name, offset, size, is_global)| ImageSymbol {
+            name,
+            section: text,
+            kind: elf::STT_FUNC,
+            bind: if is_global { elf::STB_GLOBAL } else { elf::STB_LOCAL },
+            address: self.text_address.wrapping_add(u64::from(offset.0)),
+            size,
+        });
+        let instance = instance_symbol(self.cell_address, self.artifact.instance_cell_size());
+        code.chain([ImageSymbol { section: cell, ..instance }])
+    }
+}
+
+/// The ELF file for `__jit_debug_register_code` of a module that has been loaded.
 ///
 /// - `.text` is NOBITS at its real address: the debugger reads the code from the process.
 /// - Every address in the debug sections is rebased.
@@ -15,24 +59,16 @@ use crate::{Artifact, ArtifactError, LinkLayout, RelocationTarget};
 ///   right. They are not ALLOC sections here: a debugger reads them from this image, whether or not the loader also
 ///   mapped them at that distance.
 /// - Symbols have their real addresses. The engine's own sections are left out.
-/// - `.wasm` is NOBITS over the addresses that the guest's symbols have, so that a debugger finds a name for what a guest
-///   pointer holds. It is no code: breakpoints by name must not go there.
-pub fn registered_image(
-    artifact: &Artifact<'_>,
-    text_address: u64,
-    cell_address: u64,
-) -> Result<Vec<u8>, ArtifactError> {
+pub fn registered_image(module: LoadedModule<'_>) -> Result<Vec<u8>, ArtifactError> {
+    let artifact = module.artifact;
     let linked = artifact.layout();
-    let text_delta = text_address.wrapping_sub(linked.text);
-    let cell_delta = cell_address.wrapping_sub(linked.instance_cell);
     let loaded = LinkLayout {
-        text: text_address,
-        eh_frame: linked.eh_frame.wrapping_add(text_delta),
-        eh_frame_hdr: linked.eh_frame_hdr.wrapping_add(text_delta),
-        instance_cell: cell_address,
+        text: module.text_address,
+        eh_frame: module.eh_frame_address(),
+        eh_frame_hdr: linked.eh_frame_hdr.wrapping_add(module.text_delta()),
+        instance_cell: module.cell_address,
     };
-
-    let debug_sections = rebase_debug_sections(artifact, text_delta, cell_delta)?;
+    let debug_sections = module.debug_sections()?;
     let mut sections = loadable_sections(
         &loaded,
         LoadableContents {
@@ -44,53 +80,55 @@ pub fn registered_image(
         },
     );
     sections.extend(debug_sections.iter().map(|(name, bytes)| ImageSection::debug(name, bytes)));
+    let symbols = module.symbols(TEXT_SECTION, INSTANCE_SECTION).collect();
+    write(artifact.machine(), sections, symbols)
+}
 
+/// The ELF file with the names of a module's own addresses: what the guest's function pointers and pointers to virtual
+/// tables hold. `None` if there are none.
+///
+/// Its one section, `.wasm`, is NOBITS over these addresses, so that a debugger finds a name for what a guest pointer
+/// holds. It is no code: breakpoints by name must not go there. One such image at a time is enough: these addresses mean
+/// something else in each instance, and gdb takes very long to sort sections that begin at the same address.
+pub fn guest_symbols_image(artifact: &Artifact<'_>) -> Result<Option<Vec<u8>>, ArtifactError> {
     let guest_symbols: Vec<_> = artifact
         .guest_symbols()
         .filter(|&(_, address, size, _)| address.checked_add(size).is_some_and(|end| end <= GUEST_ADDRESSES))
         .collect();
     let start = guest_symbols.iter().map(|&(_, address, ..)| address).min();
     let end = guest_symbols.iter().map(|&(_, address, size, _)| address + size).max();
-    if let (Some(start), Some(end)) = (start, end) {
-        sections.push(ImageSection {
-            name: ".wasm",
-            kind: elf::SHT_NOBITS,
-            flags: elf::SHF_ALLOC | elf::SHF_WRITE,
-            address: start,
-            align: 1,
-            contents: Contents::Nothing(end - start),
-        });
-    }
-    let guest_section = sections.len() as u32;
-
-    // The writer wants local symbols first; the file has them in that order already.
-    let code = artifact.text_symbols().map(|(name, offset, size, is_global)| ImageSymbol {
+    let (Some(start), Some(end)) = (start, end) else { return Ok(None) };
+    let section = ImageSection {
+        name: ".wasm",
+        kind: elf::SHT_NOBITS,
+        flags: elf::SHF_ALLOC | elf::SHF_WRITE,
+        address: start,
+        align: 1,
+        contents: Contents::Nothing(end - start),
+    };
+    let symbol = |(name, address, size, _)| ImageSymbol {
         name,
-        section: TEXT_SECTION,
-        kind: elf::STT_FUNC,
-        bind: if is_global { elf::STB_GLOBAL } else { elf::STB_LOCAL },
-        address: text_address.wrapping_add(u64::from(offset.0)),
-        size,
-    });
-    let mut symbols: Vec<ImageSymbol<'_>> =
-        code.chain([instance_symbol(cell_address, artifact.instance_cell_size())]).collect();
-    symbols.extend(guest_symbols.into_iter().map(|(name, address, size, _)| ImageSymbol {
-        name,
-        section: guest_section,
+        section: 1,
         kind: elf::STT_OBJECT,
         bind: elf::STB_LOCAL,
         address,
         size,
-    }));
-    symbols.sort_by_key(|symbol| symbol.bind != elf::STB_LOCAL);
-
-    ElfImage { machine: artifact.machine(), sections, symbols }
-        .write()
-        .map_err(|source| ArtifactError::Image { machine: artifact.machine(), source })
+    };
+    write(artifact.machine(), vec![section], guest_symbols.into_iter().map(symbol).collect()).map(Some)
 }
 
 /// Addresses of the guest lie below; all others are the host's.
 const GUEST_ADDRESSES: u64 = 1 << 32;
+
+/// The writer wants local symbols first; the others keep their order.
+pub(crate) fn write(
+    machine: Machine,
+    sections: Vec<ImageSection<'_>>,
+    mut symbols: Vec<ImageSymbol<'_>>,
+) -> Result<Vec<u8>, ArtifactError> {
+    symbols.sort_by_key(|symbol| symbol.bind != elf::STB_LOCAL);
+    ElfImage { machine, sections, symbols }.write().map_err(|source| ArtifactError::Image { machine, source })
+}
 
 fn rebase_debug_sections<'a>(
     artifact: &Artifact<'a>,

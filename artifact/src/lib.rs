@@ -4,7 +4,7 @@
 //! its address map, traps, stack maps and variable homes. **Out:** the bytes of an ELF shared object that `readelf`,
 //! `llvm-dwarfdump`, `llvm-objdump` and gdb open as they open any other. The same bytes are read back, in place and
 //! without decoding, by [`Artifact::parse`]; [`registered_image`] makes from them the in-memory ELF file a debugger is
-//! given when the code has been loaded.
+//! given when the code has been loaded, [`joint_image`] one for many modules.
 //!
 //! **The caller provides** the placement-independent facts only. Offsets are relative to the function ([`CodeOffset`]);
 //! the builder turns them into offsets in the module's text ([`TextOffset`]). Guest positions are [`WasmOffset`]s,
@@ -55,6 +55,7 @@ mod builder;
 mod elf;
 mod error;
 mod image;
+mod joint_image;
 mod layout;
 mod losses;
 mod read;
@@ -67,7 +68,8 @@ pub use builder::{
     Symbol, Trap,
 };
 pub use error::{ArtifactError, BuildError};
-pub use image::registered_image;
+pub use image::{LoadedModule, guest_symbols_image, registered_image};
+pub use joint_image::joint_image;
 pub use layout::{CodeOffset, LinkLayout, Machine, TEXT_ADDRESS, TextOffset, WasmOffset, section};
 pub use losses::Loss;
 pub use read::{Artifact, Location};

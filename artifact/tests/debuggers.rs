@@ -7,7 +7,7 @@ mod sample;
 
 use std::process::Command;
 
-use artifact::{Artifact, registered_image};
+use artifact::{Artifact, LoadedModule, registered_image};
 
 const DEBUGGEE: &str = "debuggee_runs_registered_code";
 
@@ -74,7 +74,12 @@ fn debuggee_runs_registered_code() {
     };
     let cell: &'static u64 = Box::leak(Box::new(42));
     let text_address = outer as usize as u64 - u64::from(sample::OUTER_AT);
-    let image = registered_image(&artifact, text_address, std::ptr::from_ref(cell) as u64).unwrap();
+    let image = registered_image(LoadedModule {
+        artifact: &artifact,
+        text_address,
+        cell_address: std::ptr::from_ref(cell) as u64,
+    })
+    .unwrap();
     jit::register(image.leak());
     assert_eq!(outer(5), 12);
 }

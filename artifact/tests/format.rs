@@ -6,8 +6,8 @@ use std::process::Command;
 
 use artifact::{
     AddressMapRow, Artifact, ArtifactBuilder, ArtifactError, BuildError, CodeOffset, DebugRelocation, DebugSection,
-    FORMAT_VERSION, Function, FunctionKind, HomeRow, LocalHome, Loss, Machine, RelocationTarget, StackMap,
-    TEXT_ADDRESS, TextOffset, Trap, TrapCode, WasmOffset, registered_image,
+    FORMAT_VERSION, Function, FunctionKind, HomeRow, LoadedModule, LocalHome, Loss, Machine, RelocationTarget,
+    StackMap, TEXT_ADDRESS, TextOffset, Trap, TrapCode, WasmOffset, registered_image,
 };
 
 /// Calls every accessor; nothing may panic, whatever the file says.
@@ -117,12 +117,16 @@ fn local_names_may_repeat_and_names_may_be_strange() {
     assert!(is_global("once") && !is_global("twice"));
 }
 
+fn loaded<'a>(artifact: &'a Artifact<'a>, text_address: u64, cell_address: u64) -> LoadedModule<'a> {
+    LoadedModule { artifact, text_address, cell_address }
+}
+
 #[test]
 fn an_image_has_the_addresses_it_was_made_for() {
     let bytes = sample::bytes();
     let artifact = Artifact::parse(&bytes).unwrap();
     let (text, cell) = (0x7fff_1234_0000, 0x5555_0000_1238);
-    let image = registered_image(&artifact, text, cell).unwrap();
+    let image = registered_image(loaded(&artifact, text, cell)).unwrap();
     use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
     let file = object::File::parse(&*image).unwrap();
     let section = |name| file.section_by_name(name).unwrap();
@@ -167,8 +171,8 @@ fn an_address_that_does_not_fit_its_word_is_an_error() {
     let bytes = builder.finish().unwrap();
     let artifact = Artifact::parse(&bytes).unwrap();
     assert_eq!(artifact.debug_section(".debug_addr"), [0, 0, 0, 0, 2, 0, 1, 0]);
-    assert!(registered_image(&artifact, 0x4000_0000, 0x5000_0000).is_ok());
-    let error = registered_image(&artifact, 0x1_0000_0000, 0x5000_0000).unwrap_err();
+    assert!(registered_image(loaded(&artifact, 0x4000_0000, 0x5000_0000)).is_ok());
+    let error = registered_image(loaded(&artifact, 0x1_0000_0000, 0x5000_0000)).unwrap_err();
     assert_eq!(error.to_string(), "relocation at .debug_addr+0x4: 0x100000002 does not fit 4 bytes");
 }
 
@@ -262,7 +266,7 @@ fn changed_bytes_never_panic_and_never_keep_the_hash() {
             let Ok(artifact) = Artifact::parse(&bytes) else { continue };
             opened += 1;
             exercise(&artifact);
-            let _ = registered_image(&artifact, 0x7fff_0000_0000, 0x1000);
+            let _ = registered_image(loaded(&artifact, 0x7fff_0000_0000, 0x1000));
             assert!(matches!(artifact.verify_content_hash(), Err(ArtifactError::HashMismatch)), "byte {at:#x}");
         }
     }

@@ -1,39 +1,93 @@
-//! Loads and registers many modules, to see what each costs here and in a debugger.
+//! Loads, shows and instantiates many modules, to see what each costs here and in a debugger; runs the last one.
 //!
-//!     cargo build --release --example many_modules
-//!     target/release/examples/many_modules 1000 examples/list.wasm
-//!     gdb -batch -ex run --args target/release/examples/many_modules 1000 examples/list.wasm
+//!     cargo build --workspace --examples
+//!     target/debug/examples/many_modules 1000 together examples/list.wasm
+//!     gdb -batch -ex 'set breakpoint pending on' -ex 'break total' -ex run -ex bt \
+//!         --args target/debug/examples/many_modules 1000 together examples/list.wasm
 //!
-//! Prints the time for each further tenth of the modules: linear is what stays the same.
+//! `together`: all modules are loaded, then an instance is made of each, so that debuggers are shown all as one object.
+//! `each`: an instance is made of each module before the next is loaded, which makes an object of each. Prints the time for
+//! each further tenth of the modules: linear is what stays the same. With a second file the last module is made of that.
 
-use std::hint::black_box;
 use std::time::Instant;
-use wasmscope::{Config, DebugInfo, Engine, Module, Tunables};
+use wasmscope::wasi::{SystemInterface, Wasi, add_to_linker};
+use wasmscope::{Config, DebugInfo, Engine, Instance, Linker, Module, Result, Store, Tunables};
 
-fn main() -> wasmscope::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let count: usize = arguments.next().and_then(|it| it.parse().ok()).unwrap_or(1000);
-    let path = arguments.next().unwrap_or_else(|| "examples/list.wasm".to_owned());
-    let wasm = std::fs::read(&path).expect("the module can be read");
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [count, mode, path, ..] = &*arguments else { panic!("arguments: COUNT together|each FILE [LAST-FILE]") };
+    let count: usize = count.parse().expect("a number of modules");
     let engine = Engine::new(Config::new().tunables(Tunables { debug_info: DebugInfo::Full, ..Tunables::default() }))?;
-    let artifact = Module::new(&engine, &wasm)?.serialize().to_vec();
-    let mut modules = Vec::new();
-    let start = Instant::now();
-    let mut last = start;
-    for number in 1..=count {
+    let compiled = |path: &String| Module::from_file(&engine, path).map(|module| module.serialize().to_vec());
+    let artifact = compiled(path)?;
+    let last = arguments.get(3).map(compiled).transpose()?;
+    let load = |number| {
+        let artifact = last.as_ref().filter(|_| number == count).unwrap_or(&artifact);
         // SAFETY: it comes from `serialize`.
-        modules.push(unsafe { Module::deserialize(&engine, artifact.clone())? });
-        if number % count.div_ceil(10) == 0 || number == count {
-            let now = Instant::now();
-            println!("{number:5} modules: {:8.1} ms more", (now - last).as_secs_f64() * 1e3);
-            last = now;
+        unsafe { Module::deserialize(&engine, artifact.clone()) }
+    };
+
+    let mut guests = Vec::with_capacity(count);
+    let start = Instant::now();
+    let mut watch = Watch { count, last: start };
+    if mode == "together" {
+        let modules = (1..=count).map(load).collect::<Result<Vec<Module>>>()?;
+        println!("{count} modules loaded: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+        for (index, module) in modules.iter().enumerate() {
+            guests.push(Guest::new(&engine, module)?);
+            watch.look(index + 1);
+        }
+    } else {
+        for number in 1..=count {
+            guests.push(Guest::new(&engine, &load(number)?)?);
+            watch.look(number);
         }
     }
-    let all = start.elapsed();
-    println!("{count} modules of {} KiB: {:.1} ms", artifact.len() / 1024, all.as_secs_f64() * 1e3);
-    black_box(&modules);
+    let all = start.elapsed().as_secs_f64() * 1e3;
+    println!("{count} modules of {} KiB: {all:.1} ms", artifact.len() / 1024);
+
+    guests.last_mut().expect("there is one").run()?;
     let start = Instant::now();
-    drop(modules);
-    println!("unregistered: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    drop(guests);
+    println!("dropped: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
     Ok(())
+}
+
+struct Guest {
+    store: Store<Wasi>,
+    instance: Instance,
+}
+
+impl Guest {
+    fn new(engine: &Engine, module: &Module) -> Result<Guest> {
+        let mut linker = Linker::<Wasi>::new(engine);
+        let mut wasi = Wasi::builder();
+        wasi.inherit_stdio().arg("guest")?;
+        let wasi = wasi.build();
+        add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
+        let mut store = Store::new(engine, wasi);
+        let instance = linker.instantiate(&mut store, module)?;
+        Ok(Guest { store, instance })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let start = self.instance.get_func(&mut self.store, "_start").expect("a program");
+        start.call(&mut self.store, &[], &mut [])
+    }
+}
+
+/// Prints how long each tenth takes.
+struct Watch {
+    count: usize,
+    last: Instant,
+}
+
+impl Watch {
+    fn look(&mut self, number: usize) {
+        if number.is_multiple_of(self.count.div_ceil(10)) || number == self.count {
+            let now = Instant::now();
+            println!("{number:5} instances: {:8.1} ms more", (now - self.last).as_secs_f64() * 1e3);
+            self.last = now;
+        }
+    }
 }

@@ -51,6 +51,9 @@ END
     rm -r "$crate"
 done
 
+clang-19 --target=wasm32 -g -O0 -nostdlib -fdebug-compilation-dir=. -Wl,--no-entry -Wl,--global-base=65536 \
+    instances/main.c -o instances/instances.wasm
+
 # Names, but no debug info.
 wat2wasm --debug-names text/text.wat -o text/text.wasm
 

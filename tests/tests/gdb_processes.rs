@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tests::{at, engine, line, normalized, programs, tool};
+use tests::{at, engine, line, normalized, package, programs, tool};
 
 const SOURCE: &str = "abilities/main.c";
 
@@ -256,6 +256,198 @@ fn threads_have_their_own_frames() {
     let frames = answers.matches("main (argc=").count();
     assert!(frames >= 3, "each thread has the guest's main\n{answers}");
     assert_in_order(&answers, &["score (it=0x?, bonus=10)", "= 10", "exited normally"]);
+}
+
+/// The modules were all loaded before the first instance was made, so that gdb knows them as one object. The breakpoint is
+/// pending until then, and hit by the first call of all.
+#[test]
+fn of_a_thousand_modules_the_last_has_its_breakpoint_and_its_frames() {
+    let example = engine().with_file_name("examples").join("many_modules");
+    let example = example.to_str().expect("a path of this workspace");
+    let list = package().join("../examples/list.wasm").display().to_string();
+    let arguments = ["--args", example, "1000", "together", &list, "abilities/c-O0.wasm"];
+    let stop = format!("break {}", at(SOURCE, "counter++;"));
+    let commands =
+        [&stop, "run", "bt 4", "p left", "p counter", "info line total", "maint info jit", "delete", "continue"];
+    let answers = gdb(&arguments, &commands);
+    assert_in_order(
+        &answers,
+        &[
+            "1000 modules loaded",
+            "hit Breakpoint 1, add (left=333, right=10)",
+            "#0  add (left=333, right=10)",
+            " score (it=",
+            " visit (",
+            "= 333\n",
+            "= 3\n",
+            "Line 26 of \"examples/list.c\"",
+            "exited normally",
+        ],
+    );
+    let copies = answers.matches("Line 26 of \"examples/list.c\"").count();
+    assert_eq!(copies, 999, "each module is known");
+    // One object with all of them, one with the names of what the first one's pointers hold.
+    let objects = answers.lines().filter(|line| line.starts_with("0x?     0x? ")).count();
+    assert_eq!(objects, 2, "{answers}");
+}
+
+/// The example program that forks, executes, and makes instances.
+fn processes(mode: &str, program: &str) -> [String; 4] {
+    let example = engine().with_file_name("examples").join("processes");
+    ["--args".to_owned(), example.display().to_string(), mode.to_owned(), program.to_owned()]
+}
+
+fn processes_in_gdb(mode: &str, program: &str, commands: &[&str]) -> String {
+    let arguments = processes(mode, program);
+    gdb(&arguments.each_ref().map(String::as_str), commands)
+}
+
+const FORKED: [&str; 7] = [
+    "hit Breakpoint 1",
+    "score (it=0x?, bonus=10)",
+    "#0  score (it=0x?, bonus=10)",
+    " visit (list=0x?, bonus=10)",
+    "name = 0x? \"third\", value = 333",
+    "= 3\n",
+    "Value returned is $? = 343",
+];
+
+#[test]
+fn a_forked_child_is_followed() {
+    let commands = [
+        "set follow-fork-mode child",
+        "break score",
+        "run",
+        "bt 3",
+        "p *it",
+        "p counter",
+        "finish",
+        "delete",
+        "continue",
+    ];
+    let answers = processes_in_gdb("fork", "abilities/c-O0.wasm", &commands);
+    assert_in_order(&answers, &[&["fork to child"], &FORKED[..], &["child done"]].concat());
+    // What the child's guest does to its memory, the parent's does not see.
+    assert_eq!(answers.matches("total 584, depth 10, counter 7").count(), 2, "{answers}");
+}
+
+#[test]
+fn both_processes_of_a_fork_are_debugged_at_once() {
+    let commands = [
+        "set detach-on-fork off",
+        "set schedule-multiple on",
+        "break score",
+        "run",
+        "bt 3",
+        "p *it",
+        "p counter",
+        "finish",
+        "info breakpoints",
+        "delete",
+        "continue",
+        "inferior 1",
+        "p counter",
+        "break score",
+        "continue",
+        "p *it",
+        "p counter",
+        "delete",
+        "continue",
+    ];
+    let answers = processes_in_gdb("fork", "abilities/c-O0.wasm", &commands);
+    assert_in_order(&answers, &FORKED);
+    assert_in_order(
+        &answers,
+        &[
+            "score at abilities/main.c:",
+            "inf 1\n",
+            "score at abilities/main.c:",
+            "inf 2\n",
+            "child done",
+            "Switching to inferior 1",
+            // The child's has become 7.
+            "= 3\n",
+            "score (it=0x?, bonus=10)",
+            "name = 0x? \"third\", value = 333",
+            "= 3\n",
+            "parent done, child 0",
+        ],
+    );
+}
+
+#[test]
+fn a_process_that_executes_another_is_followed() {
+    let commands = [
+        "break score",
+        "run",
+        "bt 1",
+        "catch exec",
+        "disable 1",
+        "continue",
+        "enable 1",
+        "continue",
+        "bt 3",
+        "p *it",
+        "p counter",
+        "finish",
+    ];
+    let answers = processes_in_gdb("exec", "abilities/c-O0.wasm", &commands);
+    assert_in_order(&answers, &[&["#0  score (it=", "exec'd"], &FORKED[..]].concat());
+}
+
+/// The inner call is that of the second instance: each frame has its own locals, and the globals shown are those of the
+/// instance that was entered last, until it is left.
+#[test]
+fn instances_have_their_own_frames_locals_and_globals() {
+    let source = "instances/main.c";
+    let stop = format!("break {}", at(source, "counter += step->amount;"));
+    let commands = [
+        &stop,
+        "run",
+        "p counter",
+        "continue",
+        "p counter",
+        "p step->name",
+        "up",
+        "p here.amount",
+        "continue",
+        "p counter",
+        "bt 2",
+        "up",
+        "p here.amount",
+        "p amount",
+        "p counter",
+        "continue",
+        "p counter",
+        "continue",
+        "p counter",
+        "delete",
+        "continue",
+    ];
+    let answers = processes_in_gdb("instances", "instances/instances.wasm", &commands);
+    assert_in_order(
+        &answers,
+        &[
+            // The second instance alone, then inside the first one's call, then the first.
+            "add (step=0x?)",
+            "= 0\n",
+            "add (step=0x?)",
+            "= 1000\n",
+            "\"small\"",
+            "bump (amount=2)",
+            "= 2\n",
+            "add (step=0x?)",
+            "= 0\n",
+            "#1  0x? in bump (amount=1)",
+            "= 1\n",
+            "= 1\n",
+            "= 0\n",
+            "= 1002\n",
+            "= 1\n",
+            "bump: 1013",
+            "exited normally",
+        ],
+    );
 }
 
 /// The second session takes the code and its debug info from the first one's cache: with the cached code in place of the

@@ -2,6 +2,7 @@
 
 use crate::api::{Config, Context, Result};
 use crate::environ::DebugInfo;
+use crate::runtime::debug_view::DebugViews;
 use crate::runtime::signals;
 use crate::runtime::type_registry::TypeRegistry;
 use debugger_support::Profiler;
@@ -28,6 +29,7 @@ pub(crate) struct EngineInner {
     config: Config,
     types: TypeRegistry,
     profiler: Option<Mutex<Profiler>>,
+    debug_views: DebugViews,
 }
 
 impl Engine {
@@ -45,11 +47,20 @@ impl Engine {
                 Some(Mutex::new(Profiler::create(profile).context("the profiler's file cannot be created")?))
             }
         };
-        Ok(Engine(Arc::new(EngineInner { config: config.clone(), types: TypeRegistry::default(), profiler })))
+        Ok(Engine(Arc::new(EngineInner {
+            config: config.clone(),
+            types: TypeRegistry::default(),
+            profiler,
+            debug_views: DebugViews::default(),
+        })))
     }
 
     pub(crate) fn types(&self) -> &TypeRegistry {
         &self.0.types
+    }
+
+    pub(crate) fn debug_views(&self) -> &DebugViews {
+        &self.0.debug_views
     }
 
     /// Does something with the profiler, if there is one.

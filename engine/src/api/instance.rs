@@ -64,8 +64,9 @@ impl Instance {
         }
         let (opaque, limiter) = store.0.with_limiter();
         let instance = InstanceData::allocate(opaque, limiter, module, &values)?;
+        module.show_to_debuggers()?;
         // SAFETY: just made, of this store, which is borrowed mutably.
-        module.set_running_instance(unsafe { instance.as_ref() }.vmctx());
+        unsafe { instance.clone().as_mut() }.show_to_debuggers()?;
         // SAFETY: as above.
         unsafe { InstanceData::apply_segments(instance)? };
         let handle = Instance(Handle::new(opaque.id(), instance));

@@ -4,15 +4,13 @@ use crate::api::{Context, Engine, Error, Result, profile};
 use crate::compile::{Compilation, CompileReport};
 use crate::environ::{self, DataSegment, DebugInfo, EntityIndex, VMOffsets};
 use crate::runtime::code::LoadedCode;
+use crate::runtime::debug_view::DebugView;
 use crate::runtime::type_registry::{canonical_ref, canonical_val};
-use crate::runtime::vm::VMContext;
 use crate::symbolize::Symbolizer;
 use crate::translate::{Declarations, ModuleTranslation, Names};
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType};
 use std::path::Path;
-use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A compiled module; a cheap handle: clones are the same module.
 ///
@@ -29,8 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Module(Arc<ModuleInner>);
 
 struct ModuleInner {
-    /// Taken from the debugger's sight before the code goes.
-    _registration: Option<debugger_support::Registration>,
+    debug_view: Arc<DebugView>,
     engine: Engine,
     env: environ::Module,
     offsets: VMOffsets,
@@ -43,10 +40,6 @@ struct ModuleInner {
     /// Where the contents of the code section start in the wasm file.
     code_section_start: u32,
     symbolizer: Symbolizer,
-    /// Where DWARF finds the running instance: its first word is the address of the newest instance's context.
-    instance_cell: Box<[AtomicU64]>,
-    /// What the instance cell names while there is no instance.
-    no_instance: NoInstance,
     report: Option<CompileReport>,
 }
 
@@ -192,23 +185,16 @@ impl Module {
             .register_module(&env.types, &env.type_groups)
             .map_err(|index| Error::msg(format!("type {index} refers to a later recursion group")))?;
         let offsets = VMOffsets::new(&env);
-        let words = code.artifact().instance_cell_size().div_ceil(8).clamp(1, 1 << 12);
-        let instance_cell: Box<[AtomicU64]> = (0..words).map(|_| AtomicU64::new(0)).collect();
-        let no_instance = NoInstance::new(&env, &offsets, tunables.debug_info);
-        instance_cell[0].store(no_instance.address(), Ordering::Relaxed);
-        let registration = if tunables.debug_info == DebugInfo::None {
-            None
-        } else {
-            let cell = instance_cell.as_ptr() as u64;
-            let image = artifact::registered_image(code.artifact(), code.text_address() as u64, cell)?;
-            Some(debugger_support::register(image))
-        };
+        let debug_view = Arc::new(DebugView::new(&code, &env, &offsets, tunables.debug_info));
+        if tunables.debug_info != DebugInfo::None {
+            engine.debug_views().add(&debug_view);
+        }
         let symbolizer = Symbolizer::new(wasm.unwrap_or_default());
         engine
             .with_profiler(|profiler| profile::describe(profiler, &code, &symbolizer))
             .context("the profiler cannot be told of the module")?;
         Ok(Module(Arc::new(ModuleInner {
-            _registration: registration,
+            debug_view,
             engine: engine.clone(),
             env,
             offsets,
@@ -218,8 +204,6 @@ impl Module {
             names,
             code_section_start,
             symbolizer,
-            instance_cell,
-            no_instance,
             report,
         })))
     }
@@ -341,17 +325,25 @@ impl Module {
         self.0.code_section_start
     }
 
-    /// Shows an instance to the debugger.
-    pub(crate) fn set_running_instance(&self, vmctx: NonNull<VMContext>) {
-        self.0.instance_cell[0].store(vmctx.as_ptr() as u64, Ordering::Release);
+    /// What debuggers see of it.
+    pub(crate) fn debug_view(&self) -> &DebugView {
+        &self.0.debug_view
     }
 
-    /// Takes an instance that goes away out of the debugger's sight.
-    pub(crate) fn clear_running_instance(&self, vmctx: NonNull<VMContext>) {
-        let cell = &self.0.instance_cell[0];
-        // Fails if there is a newer one, which then stays.
-        let nobody = self.0.no_instance.address();
-        let _ = cell.compare_exchange(vmctx.as_ptr() as u64, nobody, Ordering::AcqRel, Ordering::Relaxed);
+    /// Lets debuggers see it, if it is to be debugged; before any of its code runs.
+    pub(crate) fn show_to_debuggers(&self) -> Result<()> {
+        if self.0.engine.tunables().debug_info == DebugInfo::None {
+            return Ok(());
+        }
+        let shown = self.0.engine.debug_views().show(&self.0.debug_view);
+        shown.context("the module cannot be shown to debuggers")
+    }
+}
+
+/// Debuggers must not look at code that is gone.
+impl Drop for ModuleInner {
+    fn drop(&mut self) {
+        self.engine.debug_views().remove(&self.debug_view);
     }
 }
 
@@ -382,36 +374,4 @@ fn check_settings(engine: &Engine, meta: &[u8]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A context for debuggers to look at while a module has no instance: all memories lie at 0.
-///
-/// Locations of variables go through the context. Where it cannot be read, gdb 13 gives up with an internal error if there
-/// is a watchpoint; with this, a variable merely cannot be read.
-#[derive(Debug)]
-struct NoInstance {
-    /// The context and, at the end, what its pointers point to.
-    words: Box<[u64]>,
-}
-
-impl NoInstance {
-    fn new(env: &environ::Module, offsets: &VMOffsets, debug_info: DebugInfo) -> NoInstance {
-        if debug_info != DebugInfo::Full {
-            return NoInstance { words: Box::default() };
-        }
-        let memories = (0..env.memories.len() as u32).map(|index| offsets.memory(env, index));
-        let globals = (0..env.globals.len() as u32).map(|index| offsets.global(index));
-        let places: Vec<_> = memories.chain(globals).collect();
-        let end = places.iter().map(|place| place.offset as usize / 8 + 2).max().unwrap_or(0);
-        let mut words = vec![0; end + 2].into_boxed_slice();
-        let zeros = words[end..].as_ptr() as u64;
-        for place in places.iter().filter(|place| place.indirect) {
-            words[place.offset as usize / 8] = zeros;
-        }
-        NoInstance { words }
-    }
-
-    fn address(&self) -> u64 {
-        if self.words.is_empty() { 0 } else { self.words.as_ptr() as u64 }
-    }
 }

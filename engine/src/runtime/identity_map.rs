@@ -3,11 +3,12 @@
 //! A pointer that the guest keeps in 4 bytes is then a valid host address, and a debugger follows it by itself. The memory
 //! lies in a file without a name (`memfd_create`), which both places map shared.
 
+use super::fork;
 use super::mmap::page_size;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where the identity map is and is not.
@@ -35,6 +36,13 @@ pub enum MissingReason {
     OwnedByAnother,
     /// The kernel refused.
     Refused(String),
+}
+
+impl IdentityMapState {
+    /// Does the map belong to this memory, whatever parts of it are missing?
+    pub(crate) fn is_ours(&self) -> bool {
+        !self.missing.iter().any(|(_, reason)| *reason == MissingReason::OwnedByAnother)
+    }
 }
 
 impl fmt::Display for IdentityMapState {
@@ -82,14 +90,14 @@ impl IdentityMap {
         if OWNED.swap(true, Ordering::AcqRel) {
             return Err(MissingReason::OwnedByAnother);
         }
-        // SAFETY: the name is a C string, and the call has no other requirement.
-        let fd = unsafe { libc::memfd_create(c"wasm-memory".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            OWNED.store(false, Ordering::Release);
-            return Err(MissingReason::Refused(format!("memfd_create: {}", io::Error::last_os_error())));
-        }
-        // SAFETY: a fresh descriptor that nothing else owns.
-        let file = unsafe { OwnedFd::from_raw_fd(fd) };
+        let file = match fork::memory_file() {
+            Ok(file) => file,
+            Err(error) => {
+                OWNED.store(false, Ordering::Release);
+                return Err(MissingReason::Refused(format!("memfd_create: {error}")));
+            }
+        };
+        fork::watch(&file);
         Ok(IdentityMap { file, len: 0, reserved: 0, state: IdentityMapState::default() })
     }
 
@@ -254,6 +262,7 @@ impl IdentityMap {
 
 impl Drop for IdentityMap {
     fn drop(&mut self) {
+        fork::forget();
         if self.reserved != 0 {
             // SAFETY: our own reservation with all that was mapped into it; its user, the memory, is gone.
             unsafe { libc::munmap(std::ptr::null_mut(), self.reserved) };

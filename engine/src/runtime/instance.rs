@@ -1,5 +1,6 @@
 //! Instances: the context that compiled code works on, and what belongs to it.
 
+use super::debug_view::GuestSymbols;
 use super::externref::{Doomed, Owner};
 use super::memory::{MemoryInstance, SharedMemoryInner};
 use super::store::{GlobalInstance, StoreOpaque};
@@ -7,9 +8,9 @@ use super::table::TableInstance;
 use super::vm::{VMContext, VMFuncRef, VMFunctionImport, VMGlobalDefinition, VMMemoryDefinition, ValRaw};
 use super::{builtins, collect};
 use crate::api::limits::Wanted;
-use crate::api::{Error, Module, ResourceLimiter};
+use crate::api::{Context as _, Error, Module, ResourceLimiter};
 use crate::environ::vmoffsets::VMCONTEXT_MAGIC;
-use crate::environ::{ConstExpr, ConstOp, ElementItems, EntityIndex, SegmentMode};
+use crate::environ::{ConstExpr, ConstOp, DebugInfo, ElementItems, EntityIndex, SegmentMode};
 use crate::types::{HeapType, i31_word};
 use artifact::{FunctionKind, TrapCode};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -36,6 +37,7 @@ pub struct InstanceData {
     dropped_data: Vec<bool>,
     /// The items of each passive element segment; empty once it has been dropped.
     elements: Vec<Box<[u64]>>,
+    guest_symbols: Option<GuestSymbols>,
 }
 
 /// The memory of a `VMContext`.
@@ -75,7 +77,7 @@ impl Drop for Context {
 
 impl Drop for InstanceData {
     fn drop(&mut self) {
-        self.module.clear_running_instance(self.vmctx.base);
+        self.module.debug_view().remove_instance(self.vmctx.base);
     }
 }
 
@@ -104,6 +106,7 @@ impl InstanceData {
             globals: Vec::with_capacity(env.globals.len()),
             dropped_data: vec![false; env.data.len()],
             elements: vec![Box::default(); env.elements.len()],
+            guest_symbols: None,
         };
         // From here on the store owns it: what fails half-way stays until the store is dropped.
         let mut this = store.add_instance(Box::new(data));
@@ -116,6 +119,23 @@ impl InstanceData {
         data.make_memories(store)?;
         data.make_tables(store)?;
         Ok(this)
+    }
+
+    /// Lets debuggers see the instance: its globals, and the names of its addresses if its pointers can be followed.
+    pub fn show_to_debuggers(&mut self) -> Result<(), Error> {
+        self.module.debug_view().add_instance(self.vmctx.base);
+        // SAFETY: memories are of the store, which keeps them.
+        let memory = self.memories.first().map(|memory| unsafe { memory.as_ref() });
+        let engine = self.module.engine();
+        let owns_addresses = match memory.and_then(MemoryInstance::identity_map) {
+            Some(map) => map.is_ours(),
+            None => engine.tunables().debug_info != DebugInfo::None && !engine.wants_identity_map(),
+        };
+        if owns_addresses {
+            let shown = GuestSymbols::show(self.module.code());
+            self.guest_symbols = shown.context("the names of the module's addresses cannot be shown to debuggers")?;
+        }
+        Ok(())
     }
 
     fn fill_header(&mut self, store: &mut StoreOpaque, this: NonNull<InstanceData>) {

@@ -8,8 +8,9 @@ use super::host_func::{HostFunc, HostFuncDef};
 use super::instance::InstanceData;
 use super::memory::{LinearMemory, MemoryInstance, SharedMemoryInner};
 use super::table::TableInstance;
-use super::vm::{ArrayToWasm, VMFuncRef, VMGlobalDefinition, VMRuntimeLimits, ValRaw};
+use super::vm::{ArrayToWasm, VMContext, VMFuncRef, VMGlobalDefinition, VMRuntimeLimits, ValRaw};
 use crate::api::{Engine, Error, ExternRef, Func, Module, ResourceLimiter, V128, Val};
+use crate::environ::DebugInfo;
 use crate::types::{FuncType, GlobalType, HeapType, MemoryType, ValType, i31_value, i31_word};
 use artifact::FunctionKind;
 use std::collections::{HashMap, HashSet};
@@ -107,6 +108,8 @@ pub struct StoreOpaque {
     /// The engine's settings, at hand for each call.
     max_wasm_stack: usize,
     collects_always: bool,
+    /// Debuggers are shown its modules.
+    is_debugged: bool,
     pub activations: ActivationsTable,
     ask_limiter: AskLimiter,
     modules: Vec<Module>,
@@ -146,6 +149,7 @@ impl StoreOpaque {
             limits: Arc::default(),
             max_wasm_stack: engine.config().max_wasm_stack,
             collects_always: engine.tunables().collect_always,
+            is_debugged: engine.tunables().debug_info != DebugInfo::None,
             activations: ActivationsTable::new(),
             ask_limiter,
             modules: Vec::new(),
@@ -384,8 +388,35 @@ impl StoreOpaque {
         }
         // SAFETY: the artifact's trampolines have this signature.
         let trampoline: ArrayToWasm = unsafe { std::mem::transmute(func.array_to_wasm) };
+        // SAFETY: the caller's promise.
+        if unsafe { (*this).is_debugged } {
+            // SAFETY: as below; a guest function's context is that of an instance of the store.
+            return unsafe { Self::enter_shown(this, trampoline, func, values) };
+        }
         // SAFETY: the caller's promise, and the function reference's parts belong together.
         unsafe { entry::enter(this, trampoline, func.vmctx, func.wasm_call, values) }
+    }
+
+    /// Enters a guest function while debuggers are shown the globals of its instance.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::call_raw`]; the function must be the guest's.
+    #[cold]
+    unsafe fn enter_shown(
+        this: *mut StoreOpaque,
+        trampoline: ArrayToWasm,
+        func: VMFuncRef,
+        values: *mut ValRaw,
+    ) -> Result<(), Error> {
+        let vmctx: *mut VMContext = func.vmctx.cast();
+        // SAFETY: the store keeps its instances, and each keeps its module.
+        let module = unsafe { (*(*vmctx).instance).module().clone() };
+        let before = module.debug_view().enter(vmctx);
+        // SAFETY: the caller's promise.
+        let result = unsafe { entry::enter(this, trampoline, func.vmctx, func.wasm_call, values) };
+        module.debug_view().leave(vmctx, before);
+        result
     }
 
     /// A value for the guest, which borrows it: a reference must outlive its use there. The caller has checked its type.

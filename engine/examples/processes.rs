@@ -1,0 +1,88 @@
+//! Host programs with guest code in several processes or instances, for a look at them in a debugger:
+//!
+//!     processes fork FILE        loads a program, forks, and runs it in the child, then in the parent
+//!     processes exec FILE        runs a program, then replaces itself by a process that runs it again
+//!     processes instances FILE   two instances of a module that exports `bump`, called in turn, one inside the other
+//!
+//!     gdb -ex 'set breakpoint pending on' -ex 'set follow-fork-mode child' -ex 'break score' -ex run \
+//!         --args target/debug/examples/processes fork tests/programs/abilities/c-O0.wasm
+
+use std::os::unix::process::CommandExt as _;
+use wasmscope::wasi::{SystemInterface, Wasi, add_to_linker};
+use wasmscope::{Caller, Config, DebugInfo, Engine, Func, Instance, Linker, Module, Result, Store, Tunables};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [program, mode, file] = &*arguments else { panic!("arguments: fork|exec|run|instances FILE") };
+    let engine = Engine::new(Config::new().tunables(Tunables { debug_info: DebugInfo::Full, ..Tunables::default() }))?;
+    let module = Module::from_file(&engine, file)?;
+    match &**mode {
+        "fork" => {
+            let mut guest = Guest::new(&engine, &module)?;
+            // SAFETY: the compiler's threads are idle, and the child uses none.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                guest.run()?;
+                println!("child done");
+                std::process::exit(0);
+            }
+            let mut status = 0;
+            // SAFETY: a child of ours.
+            unsafe { libc::waitpid(child, &mut status, 0) };
+            guest.run()?;
+            println!("parent done, child {status}");
+        }
+        "exec" => {
+            Guest::new(&engine, &module)?.run()?;
+            let error = std::process::Command::new(program).args(["run", file]).exec();
+            panic!("cannot execute {program}: {error}");
+        }
+        "run" => Guest::new(&engine, &module)?.run()?,
+        "instances" => instances(&engine, &module)?,
+        _ => panic!("unknown mode {mode}"),
+    }
+    Ok(())
+}
+
+struct Guest {
+    store: Store<Wasi>,
+    instance: Instance,
+}
+
+impl Guest {
+    fn new(engine: &Engine, module: &Module) -> Result<Guest> {
+        let mut linker = Linker::<Wasi>::new(engine);
+        let mut wasi = Wasi::builder();
+        wasi.inherit_stdio().arg("guest")?;
+        let wasi = wasi.build();
+        add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
+        let mut store = Store::new(engine, wasi);
+        let instance = linker.instantiate(&mut store, module)?;
+        Ok(Guest { store, instance })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let start = self.instance.get_func(&mut self.store, "_start").expect("a program");
+        start.call(&mut self.store, &[], &mut [])
+    }
+}
+
+/// `bump(n)` adds `n` to the guest's counter and calls the host in between; in the first instance's, the host calls the second's.
+fn instances(engine: &Engine, module: &Module) -> Result<()> {
+    let mut inner = Store::new(engine, ());
+    let quiet = Func::wrap(&mut inner, |n: i32| n);
+    let second = Instance::new(&mut inner, module, &[quiet.into()])?;
+    let second = second.get_typed_func::<i32, i32>(&mut inner, "bump")?;
+    second.call(&mut inner, 1000)?;
+
+    let mut outer = Store::new(engine, inner);
+    let nested = Func::wrap(&mut outer, move |mut caller: Caller<'_, Store<()>>, n: i32| {
+        second.call(caller.data_mut(), n * 2).expect("the guest does not trap")
+    });
+    let first = Instance::new(&mut outer, module, &[nested.into()])?;
+    let first = first.get_typed_func::<i32, i32>(&mut outer, "bump")?;
+    for n in 1..=2 {
+        println!("bump: {}", first.call(&mut outer, n)?);
+    }
+    Ok(())
+}
