@@ -20,39 +20,68 @@ MAX_CHILDREN = 10_000
 
 
 def linear_memory(pid):
-    """(start, end, offset) of the mappings of the files that the engine backs linear memory with."""
+    """(start, end, offset, file) of the mappings of the files that the engine backs linear memory with."""
     pattern = re.compile(
-        r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+ +/memfd:wasm\S*", re.MULTILINE
+        r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ ([0-9a-f]+) +/memfd:wasm\S*", re.MULTILINE
     )
     with open("/proc/%d/maps" % pid) as maps:
-        return [tuple(int(text, 16) for text in m.groups()) for m in pattern.finditer(maps.read())]
+        found = pattern.findall(maps.read())
+    # The inode, the one decimal number, only tells files apart.
+    return [tuple(int(text, 16) for text in groups) for groups in found]
 
 
-PLACES = {}
+BASES = {}
 
 
-def places(process):
-    """(where the identity map begins, the host address of wasm address 0); None for what there is not."""
+def memory_base(process):
+    """The host address through which the guest reaches wasm address 0; None where there is no memory.
+
+    That is 0 where the identity map begins there, else it is that of the memory itself.
+    """
     key = (process.GetProcessID(), process.GetUniqueID())
-    if key not in PLACES:
+    if key not in BASES:
         try:
             mappings = linear_memory(key[0])
         except OSError:
-            return None, None
+            return None
         if not mappings:
-            return None, None
-        identity = min((start for start, _, offset in mappings if start == offset), default=None)
-        others = [(end - start, start) for start, end, offset in mappings if offset == 0 and start]
-        PLACES[key] = identity, max(others)[1] if others else None
-    return PLACES[key]
+            return None
+        identity = {file for start, _, offset, file in mappings if start == offset}
+        bases = [(file in identity, not start, end - start, start) for start, end, offset, file in mappings if offset == 0]
+        BASES[key] = max(bases)[-1] if bases else None
+    return BASES[key]
 
 
 def host_address(address, process):
-    """Where the bytes of a wasm address lie; an address of the host stays as it is."""
-    identity, base = places(process)
-    if base is None or address >= 1 << 32 or (identity is not None and address >= identity):
-        return address
-    return base + address
+    """Where the guest reaches the bytes of a wasm address; an address of the host stays as it is.
+
+    A memory and its identity map have the same bytes, but lldb keeps what it has read by address: what is written at one
+    would not be seen at the other. Nor would a watchpoint at one see accesses through the other.
+    """
+    base = memory_base(process)
+    return address if base is None or address >= 1 << 32 else base + address
+
+
+class MemoryCache:
+    """Lets lldb keep what it reads of the process's memory until it goes on, if each guest variable has one address.
+
+    If the guest does not use the identity map, its variables have a second address there, where pointers lead, and what is
+    written at one must be read at the other. Without its cache lldb 19 waits in vain for a single byte that is a `+`.
+    """
+
+    def __init__(self, target, _arguments, _dict):
+        self.debugger = target.GetDebugger()
+        self.process = None
+
+    def handle_stop(self, context, _stream):
+        process = context.GetProcess()
+        if process.GetUniqueID() != self.process:
+            base = memory_base(process)
+            if base is not None:
+                self.process = process.GetUniqueID()
+                disable = "true" if base else "false"
+                self.debugger.HandleCommand("settings set target.process.disable-memory-cache " + disable)
+        return True
 
 
 def is_pointer_structure(type_):
@@ -346,7 +375,7 @@ def wasm_memory(debugger, command, context, result, _):
     if not mappings:
         result.AppendMessage("No linear memory is mapped (yet), or the program does not run in full debug mode.")
         return
-    for start, end, offset in mappings:
+    for start, end, offset, _ in mappings:
         if start == offset:
             result.AppendMessage("identity map: wasm addresses 0x%x to 0x%x" % (start, end))
         else:
@@ -370,9 +399,9 @@ def __lldb_init_module(debugger, _):
         "type summary add -v -w wasmscope -F {0}.externref_summary 'VMExternRef *'",
         "type summary add -v -w wasmscope -F {0}.funcref_summary 'VMFuncRef *'",
         "type category enable wasmscope",
-        # A guest variable has two addresses (its memory's and the identity map's): what is written at one must be
-        # read at the other.
+        # Until `MemoryCache` knows better.
         "settings set target.process.disable-memory-cache true",
+        "target stop-hook add -P {0}.MemoryCache",
     ]
     for command in commands:
         debugger.HandleCommand(command.format(__name__))

@@ -40,6 +40,8 @@ fn a_person_walks_through_the_program() {
         "expr follow->x = 50",
         "v middle.x",
         "v head->color",
+        "expr small = '+'",
+        "v small",
         "continue",
         "program output",
     ];
@@ -78,6 +80,7 @@ fn a_person_walks_through_the_program() {
         is("expr head->payload.integer", &["1126596608"]);
         is("v middle.x", &["= 50"]);
         is("v head->color", &["BLUE"]);
+        is("v small", &["= '+'"]);
         is("program output", &["hello, wasm: 360 1780 24 (50,-3) green 7 desserts", " 7 2"]);
     }
 }
