@@ -27,9 +27,13 @@ class LowMemory:
 
     def __init__(self):
         with open("/proc/sys/vm/mmap_min_addr") as file:
-            self.limit = int(file.read())
-        if platform.machine() != "x86_64" or self.limit <= self.NULL_BYTES or self.limit >= 1 << 31:
-            raise OSError("no hole, or not this machine's")
+            self.hole = int(file.read())
+        if platform.machine() != "x86_64" or self.hole >= 1 << 32:
+            raise OSError("not this machine's")
+        # Offsets below take the detour; the code reads it.
+        self.limit = ctypes.c_uint64(self.hole)
+        # The host address of wasm address 0 in the memory that pointers are followed into, if it is not memory 0.
+        self.chosen = 0
         self.bases = {}
         self.watched = {}
         self.kept = []
@@ -43,8 +47,9 @@ class LowMemory:
             def transfer(file, buffer, size, offset, function=function):
                 return function(file, buffer, size, self.translated(file, offset))
 
-            # cmp rcx (the offset), limit
-            self.redirect(library, name, function, transfer, b"\x48\x81\xf9" + struct.pack("<i", self.limit))
+            # mov rax, &limit; cmp rcx (the offset), [rax]
+            limit = struct.pack("<Q", ctypes.addressof(self.limit))
+            self.redirect(library, name, function, transfer, b"\x48\xb8" + limit + b"\x48\x3b\x08")
         ptrace = library.ptrace
         ptrace.restype = ctypes.c_long
         ptrace.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64)
@@ -101,11 +106,16 @@ class LowMemory:
         """Where the bytes lie that the guest has at `offset`."""
         try:
             match = re.match(r"^/proc/(\d+)(?:/task/\d+)?/mem$", os.readlink("/proc/self/fd/%d" % file))
-            if match and self.NULL_BYTES <= offset < self.limit:
-                return offset + self.base(int(match[1]))
+            if match and self.NULL_BYTES <= offset < 1 << 32:
+                return offset + (self.chosen or self.base(int(match[1])))
         except OSError:
             pass
         return offset
+
+    def choose(self, base):
+        """Follows pointers into the memory at `base`; 0: into memory 0."""
+        self.chosen = base
+        self.limit.value = 1 << 32 if base else self.hole
 
     def base(self, pid):
         """The host address of wasm address 0 in a process, or 0."""

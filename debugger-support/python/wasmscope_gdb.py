@@ -2,7 +2,8 @@
 
 Variables, lines and stacks need nothing from this file; they come with the module's own debug information.
 
-    wasm memory     where linear memory lies and which part of it pointers can be followed into
+    wasm memory     where linear memories lie and which part of them pointers can be followed into
+    wasm memory use follow the pointers of another instance
     wasm trap       which trap of WebAssembly the signal that stopped the program stands for
     wasm externref  the host value that a reference leads to, and how many references there are
 """
@@ -59,35 +60,41 @@ class Wasm(gdb.Command):
 
 
 class WasmMemory(gdb.Command):
-    """Show where linear memory lies, and which part of it is also mapped at its own wasm addresses.
+    """Show where linear memories lie, and which part of memory 0 is also mapped at its own wasm addresses.
 
-Guest pointers can be followed into that part by plain commands (print *p, x/s p)."""
+Guest pointers can be followed into that part by plain commands (print *p, x/s p). `wasm memory use` follows those of another
+instance."""
 
     def __init__(self):
-        super().__init__("wasm memory", gdb.COMMAND_STATUS)
+        super().__init__("wasm memory", gdb.COMMAND_STATUS, prefix=True)
 
     def invoke(self, argument, from_tty):
-        mappings = linear_memory(process_id())
-        if not mappings:
-            print("No linear memory is mapped (yet), or the program does not run in full debug mode.")
-            return
-        base = reservation(mappings)
-        if base is not None:
-            print(
-                "memory 0: %d KiB at 0x%x (wasm address 0 is host address 0x%x)"
-                % ((base.end - base.start) // 1024, base.start, base.start)
-            )
-        identity = sorted((m for m in mappings if m.is_identity()), key=lambda m: m.start)
-        for m in identity:
-            print("identity map: wasm addresses 0x%x to 0x%x" % (m.start, m.end))
-        if not identity:
-            print("identity map: none; pointers cannot be followed")
-        elif identity[0].start > 0:
-            print(
-                "not mapped: wasm addresses 0 to 0x%x (vm.mmap_min_addr; link with "
-                "--global-base=%d or more to keep data out of it)"
-                % (identity[0].start, identity[0].start)
-            )
+        pid = process_id()
+        memories = LinearMemories(pid)
+        print("\n".join(memories.sentences()))
+        low = gdb.wasmscope_low_memory
+        if low and low.chosen:
+            print("pointers are followed into the memory at 0x%x (`wasm memory use` ends that)" % low.chosen)
+        elif memories.others and low:
+            print("`wasm memory use ADDRESS` follows pointers into the memory at that address instead")
+
+
+class WasmMemoryUse(gdb.Command):
+    """Follow guest pointers into the memory at an address that `wasm memory` names, until told otherwise.
+
+Without an address pointers lead into memory 0 again. Meanwhile variables of that memory's instance may be shown wrong."""
+
+    def __init__(self):
+        super().__init__("wasm memory use", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        memories = LinearMemories(process_id())
+        if not gdb.wasmscope_low_memory:
+            raise gdb.GdbError("This gdb reads memory in a way that cannot be changed.")
+        chosen = int(gdb.parse_and_eval(argument)) & (1 << 64) - 1 if argument else 0
+        if chosen and chosen not in [base for base, _ in memories.others]:
+            raise gdb.GdbError("There is no other instance's memory at 0x%x; see `wasm memory`." % chosen)
+        gdb.wasmscope_low_memory.choose(chosen)
 
 
 def trap_kind():
@@ -141,6 +148,7 @@ def announce_trap(event):
 
 Wasm()
 WasmMemory()
+WasmMemoryUse()
 WasmTrap()
 gdb.events.stop.connect(announce_trap)
 

@@ -371,15 +371,8 @@ def wasm_memory(debugger, command, context, result, _):
     if not process or not process.IsValid() or process.GetProcessID() == 0:
         result.SetError("The program is not being run.")
         return
-    mappings = linear_memory(process.GetProcessID())
-    if not mappings:
-        result.AppendMessage("No linear memory is mapped (yet), or the program does not run in full debug mode.")
-        return
-    for start, end, offset, _ in mappings:
-        if start == offset:
-            result.AppendMessage("identity map: wasm addresses 0x%x to 0x%x" % (start, end))
-        else:
-            result.AppendMessage("memory: %d KiB at 0x%x" % ((end - start) // 1024, start))
+    for sentence in LinearMemories(process.GetProcessID()).sentences():
+        result.AppendMessage(sentence)
 
 
 def __lldb_init_module(debugger, _):

@@ -5,6 +5,8 @@ pub fn gdb_helpers() -> &'static str {
     concat!(
         include_str!("../python/wasmscope_gdb.py"),
         "\n\n",
+        include_str!("../python/memory_state.py"),
+        "\n\n",
         include_str!("../python/low_memory_gdb.py"),
         "\n\n",
         include_str!("../python/containers_gdb.py"),
@@ -21,6 +23,8 @@ pub fn gdb_helpers() -> &'static str {
 pub fn lldb_helpers() -> &'static str {
     concat!(
         include_str!("../python/wasmscope_lldb.py"),
+        "\n\n",
+        include_str!("../python/memory_state.py"),
         "\n\n",
         include_str!("../python/containers_lldb.py"),
         "\n\n",

@@ -2,6 +2,7 @@
 //!
 //!     processes fork FILE        loads a program, forks, and runs it in the child, then in the parent
 //!     processes exec FILE        runs a program, then replaces itself by a process that runs it again
+//!     processes taken FILE       calls `run` of a module while something else is mapped at 0x30000
 //!     processes instances FILE   two instances of a module that exports `bump`, called in turn, one inside the other
 //!
 //!     gdb -ex 'set breakpoint pending on' -ex 'set follow-fork-mode child' -ex 'break score' -ex run \
@@ -13,7 +14,7 @@ use wasmscope::{Caller, Config, DebugInfo, Engine, Func, Instance, Linker, Modul
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [program, mode, file] = &*arguments else { panic!("arguments: fork|exec|run|instances FILE") };
+    let [program, mode, file] = &*arguments else { panic!("arguments: fork|exec|run|taken|instances FILE") };
     let engine = Engine::new(Config::new().tunables(Tunables { debug_info: DebugInfo::Full, ..Tunables::default() }))?;
     let module = Module::from_file(&engine, file)?;
     match &**mode {
@@ -38,6 +39,18 @@ fn main() -> Result<()> {
             panic!("cannot execute {program}: {error}");
         }
         "run" => Guest::new(&engine, &module)?.run()?,
+        "taken" => {
+            // SAFETY: nothing is replaced.
+            let taken = unsafe {
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+                libc::mmap(0x3_0000 as *mut _, 0x1000, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+            };
+            assert_eq!(taken as usize, 0x3_0000);
+            let mut store = Store::new(&engine, ());
+            let instance = Instance::new(&mut store, &module, &[])?;
+            let run = instance.get_typed_func::<(), i32>(&mut store, "run")?;
+            println!("run: {}", run.call(&mut store, ())?);
+        }
         "instances" => instances(&engine, &module)?,
         _ => panic!("unknown mode {mode}"),
     }

@@ -21,6 +21,8 @@ pub struct Session {
     options: Vec<String>,
     arguments: Vec<String>,
     privileged: bool,
+    /// The program is an executable.
+    is_example: bool,
 }
 
 /// What the debugger said, one entry a command.
@@ -42,7 +44,14 @@ impl Session {
             options: Vec::new(),
             arguments: Vec::new(),
             privileged: true,
+            is_example: false,
         }
+    }
+
+    /// A session on a host program of the engine's examples, with its arguments.
+    pub fn example(name: &str, arguments: &[&str]) -> Self {
+        let program = engine().with_file_name("examples").join(name).display().to_string();
+        Self { is_example: true, ..Self::new(&program, 2) }.arguments(arguments)
     }
 
     /// Calls an exported function instead of the program's start.
@@ -83,6 +92,9 @@ impl Session {
     /// What is debugged: the engine on the program or, where `WASMSCOPE_TEST_NATIVE` names a folder, the native build
     /// of that name in it. The latter is how the expectations of the tests are checked themselves.
     fn inferior(&self) -> Vec<String> {
+        if self.is_example {
+            return [std::slice::from_ref(&self.program), &*self.arguments].concat();
+        }
         let mut inferior = match std::env::var_os("WASMSCOPE_TEST_NATIVE") {
             Some(folder) => {
                 let name = self.program.rsplit('/').next().expect("rsplit gives at least one part");

@@ -5,6 +5,7 @@
 //! original, at the same addresses and under the same descriptor.
 
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -73,7 +74,7 @@ impl Copy {
         let mut status: libc::stat = unsafe { std::mem::zeroed() };
         // SAFETY: a valid place for the answer.
         check(unsafe { libc::fstat(original, &mut status) })?;
-        let copy = memory_file()?;
+        let copy = memory_file(c"wasm-memory")?;
         // SAFETY: our own descriptor.
         check(unsafe { libc::ftruncate(copy.as_raw_fd(), status.st_size) })?;
         copy_contents(file, &copy, status.st_size)?;
@@ -93,10 +94,10 @@ impl Copy {
     }
 }
 
-/// A file in memory, without a name but for the eye.
-pub fn memory_file() -> io::Result<OwnedFd> {
+/// A file in memory; its name is for those who look at the process.
+pub fn memory_file(name: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: the name is a C string, and the call has no other requirement.
-    let fd = unsafe { libc::memfd_create(c"wasm-memory".as_ptr(), libc::MFD_CLOEXEC) };
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
     check(fd)?;
     // SAFETY: a fresh descriptor that nothing else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where the identity map is and is not.
@@ -90,7 +91,7 @@ impl IdentityMap {
         if OWNED.swap(true, Ordering::AcqRel) {
             return Err(MissingReason::OwnedByAnother);
         }
-        let file = match fork::memory_file() {
+        let file = match fork::memory_file(c"wasm-memory") {
             Ok(file) => file,
             Err(error) => {
                 OWNED.store(false, Ordering::Release);
@@ -275,6 +276,24 @@ impl Drop for IdentityMap {
         }
         OWNED.store(false, Ordering::Release);
     }
+}
+
+/// Maps the page at `address`, which belongs to the guard of a memory without an identity map, from a file whose name
+/// debuggers know. Without it nothing but their list of memories is incomplete.
+pub fn mark(address: *mut u8, offset: usize) {
+    static FILE: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let Some(file) = FILE.get_or_init(|| fork::memory_file(c"guest-memory").ok()) else { return };
+    // SAFETY: replaces a page without access by another.
+    unsafe {
+        libc::mmap(
+            address.cast(),
+            page_size(),
+            libc::PROT_NONE,
+            libc::MAP_SHARED | libc::MAP_FIXED,
+            file.as_raw_fd(),
+            offset as libc::off_t,
+        )
+    };
 }
 
 /// `vm.mmap_min_addr`, at least a page.

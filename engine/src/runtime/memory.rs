@@ -1,6 +1,6 @@
 //! Linear memories.
 
-use super::identity_map::{IdentityMap, IdentityMapState};
+use super::identity_map::{self, IdentityMap, IdentityMapState};
 use super::mmap::{Mapping, page_size, round_up_to_page};
 use super::parking;
 use super::vm::VMMemoryDefinition;
@@ -127,19 +127,17 @@ impl LinearMemory {
         }
         let capacity = usize::try_from(capacity).ok().and_then(round_up_to_page).ok_or(too_large(ty.minimum))?;
         memory.reserve(capacity)?;
-        if !ty.memory64
-            && !ty.shared
-            && !movable
-            && let Some(map) = &mut memory.identity
-        {
+        if identity && !ty.memory64 && !movable {
             let bytes = capacity.saturating_add(memory.guard);
-            if !map.reserve_all(bytes) {
+            let whole = !ty.shared && memory.identity.as_mut().is_some_and(|map| map.reserve_all(bytes));
+            if !whole {
                 // Debuggers keep the address of a variable in a guest pointer, that is, its low 32 bits. Let these be
                 // the guest's address.
                 memory.mapping =
                     Mapping::reserve_aligned(bytes, 1 << 32).map_err(|source| MemoryError::Map { bytes, source })?;
             }
         }
+        memory.mark_if_another();
         memory.set_len(minimum as usize)?;
         Ok(memory)
     }
@@ -151,6 +149,14 @@ impl LinearMemory {
         self.mapping = Mapping::reserve(bytes).map_err(|source| MemoryError::Map { bytes, source })?;
         self.capacity = capacity;
         Ok(())
+    }
+
+    /// Lets debuggers find a memory that might have had the identity map: maps a page of a file of a known name behind it,
+    /// at the offset in the file that is the page's offset in the memory. The guard page stays one.
+    fn mark_if_another(&self) {
+        if self.identity_state.is_some() && self.guard > 0 {
+            identity_map::mark(self.mapping.base().wrapping_add(self.capacity), self.capacity);
+        }
     }
 
     /// Makes the memory `len` bytes long; not shorter than it was, not longer than its capacity.
@@ -198,6 +204,7 @@ impl LinearMemory {
         }
         self.mapping = mapping;
         self.capacity = capacity;
+        self.mark_if_another();
         Ok(())
     }
 

@@ -1,0 +1,62 @@
+# Where the linear memories of a process lie, as its list of mappings tells: for both debuggers.
+
+
+class LinearMemories:
+    """What /proc/<pid>/maps says of the guest's memories, ranges as (start, end)."""
+
+    LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+ *(.*)$", re.MULTILINE)
+
+    def __init__(self, pid):
+        with open("/proc/%d/maps" % pid) as maps:
+            found = self.LINE.findall(maps.read())
+        lines = [(int(start, 16), int(end, 16), rights, int(offset, 16), name) for start, end, rights, offset, name in found]
+        ours = [line for line in lines if line[4].startswith("/memfd:wasm-memory")]
+        self.identity = sorted((start, end) for start, end, _, offset, _ in ours if start == offset)
+        # Where the host reads and writes it, and compiled code unless the identity map is whole.
+        reservations = [(start, end) for start, end, _, offset, _ in ours if offset == 0 and start != 0]
+        self.reservation = max(reservations, key=lambda it: it[1] - it[0], default=None)
+        self.missing = self.holes(lines) if self.reservation else []
+        # A page behind each memory without an identity map, mapped at the offset that is the page's wasm address.
+        self.others = []
+        for start, _, _, offset, name in lines:
+            if name.startswith("/memfd:guest-memory"):
+                base = start - offset
+                used = [it for it in lines if it[2].startswith("rw") and it[1] > base and it[0] < start]
+                self.others.append((base, max((min(it[1], start) for it in used), default=base)))
+
+    def holes(self, lines):
+        """The ranges that the identity map lacks, each with what is in the way."""
+        size = self.reservation[1] - self.reservation[0]
+        found, at = [], 0
+        for start, end in self.identity + [(size, size)]:
+            if at < start:
+                taken = [name or "memory of the host" for first, last, _, _, name in lines if first < start and last > at]
+                found.append((at, start, taken[0] if taken else None))
+            at = max(at, end)
+        return found
+
+    def sentences(self):
+        if not self.reservation:
+            yield "No linear memory is mapped (yet), or the program does not run in full debug mode."
+            return
+        start, end = self.reservation
+        yield "memory 0: %d KiB at 0x%x (wasm address 0 is host address 0x%x)" % ((end - start) // 1024, start, start)
+        for first, last in self.identity:
+            yield "identity map: wasm addresses 0x%x to 0x%x" % (first, last)
+        if not self.identity:
+            yield "identity map: none; pointers cannot be followed"
+        for first, last, taken in self.missing:
+            if taken:
+                yield "not mapped: wasm addresses 0x%x to 0x%x (taken by %s)" % (first, last, taken)
+            elif first == 0 and self.identity:
+                yield (
+                    "not mapped: wasm addresses 0 to 0x%x (vm.mmap_min_addr; link with --global-base=%d or more to keep data "
+                    "out of it)" % (last, last)
+                )
+            else:
+                yield "not mapped: wasm addresses 0x%x to 0x%x" % (first, last)
+        for base, end in self.others:
+            yield (
+                "memory of another instance: %d KiB at 0x%x; it has no identity map: its variables are right, its pointers "
+                "lead into memory 0" % ((end - base) // 1024, base)
+            )
