@@ -152,6 +152,9 @@ fn check(guest: &GuestModule<'_>, native: &NativeModule, options: &TransformOpti
         if !code.homes.is_sorted_by_key(|home| home.local) {
             return Err(error("homes"));
         }
+        if !code.overwritten.is_sorted() {
+            return Err(error("assignments"));
+        }
     }
     Ok(())
 }

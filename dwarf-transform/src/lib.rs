@@ -65,7 +65,7 @@ pub use loss::{LossKind, Losses};
 pub use macros::{MacroEntry, MacroUnit};
 pub use native::{
     AddressRow, ENTRY_VALUE_HOME, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule,
-    NativeStub, OPERAND_STACK_HOME,
+    NativeStub, OPERAND_STACK_HOME, Overwritten,
 };
 pub use options::{PointerFlavour, TransformOptions};
 pub use output::{Error, Generated, Relocation, RelocationTarget, Section};

@@ -23,6 +23,8 @@ pub enum LossKind {
     MalformedExpression,
     /// A location names a wasm local that has no home in the frame.
     LocalWithoutHome,
+    /// A location names a wasm local for longer than its value is there.
+    OverwrittenLocal,
     /// A location names an entry of the wasm operand stack.
     OperandStackLocation,
     /// A location names a wasm global that the module does not have.
@@ -60,6 +62,7 @@ impl fmt::Display for LossKind {
             LossKind::UntranslatableExpression => "expression without native meaning",
             LossKind::MalformedExpression => "malformed expression",
             LossKind::LocalWithoutHome => "wasm local without a home",
+            LossKind::OverwrittenLocal => "wasm local that holds something else by then",
             LossKind::OperandStackLocation => "location on the wasm operand stack",
             LossKind::UnknownGlobal => "unknown wasm global",
             LossKind::EntryValue => "value at function entry",

@@ -1,6 +1,7 @@
 //! What the transform is told about the native code, after it was compiled.
 
 use crate::address::{TextOffset, ValType, WasmOffset};
+use crate::scan::LocalUse;
 use std::ops::Range;
 
 /// Native code from `text` to the next row (or the function's end) comes from one guest operator.
@@ -49,6 +50,17 @@ pub struct NativeCall {
     pub wasm: WasmOffset,
 }
 
+/// A place where a wasm local holds something else than the variable that is said to be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Overwritten {
+    /// What says so.
+    pub location: LocalUse,
+    /// The first of the operators before which the local may hold another value.
+    pub begin: WasmOffset,
+    /// The first after them.
+    pub end: WasmOffset,
+}
+
 /// The native code of a guest function.
 #[derive(Debug, Clone, Default)]
 pub struct NativeFunction {
@@ -66,6 +78,11 @@ pub struct NativeFunction {
     pub calls: Vec<NativeCall>,
     /// What of [`FunctionUses::stack_values`](crate::FunctionUses::stack_values) is in no home: offset and depth, sorted.
     pub lost_stack_values: Vec<(WasmOffset, u32)>,
+    /// Where what [`FunctionUses::stack_values`](crate::FunctionUses::stack_values) asks for leaves the operand stack: the
+    /// offset and the depth there, and the first operator before which it is gone; sorted.
+    pub stack_value_ends: Vec<(WasmOffset, u32, WasmOffset)>,
+    /// Where locations of a [`variable`](crate::LocalUse::variable) do not hold: sorted, those of one location disjoint.
+    pub overwritten: Vec<Overwritten>,
     /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
     pub traps: Vec<TextOffset>,
 }

@@ -55,6 +55,10 @@ pub struct LocalUse {
     pub begin: WasmOffset,
     /// Where it ends; of a location that holds wherever its scope is, the end of the function.
     pub end: WasmOffset,
+    /// Which variable (by the offset of its entry) this is a location of, if it holds only as long as the local does not get
+    /// another value, one that it cannot have where the location begins. The variable's own assignments begin other
+    /// locations. [`NativeFunction::overwritten`](crate::NativeFunction::overwritten) says where it does not hold.
+    pub variable: Option<u32>,
 }
 
 /// What the guest's DWARF names in one function.
@@ -181,7 +185,12 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
 /// All that the wasm-level view shows of a function.
 fn use_everything(function: &GuestFunction, operand_stack: Option<&Vec<StackEntry>>, uses: &mut FunctionUses) {
     let Range { start: begin, end } = function.body;
-    uses.local_uses.extend((0..function.locals.len() as u32).map(|local| LocalUse { local, begin, end }));
+    uses.local_uses.extend((0..function.locals.len() as u32).map(|local| LocalUse {
+        local,
+        begin,
+        end,
+        variable: None,
+    }));
     let entries = operand_stack.into_iter().flatten();
     uses.stack_values.extend(entries.map(|e| StackValue { offset: e.begin, depth: e.depth, end: e.end }));
 }
@@ -207,11 +216,15 @@ fn scan_entries<'a>(
     let mut entry = Entry::null();
     // The function around the current entry at each depth of the tree, and where the innermost scope begins.
     let mut scopes: Vec<(Code, Option<u32>)> = Vec::new();
+    let mut is_llvm = false;
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
             continue;
         }
         let depth = usize::try_from(entry.depth()).unwrap_or(0);
+        if depth == 0 {
+            is_llvm = producer_is_llvm(dwarf, unit, &entry);
+        }
         scopes.truncate(depth);
         let (mut code, begin) = scopes.last().copied().unwrap_or((Code::None, None));
         if entry.tag() == gimli::constants::DW_TAG_subprogram {
@@ -238,6 +251,9 @@ fn scan_entries<'a>(
             if is_callee_location(entry.tag(), attr.name()) {
                 continue;
             }
+            let is_location = is_llvm && attr.name() == gimli::constants::DW_AT_location;
+            let variable = u32::try_from(entry.offset().0).ok().filter(|_| is_location);
+            let place = Place { begin, end: None, at_entry: false, variable };
             match attr.value() {
                 AttributeValue::Exprloc(expression) => {
                     let function = &guest.functions[position];
@@ -246,13 +262,14 @@ fn scan_entries<'a>(
                     match misplaced.flatten() {
                         Some(local) => {
                             let (begin, end) = (WasmOffset(0), WasmOffset(u32::MAX));
-                            scan.local_uses.push((position, LocalUse { local, begin, end }));
+                            scan.local_uses.push((position, LocalUse { local, begin, end, variable: None }));
                         }
-                        None => scan_expression(unit, expression, position, begin, scan),
+                        None => scan_operations(unit, expression, position, &place, scan),
                     }
                 }
                 AttributeValue::Block(block) if is_expression(attr.name()) => {
-                    scan_expression(unit, gimli::Expression(block), position, begin, scan);
+                    let expression = gimli::Expression(block);
+                    scan_operations(unit, expression, position, &place, scan);
                 }
                 value @ (AttributeValue::LocationListsRef(_) | AttributeValue::DebugLocListsIndex(_)) => {
                     let Ok(Some(mut list)) = dwarf.sections(unit).attr_locations(unit, value) else {
@@ -262,7 +279,7 @@ fn scan_entries<'a>(
                         // The default location holds in the whole scope.
                         let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
                         let end = listed.map(|_| u32::try_from(item.range.end).unwrap_or(u32::MAX));
-                        let place = Place { begin: listed.or(begin), end, at_entry: false };
+                        let place = Place { begin: listed.or(begin), end, at_entry: false, variable };
                         scan_operations(unit, item.data, position, &place, scan);
                     }
                 }
@@ -271,6 +288,14 @@ fn scan_entries<'a>(
         }
     }
     Ok(())
+}
+
+/// Was the unit made with LLVM (clang, rustc)?
+fn producer_is_llvm<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
+    let producer = root.attr_value(gimli::constants::DW_AT_producer);
+    let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
+    let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|window| window == word);
+    producer.is_some_and(|producer| has(producer.slice(), b"clang") || has(producer.slice(), b"LLVM"))
 }
 
 /// The name of a subprogram that is a thunk in the Itanium C++ ABI.
@@ -282,16 +307,6 @@ fn thunk_name<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) ->
 }
 
 /// Collects what an expression names; it holds from `begin` on. Errors are counted by the stage that translates it.
-fn scan_expression(
-    unit: &Unit<'_>,
-    expression: GuestExpression<'_>,
-    position: usize,
-    begin: Option<u32>,
-    scan: &mut UnitScan,
-) {
-    scan_operations(unit, expression, position, &Place { begin, end: None, at_entry: false }, scan);
-}
-
 /// Where an expression holds.
 struct Place {
     /// From here on, where that is known.
@@ -300,6 +315,8 @@ struct Place {
     end: Option<u32>,
     /// On entry to the function.
     at_entry: bool,
+    /// See [`LocalUse::variable`].
+    variable: Option<u32>,
 }
 
 fn scan_operations(
@@ -317,7 +334,11 @@ fn scan_operations(
                 let local = if place.at_entry { ENTRY_VALUE_HOME.checked_add(index) } else { Some(index) };
                 let (begin, end) = place.begin.zip(place.end).unwrap_or((0, u32::MAX));
                 let (begin, end) = (WasmOffset(begin), WasmOffset(end));
-                scan.local_uses.extend(local.map(|local| (position, LocalUse { local, begin, end })));
+                scan.local_uses.extend(local.map(|local| (position, LocalUse { local, begin, end, variable: None })));
+                if let Some(variable) = place.variable.filter(|_| !place.at_entry) {
+                    let begin = WasmOffset(place.begin.unwrap_or(0));
+                    scan.local_uses.push((position, LocalUse { local: index, begin, end, variable: Some(variable) }));
+                }
             }
             Operation::WasmStack { index } => {
                 if let Some(begin) = place.begin {
@@ -326,7 +347,7 @@ fn scan_operations(
                 }
             }
             Operation::EntryValue { expression } if !place.at_entry => {
-                let place = Place { begin: None, end: None, at_entry: true };
+                let place = Place { begin: None, end: None, at_entry: true, variable: None };
                 scan_operations(unit, gimli::Expression(expression), position, &place, scan);
             }
             Operation::UnsignedConstant { .. }

@@ -189,6 +189,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 if let Some(address) = self.vtable_address(entry, name, expression) {
                     return Some(Value::Exprloc(address));
                 }
+                if name == c::DW_AT_location
+                    && let Some(value) = self.overwritten(entry, expression, function, base, role)
+                {
+                    return Some(value);
+                }
                 return self.expression(entry, name, expression, function, base, role);
             }
             AttributeValue::Data1(value) => Value::Data1(value),

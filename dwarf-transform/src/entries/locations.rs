@@ -8,10 +8,12 @@ use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
 use crate::guest_dwarf::Slice;
 use crate::loss::LossKind;
 use crate::options::PointerFlavour;
+use crate::scan::LocalUse;
 use crate::scope::Entry;
-use gimli::write::{self, AttributeValue as Value, Location, LocationList, Range, RangeList};
+use gimli::write::{self, AttributeValue as Value, Location, LocationList, RangeList};
 use gimli::{AttributeValue, Operation, constants as c};
 use std::collections::HashMap;
+use std::ops::Range;
 
 impl<'a> UnitFiller<'_, '_, 'a> {
     pub(super) fn context<'c>(&'c self, function: u32, frame_base: Option<&'c FrameBase<'a>>) -> Context<'c, 'a> {
@@ -81,7 +83,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.needs_base = true;
         let list = ranges
             .iter()
-            .map(|range| Range::OffsetPair { begin: u64::from(range.0), end: u64::from(range.1) })
+            .map(|range| write::Range::OffsetPair { begin: u64::from(range.0), end: u64::from(range.1) })
             .collect();
         Value::RangeListRef(self.output.ranges.add(RangeList(list)))
     }
@@ -118,6 +120,98 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
+    /// The parts of `range`, which lies in the function at `position`, in which the locals that a location names hold what it
+    /// means.
+    ///
+    /// LLVM gives one wasm local to several values, one after the other, and does not end the locations of the earlier
+    /// ones. A value of the variable's own that is assigned begins a new entry of its list.
+    fn until_overwritten(
+        &self,
+        entry: &Entry<'_>,
+        position: usize,
+        location: GuestExpression<'a>,
+        range: Range<u64>,
+    ) -> Vec<Range<u64>> {
+        let overwritten = &self.fill.input.native.functions[position].overwritten;
+        let body = &self.fill.input.guest.functions[position].body;
+        let Ok(variable) = u32::try_from(entry.offset().0) else { return vec![range] };
+        let is_constant =
+            overwritten.is_empty() && self.fill.input.native.functions[position].stack_value_ends.is_empty();
+        if is_constant || range.is_empty() {
+            return vec![range];
+        }
+        let mut taken: Vec<Range<u64>> = Vec::new();
+        let mut operations = location.operations(self.unit.encoding());
+        while let Ok(Some(operation)) = operations.next() {
+            let index = match operation {
+                Operation::WasmLocal { index } => index,
+                Operation::WasmStack { index } => {
+                    taken.extend(self.gone_from_stack(position, index, &range));
+                    continue;
+                }
+                _ => continue,
+            };
+            let location = LocalUse {
+                local: index,
+                begin: WasmOffset(u32::try_from(range.start).unwrap_or(u32::MAX)),
+                end: WasmOffset(u32::try_from(range.end).unwrap_or(u32::MAX)).min(body.end),
+                variable: Some(variable),
+            };
+            let from = overwritten.partition_point(|it| it.location < location);
+            let here = overwritten[from..].iter().take_while(|it| it.location == location);
+            taken.extend(here.map(|it| u64::from(it.begin.0)..u64::from(it.end.0)));
+        }
+        taken.sort_unstable_by_key(|taken| taken.start);
+        let mut parts = Vec::new();
+        let mut from = range.start;
+        for taken in taken {
+            if taken.start > from {
+                parts.push(from..taken.start.min(range.end));
+            }
+            from = from.max(taken.end);
+            if from >= range.end {
+                return parts;
+            }
+        }
+        parts.push(from..range.end);
+        parts
+    }
+
+    /// The part of a location on the operand stack in which the entry is no longer there.
+    fn gone_from_stack(&self, position: usize, depth: u32, location: &Range<u64>) -> Option<Range<u64>> {
+        let ends = &self.fill.input.native.functions[position].stack_value_ends;
+        let begin = WasmOffset(u32::try_from(location.start).ok()?);
+        let at = ends.partition_point(|it| (it.0, it.1) < (begin, depth));
+        let &(_, _, end) = ends.get(at).filter(|it| (it.0, it.1) == (begin, depth))?;
+        (u64::from(end.0) < location.end).then_some(u64::from(end.0)..location.end)
+    }
+
+    /// A variable that is said to be in a wasm local wherever its scope is, but is not after another value has taken the
+    /// local.
+    pub(super) fn overwritten(
+        &mut self,
+        entry: &Entry<'a>,
+        location: GuestExpression<'a>,
+        function: u32,
+        base: Option<&FrameBase<'a>>,
+        role: Role,
+    ) -> Option<Value> {
+        let position = function as usize;
+        let body = &self.fill.input.guest.functions.get(position)?.body;
+        let range = u64::from(self.begin.unwrap_or(body.start).0)..u64::from(body.end.0);
+        let parts = self.until_overwritten(entry, position, location, range.clone());
+        if parts == [range] {
+            return None;
+        }
+        self.lose(LossKind::OverwrittenLocal, entry, c::DW_AT_location);
+        let size = self.size_of_pieces(entry, c::DW_AT_location, location);
+        let expression = (Context { size, ..self.context(function, base) }).translate(location, role).ok()?;
+        let map = self.fill.input.maps.get(position);
+        let ranges = parts.into_iter().flat_map(|part| map.ranges(part.start, part.end));
+        let pieces = ranges.map(|range| (range, expression.clone())).collect();
+        Some(self.add_location_list(pieces))
+    }
+
     pub(super) fn location_list(
         &mut self,
         entry: &Entry<'a>,
@@ -135,6 +229,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let mut pieces: Vec<(TextRange, write::Expression)> = Vec::new();
         let mut failures: HashMap<u8, Failure> = HashMap::new();
         let mut live = false;
+        let mut overwritten = false;
         loop {
             let item = match list.next() {
                 Ok(Some(item)) => item,
@@ -158,7 +253,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let Some(position) = input.index.find(item.range.begin) else {
                     continue;
                 };
-                input.maps.get(position).ranges(item.range.begin, item.range.end)
+                let range = item.range.begin..item.range.end;
+                let parts = self.until_overwritten(entry, position, item.data, range.clone());
+                overwritten |= parts != [range];
+                let map = input.maps.get(position);
+                parts.into_iter().flat_map(|part| map.ranges(part.start, part.end)).collect()
             };
             live = true;
             if ranges.is_empty() || item.data.0.is_empty() {
@@ -180,6 +279,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     failures.entry(key).or_insert(failure);
                 }
             }
+        }
+        if overwritten {
+            self.lose(LossKind::OverwrittenLocal, entry, name);
         }
         let mut failures: Vec<(u8, Failure)> = failures.into_iter().collect();
         failures.sort_by_key(|failure| failure.0);

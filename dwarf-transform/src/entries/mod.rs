@@ -23,7 +23,7 @@ use crate::loss::{LossKind, Losses};
 use crate::macros::{self, UnitMacros};
 use crate::native_lines::{function_rows, rows_for_gdb, rows_for_lldb};
 use crate::options::{PointerFlavour, TransformOptions};
-use crate::plan::{Input, Plan};
+use crate::plan::{Input, NONE, Plan};
 use crate::pointers::PointerKind;
 use crate::scope::{Entry, scope_begin};
 use crate::serialize::text_address;
@@ -348,6 +348,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             if planned.tag == c::DW_TAG_subprogram {
                 let base = self.subprogram(&entry, id, planned.function, plan.codeless(here));
                 frame_bases.push((entry.depth(), base));
+                let begin = scope_begin(self.fill.input.dwarf, self.unit, &entry).filter(|_| planned.function != NONE);
+                begins.extend(begin.map(|begin| (entry.depth(), WasmOffset(begin))));
             } else if let Some(ranges) = plan.scopes.get(planned.scope as usize) {
                 let begin = scope_begin(self.fill.input.dwarf, self.unit, &entry);
                 begins.extend(begin.map(|begin| (entry.depth(), WasmOffset(begin))));

@@ -38,6 +38,10 @@ pub(super) struct CompiledFunction {
     pub(super) calls: Vec<(u32, u32)>,
     /// Operand stack entries that debug info names and that have no home: file offset of an operator, and depth.
     pub(super) lost_stack_entries: Vec<(u32, u32)>,
+    /// File offset of an operator, depth of an operand stack entry that debug info names there, and where it is gone.
+    pub(super) stack_entry_ends: Vec<(u32, u32, u32)>,
+    /// Assignments that end the locations of what was in a local before.
+    pub(super) overwritten: Vec<dwarf_transform::Overwritten>,
 }
 
 /// Code from `start` up to the next row comes from the operator at file offset `wasm`.
@@ -120,12 +124,13 @@ pub(super) fn compile_guest(
     })?;
     let homes = env.homes.take();
     let lost_stack_entries = env.lost_stack_entries();
+    let stack_entry_ends = env.stack_entry_ends();
     returns::merge(&mut scratch.context.func);
     let code = emit(shared.isa, &mut scratch.context, homes.is_some()).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
     let compiled = extract(shared, &code, &scratch.context.func, flags, homes.as_ref());
-    Ok(CompiledFunction { lost_stack_entries, ..compiled })
+    Ok(CompiledFunction { lost_stack_entries, stack_entry_ends, ..compiled })
 }
 
 /// Compiles a trampoline.

@@ -14,7 +14,7 @@ mod trampolines;
 use crate::debug_files::DebugFiles;
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    AnchorRange, BodyScan, DebugPlan, Declarations, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
+    AnchorRange, BodyScan, DebugPlan, Declarations, FunctionInput, HomeSlots, ModuleTranslation, NamedRange, Reaching,
     SOURCE_FLAGS, TranslateError, needed_stores, operand_stack_spans,
 };
 use crate::types::ValType;
@@ -315,6 +315,8 @@ fn compile_functions(
                 }
                 _ => Vec::new(),
             };
+            let overwritten =
+                full.map_or_else(Vec::new, |debug| overwritten(&debug.uses.functions[number], &body, base as u32));
             let request =
                 full.map(|debug| debug_plan(&shared, input, &debug.uses.functions[number], (body, &anchors), base));
             // A panic of the code generator is a bug in it, but not one that should take the process down.
@@ -325,6 +327,7 @@ fn compile_functions(
                     let reason = format!("internal error of the code generator: {}", panic_message(&*panic));
                     Err(TranslateError::Function { function: index, offset, reason }.into())
                 })
+                .map(|compiled| CompiledFunction { overwritten, ..compiled })
         })
         .collect::<Vec<Result<CompiledFunction, CompileError>>>();
     // The first function in the module's order that fails is the one that is reported.
@@ -413,6 +416,33 @@ fn debug_plan<'a>(
         copies,
         needed,
     }
+}
+
+/// Where locals hold something else than the variables that are said to be in them.
+fn overwritten(uses: &dwarf_transform::FunctionUses, body: &BodyScan, base: u32) -> Vec<dwarf_transform::Overwritten> {
+    let uses: Vec<_> = uses.local_uses.iter().filter(|named| named.variable.is_some()).copied().collect();
+    let file_offset = |offset: dwarf_transform::WasmOffset| base.saturating_add(offset.0);
+    let mut locals: Vec<u32> = uses.iter().map(|named| named.local).collect();
+    locals.dedup();
+    let Some(reaching) = Reaching::of(body, &locals) else { return Vec::new() };
+    let mut found = Vec::new();
+    for uses in uses.chunk_by(|one, other| one.local == other.local) {
+        for location in uses {
+            let own: Vec<u32> = uses
+                .iter()
+                .filter(|other| other.variable == location.variable)
+                .map(|other| file_offset(other.begin))
+                .collect();
+            let range = file_offset(location.begin)..file_offset(location.end);
+            found.extend(reaching.foreign(location.local, range, |behind| own.contains(&behind)).into_iter().map(
+                |range| {
+                    let [begin, end] = [range.start, range.end].map(|at| dwarf_transform::WasmOffset(at - base));
+                    dwarf_transform::Overwritten { location: *location, begin, end }
+                },
+            ));
+        }
+    }
+    found
 }
 
 /// The statements that need an anchor. lldb stops, in a step, wherever a branch leads to the begin of a row of another
@@ -755,6 +785,12 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
                 .iter()
                 .map(|&(operator, depth)| (wasm(operator), depth))
                 .collect(),
+            stack_value_ends: function
+                .stack_entry_ends
+                .iter()
+                .map(|&(operator, depth, end)| (wasm(operator), depth, wasm(end)))
+                .collect(),
+            overwritten: function.overwritten.clone(),
             traps: function
                 .traps
                 .iter()

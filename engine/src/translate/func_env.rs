@@ -453,6 +453,11 @@ impl<'a> FuncEnv<'a> {
         self.copies.lost.iter().copied().collect()
     }
 
+    /// Where operand stack entries that debug info names are gone: file offset of the operator where it does, depth, offset.
+    pub(crate) fn stack_entry_ends(&mut self) -> Vec<(u32, u32, u32)> {
+        std::mem::take(&mut self.copies.ends)
+    }
+
     /// Stores a local's current value to `home`: its own, or the one for its value at entry.
     fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, home: u32) {
         let Some(homes) = &self.homes else { return };

@@ -20,6 +20,8 @@ pub(crate) struct StackCopies {
     pub(crate) depths: BTreeSet<u32>,
     /// What debug info names and cannot be copied: file offset of an operator, and depth.
     pub(crate) lost: BTreeSet<(u32, u32)>,
+    /// Of what it names: file offset of an operator, depth, and the first operator before which the entry is gone.
+    pub(crate) ends: Vec<(u32, u32, u32)>,
 }
 
 /// An entry that is copied when it is pushed.
@@ -49,7 +51,16 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
     }
     // A body that is invalid is refused when it is translated; here it only has nothing to copy.
     let Some(tracker) = Tracker::new(input, module) else { return copies };
+    // Entries that are named and still there: where, how deep, and who pushed them.
+    let mut there: Vec<(u32, u32, usize)> = Vec::new();
     tracker.follow(input, |offset, pushers| {
+        there.retain(|&(named, depth, pusher)| {
+            let stays = matches!(pushers.get(depth as usize), Some(Some((operator, _))) if *operator == pusher);
+            if !stays {
+                copies.ends.push((named, depth, offset));
+            }
+            stays
+        });
         let first = wanted.partition_point(|&(at, _)| at < offset);
         for &(_, depth) in wanted[first..].iter().take_while(|&&(at, _)| at == offset) {
             if let Some(Some((operator, ty))) = pushers.get(depth as usize) {
@@ -57,9 +68,11 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
                 copies.by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
                 copies.depths.insert(depth);
                 copies.lost.remove(&(offset, depth));
+                there.push((offset, depth, *operator));
             }
         }
     });
+    copies.ends.sort_unstable();
     copies
 }
 

@@ -4,6 +4,11 @@
 //! location at the operator, inside its scope, and native instructions come from the operator. It is met where the native
 //! description has the variable, and gives it a location at every one of these instructions. The last byte of a piece of
 //! code may count to what follows: where that only traps, the transform lets it begin there.
+//!
+//! A location in a wasm local is one as long as the local holds the value. LLVM gives a local to several values, one after
+//! the other, and does not end the locations of the earlier ones. So a pair is not asked for where the local may hold a value
+//! that it cannot hold where the location begins, unless another location of the variable begins with that value; nor where an
+//! entry of the operand stack has been taken off. Those are counted apart, and among them those that are shown all the same.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -16,7 +21,7 @@ use crate::dwarf::{Located, Needs, by_key, holds, located, merged};
 use crate::input::Input;
 use crate::native::{Native, NativeFunction};
 use crate::output::Output;
-use crate::wasm::{Module, operator_offsets};
+use crate::wasm::{Flow, Module, stack_floors};
 
 /// Why a pair is not met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +59,10 @@ struct Counts {
     met: u64,
     /// Pairs of operators from which no native instruction comes.
     no_code: u64,
+    /// Pairs at which another value is there than the one that the location means.
+    overwritten: u64,
+    /// Those that are located natively.
+    stale: (u64, String),
     /// How often, and the first place.
     missed: BTreeMap<Cause, (u64, String)>,
 }
@@ -84,6 +93,10 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         figure(out, &format!("  missed: {}", cause.text()), *missed, Some(counts.pairs), Some(first))?;
     }
     figure(out, "pairs without native code", counts.no_code, None, None)?;
+    figure(out, "pairs at which another value is there", counts.overwritten, None, None)?;
+    if counts.stale.0 > 0 {
+        figure(out, "  located natively", counts.stale.0, Some(counts.overwritten), Some(&counts.stale.1))?;
+    }
     out.end_view()?;
     module.check_whole()
 }
@@ -103,11 +116,17 @@ struct Code {
     /// Sorted offsets in the code section.
     operators: Vec<u64>,
     native: HashMap<u32, Vec<Range<u64>>>,
+    flow: Flow,
+    /// See [`stack_floors`].
+    floors: Vec<u32>,
+    /// Where the code section lies in the file.
+    start: u64,
 }
 
 impl Code {
-    fn new(native: &Native<'_>, function: &NativeFunction<'_>, operators: Vec<u64>) -> Code {
-        let mut code = Code { operators, native: HashMap::new() };
+    fn new(native: &Native<'_>, function: &NativeFunction<'_>, (flow, floors): (Flow, Vec<u32>), start: u64) -> Code {
+        let operators = flow.offsets.iter().map(|at| at.saturating_sub(start)).collect();
+        let mut code = Code { operators, native: HashMap::new(), flow, floors, start };
         let map = native.address_map_of(function);
         for (position, (start, part)) in map.iter().enumerate() {
             let end = map.get(position + 1).map_or(function.end(), |(next, _)| *next);
@@ -119,6 +138,40 @@ impl Code {
     }
 }
 
+/// Whether a location holds before an operator.
+enum Validity {
+    Always,
+    /// While the local holds the value of none of these assignments.
+    Local(u32, Vec<usize>),
+    /// Up to this operator.
+    Before(usize),
+}
+
+impl Code {
+    /// `own`: where locations of the variable begin.
+    fn validity(&mut self, needs: Needs, location: &Range<u64>, own: &[u64]) -> Validity {
+        let begin = self.operators.partition_point(|operator| *operator < location.start);
+        match needs {
+            Needs::Local(local) if begin < self.operators.len() => {
+                Validity::Local(local, self.flow.foreign(local, begin, own))
+            }
+            Needs::OperandStack(depth) => {
+                let taken = self.floors.iter().skip(begin).position(|floor| *floor <= depth);
+                taken.map_or(Validity::Always, |taken| Validity::Before(begin + taken + 1))
+            }
+            _ => Validity::Always,
+        }
+    }
+
+    fn holds(&mut self, validity: &Validity, operator: usize) -> bool {
+        match validity {
+            Validity::Always => true,
+            Validity::Local(local, foreign) => !self.flow.holds_one_of(*local, foreign, operator),
+            Validity::Before(end) => operator < *end,
+        }
+    }
+}
+
 fn count(native: &Native<'_>, module: &Module<'_>, arguments: &Arguments) -> Result<Counts> {
     let guest_dwarf = crate::dwarf::load(gimli::RunTimeEndian::Little, |name| module.custom_data(name));
     let guest = located(&guest_dwarf).context("the DWARF of the module")?;
@@ -127,6 +180,7 @@ fn count(native: &Native<'_>, module: &Module<'_>, arguments: &Arguments) -> Res
     for variable in guest {
         ours.entry(variable.function).or_default().push(variable);
     }
+    let mut floors = stack_floors(module.bytes);
     let mut counts = Counts::default();
     let mut bodies = module.functions.iter().peekable();
     for (address, variables) in ours {
@@ -143,8 +197,12 @@ fn count(native: &Native<'_>, module: &Module<'_>, arguments: &Arguments) -> Res
         if !function.is_wanted(arguments) {
             continue;
         }
-        let operators = operator_offsets(body)?.into_iter().map(offset).collect();
-        let code = Code::new(native, function, operators);
+        let mut code = Code::new(
+            native,
+            function,
+            (Flow::read(body)?, floors.remove(&body.index).unwrap_or_default()),
+            module.code_start,
+        );
         let mut groups: BTreeMap<String, Vec<Located>> = BTreeMap::new();
         for variable in variables {
             groups.entry(variable.key.clone()).or_default().push(variable);
@@ -157,7 +215,7 @@ fn count(native: &Native<'_>, module: &Module<'_>, arguments: &Arguments) -> Res
                     Some(one) if natives.len() == group.len() => std::slice::from_ref(one),
                     _ => &natives[..],
                 };
-                counts.add(variable, natives, &code, function, arguments);
+                counts.add(variable, natives, &mut code, function, arguments);
             }
         }
     }
@@ -169,7 +227,7 @@ impl Counts {
         &mut self,
         variable: &Located,
         natives: &[Located],
-        code: &Code,
+        code: &mut Code,
         function: &NativeFunction<'_>,
         arguments: &Arguments,
     ) {
@@ -179,12 +237,33 @@ impl Counts {
             merged(natives.iter().flat_map(|it| it.locations.iter().map(|location| location.0.clone())));
         let before = self.pairs;
         let mut asked: BTreeMap<u64, Needs> = BTreeMap::new();
+        let mut overwritten: Vec<u64> = Vec::new();
+        let own: Vec<u64> = variable.locations.iter().map(|(range, _)| range.start + code.start).collect();
         for (range, needs) in &variable.locations {
+            let validity = code.validity(*needs, range, &own);
             let from = code.operators.partition_point(|operator| *operator < range.start);
             let to = code.operators.partition_point(|operator| *operator < range.end);
-            for &operator in &code.operators[from..to.max(from)] {
-                if holds(&scope, &(operator..operator + 1)) {
+            for position in from..to.max(from) {
+                let operator = code.operators[position];
+                if !holds(&scope, &(operator..operator + 1)) {
+                    continue;
+                }
+                if code.holds(&validity, position) {
                     asked.entry(operator).or_insert(*needs);
+                } else {
+                    overwritten.push(operator);
+                }
+            }
+        }
+        for operator in overwritten.into_iter().filter(|operator| !asked.contains_key(operator)) {
+            let pieces = u32::try_from(operator).ok().and_then(|operator| code.native.get(&operator));
+            let Some(pieces) = pieces else { continue };
+            self.overwritten += 1;
+            if pieces.iter().all(|piece| holds(&native_location, piece) && holds(&native_scope, piece)) {
+                self.stale.0 += 1;
+                if self.stale.0 == 1 {
+                    let name = function.display_name(arguments);
+                    self.stale.1 = format!("{} in {name} at operator {operator:#x}", variable.name);
                 }
             }
         }
@@ -200,14 +279,14 @@ impl Counts {
                 continue;
             }
             let cause = match needs {
-                Needs::OperandStack => Cause::OperandStack,
+                Needs::OperandStack(_) => Cause::OperandStack,
                 Needs::EntryValue => Cause::EntryValue,
                 Needs::ThreadLocal => Cause::ThreadLocal,
                 Needs::Removed => Cause::Removed,
-                Needs::Nothing if natives.is_empty() => Cause::NoEntry,
-                Needs::Nothing if native_location.is_empty() => Cause::NoLocation,
-                Needs::Nothing if everywhere(&native_location) => Cause::Scope,
-                Needs::Nothing => Cause::Elsewhere,
+                _ if natives.is_empty() => Cause::NoEntry,
+                _ if native_location.is_empty() => Cause::NoLocation,
+                _ if everywhere(&native_location) => Cause::Scope,
+                Needs::Nothing | Needs::Local(_) => Cause::Elsewhere,
             };
             let place = || {
                 let at = pieces.iter().find(|piece| !holds(&native_location, piece)).unwrap_or(&pieces[0]);

@@ -13,7 +13,10 @@ use crate::native::Reader;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
     Nothing,
-    OperandStack,
+    /// The value of this wasm local.
+    Local(u32),
+    /// The entry of the operand stack at this depth.
+    OperandStack(u32),
     EntryValue,
     ThreadLocal,
     /// The address of an object that the linker removed.
@@ -196,7 +199,8 @@ fn needs(expression: gimli::Expression<Reader<'_>>, encoding: gimli::Encoding) -
             Operation::PlusConstant { .. } if needs.is_none() => return None,
             // A piece without a location says that there is none.
             Operation::Piece { .. } | Operation::Nop => continue,
-            Operation::WasmStack { .. } => Needs::OperandStack,
+            Operation::WasmLocal { index } => Needs::Local(index),
+            Operation::WasmStack { index } => Needs::OperandStack(index),
             Operation::EntryValue { .. } | Operation::ParameterRef { .. } => Needs::EntryValue,
             Operation::TLS => Needs::ThreadLocal,
             Operation::Address { address } if is_tombstone(address) => Needs::Removed,

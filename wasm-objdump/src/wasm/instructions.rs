@@ -28,17 +28,6 @@ pub fn operators_of(module: &Module<'_>, function: &Function<'_>) -> (Vec<Operat
     (operators, read)
 }
 
-/// Where each operator of a body lies in the file.
-pub fn operator_offsets(function: &Function<'_>) -> Result<Vec<u64>> {
-    let mut offsets = Vec::new();
-    let mut reader = OperatorsReader::new(function.body.get_binary_reader_for_operators().map_err(broken)?);
-    while !reader.eof() {
-        offsets.push(reader.original_position());
-        reader.read().map_err(broken)?;
-    }
-    Ok(offsets)
-}
-
 fn for_each_operator(
     module: &Module<'_>,
     function: &Function<'_>,

@@ -1,0 +1,35 @@
+//! Values in optimized guests: what is shown is right, or nothing is shown.
+
+use tests::{Session, line};
+
+/// LLVM gives one wasm local to several values, and says of the earlier ones that they stay there.
+#[test]
+fn a_local_that_holds_another_value_by_then_is_not_shown() {
+    const STEPS: usize = 120;
+    let source = "optimized/main.c";
+    let tested = [line(source, "int next = r"), line(source, "if (distance[next] < 0)")];
+    for level in [0, 2] {
+        let mut commands = vec!["break reach", "run"];
+        for _ in 0..STEPS {
+            commands.extend(["next", "print r", "print c", "print column"]);
+        }
+        let answers = Session::new("optimized/optimized", level).run(&commands);
+        let [steps, rows, columns, from] =
+            ["next", "print r", "print c", "print column"].map(|command| answers.values(command));
+        let mut shown = 0;
+        for stop in 0..STEPS {
+            // Behind the tests for the borders.
+            let here = steps[stop].split('\t').next().and_then(|line| line.parse().ok());
+            if !here.is_some_and(|here| tested.contains(&here)) {
+                continue;
+            }
+            for (name, value) in [("r", &rows[stop]), ("c", &columns[stop]), ("column", &from[stop])] {
+                if let Ok(value) = value.parse::<i32>() {
+                    shown += 1;
+                    assert!((0..8).contains(&value), "level {level}, stop {stop}, {here:?}: {name} = {value}");
+                }
+            }
+        }
+        assert!(shown > 5, "hardly anything is shown: {shown}\n{}", answers.transcript());
+    }
+}
