@@ -6,9 +6,8 @@
 #   tests/dwarf/verify.sh -b FOLDER                     builds modules of the sources of this repository into FOLDER first,
 #                                                       with each compiler that is installed, and adds the bundled ones
 #
-# Left out is what the debuggers say of native builds of the same sources as well (an inlined function in a function that is
-# itself inlined elsewhere, embedded source, implicit constructors), and two things that gdb remarks on and then honours: pointers
-# of 4 bytes, and variables whose place is computed (gdb's index holds constant addresses only).
+# What gdb says of native builds of the same sources as well, and what comes from its index alone, is left out by cause: see
+# `remarks` below. Anything else fails.
 #
 # WASMSCOPE names the program (default: target/debug/wasmscope). One line a module; the status is 1 if any fails.
 set -u
@@ -66,7 +65,7 @@ if [ -n "$build" ]; then
         [[ $input = */wide-* ]] || modules+=("$input")
     done
 fi
-[ ${#modules[@]} -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
+[ ${#modules[@]} -gt 0 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
 
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
@@ -80,6 +79,26 @@ def __lldb_init_module(debugger, _):
             symbol.addr.GetBlock().GetVariables(target, True, True, True)
         module.FindGlobalVariables(target, ".*", 100000)
 P
+# What gdb 13 remarks on, one cause a line.
+cat >"$scratch/remarks" <<'P'
+^Reading symbols
+^(No debugging symbols
+invalid pointer size 4$
+location expression too complex$
+unsupported stack op: 'DW_OP_[a-z_]*'$
+have different parents$
+Unknown format content type 8193$
+unsupported tag: 'DW_TAG_GNU_template_parameter_pack'$
+macro debug info contains a malformed macro definition:$
+^`[A-Za-z0-9_]*'$
+no terminating 0-type entry for macros in `.debug_macinfo' section$
+DW_AT_name missing from DW_TAG_base_type$
+P
+# In this order: greetings; pointers of 4 bytes, which gdb honours; variables whose place is computed (two, of its index, which
+# holds constant addresses only, and evaluates them later); inlined functions in functions that are inlined elsewhere; embedded
+# source; parameter packs, which gdb 13 does not know; macros without
+# a value (two lines); the end of macros that are imported; types of zig's without a name, as in the module. All but the
+# pointers and the places are said of native builds too.
 errors() { llvm-dwarfdump-19 --verify --error-display=full "$1" 2>&1 | grep -c '^error:'; }
 
 checked=0 clean=0 failed=0
@@ -97,8 +116,7 @@ for input in "${modules[@]}"; do
                 [ "$after" -gt "$before" ] && problems="$after errors (the module has $before)"
                 if [ $debugger = gdb ]; then
                     said=$(gdb -q -nx -batch -ex 'set complaints 1000' -ex "file $elf" -ex 'maint expand-symtabs' 2>&1 |
-                        grep -v '^Reading symbols\|^(No debugging symbols\|invalid pointer size 4$\|location expression too complex$' |
-                        grep -v "have different parents\$\|Unknown format content type 8193\$\|unsupported stack op: 'DW_OP_piece'\$")
+                        grep -v -f "$scratch/remarks")
                 else
                     said=$(lldb-19 -b -o "target create $elf" -o "command script import $scratch/all.py" 2>&1 |
                         grep -i 'error\|warning' | grep -v '^(lldb)\|DW_AT_specification(.*) has no decl')

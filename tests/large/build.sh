@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh [natively] sqlite|sqlite-shell|lua OUT [compiler flags]: builds a large program for wasm32-wasi, as `-g -O0` unless
-# told otherwise.
+# build.sh [natively] sqlite|sqlites|sqlite-shell|lua OUT [compiler flags]: builds a large program for wasm32-wasi, as `-g -O0`
+# unless told otherwise. `sqlites` is a program with sqlite in it COPIES times (default: 10), all of which run.
 #
 # The sources come from the crates libsqlite3-sys and lua-src, through cargo; sqlite's shell, which no crate has, from the folder
 # SQLITE_SOURCE with shell.c and sqlite3.c. Needs the packages of ../programs/build.sh.
@@ -31,7 +31,7 @@ if [ "$what" = sqlite-shell ]; then
 fi
 
 case $what in
-sqlite) crate='libsqlite3-sys = { version = "=0.35.0", features = ["bundled"] }' ;;
+sqlite | sqlites) crate='libsqlite3-sys = { version = "=0.35.0", features = ["bundled"] }' ;;
 lua) crate='lua-src = "=548.1.2"' ;;
 *) echo "build.sh: no such program: $what" >&2; exit 2 ;;
 esac
@@ -41,7 +41,7 @@ printf '[package]\nname = "sources"\nversion = "0.0.0"\nedition = "2021"\n[works
     >"$work/Cargo.toml"
 (cd "$work" && cargo vendor --quiet >/dev/null)
 
-cp "$here/$what.c" "$work/main.c"
+cp "$here/${what%s}.c" "$work/main.c"
 cd "$work"
 case $what in
 sqlite)
@@ -52,6 +52,18 @@ sqlite)
     else
         $compiler "$@" -fdebug-compilation-dir=. -Wno-everything $sqlite_flags $wasi_flags main.c sqlite3.c -o "$out"
     fi
+    ;;
+sqlites)
+    cp vendor/libsqlite3-sys/sqlite3/sqlite3.[ch] .
+    sqlite_flags="$sqlite_flags -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_TEMP_STORE=3 -DSQLITE_OMIT_SHARED_CACHE"
+    calls=
+    for copy in $(seq "${COPIES:-10}"); do
+        printf '#define SQLITE_API static __attribute__((used))\n#define SQLITE_EXTERN\n#include "sqlite3.c"\n#define main run%d\n#include "main.c"\n' \
+            "$copy" >"copy$copy.c"
+        calls="$calls extern int run$copy(void); status |= run$copy();"
+    done
+    echo "int main(void) { int status = 0; $calls return status; }" >all.c
+    $compiler "$@" -fdebug-compilation-dir=. -Wno-everything $sqlite_flags $wasi_flags all.c copy*.c -o "$out"
     ;;
 lua)
     cp "$(ls -d vendor/lua-src/lua-5.4* | tail -n 1)"/*.[ch] .
