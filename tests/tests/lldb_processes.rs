@@ -1,0 +1,92 @@
+//! lldb, without helpers, on host programs with several threads or processes.
+
+use std::process::Stdio;
+
+use tests::{engine, normalized, programs, tool};
+
+/// What lldb answers on an example of the engine's.
+fn lldb(example: &[&str], commands: &[&str]) -> String {
+    let mut lldb = tool("lldb-19", "lldb-19");
+    lldb.args(["-x", "-b", "-O", "settings set plugin.jit-loader.gdb.enable on", "-O", "settings set use-color false"]);
+    for command in commands {
+        lldb.args(["-o", command]);
+    }
+    lldb.arg("--").arg(engine().with_file_name("examples").join(example[0])).args(&example[1..]);
+    let output = lldb.current_dir(programs()).stdin(Stdio::null()).output().expect("lldb starts");
+    normalized(&format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+#[track_caller]
+fn assert_in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => panic!("expected {part:?} in order in\n{text}"),
+        }
+    }
+}
+
+#[test]
+fn threads_have_their_own_frames() {
+    let stop = "breakpoint set --name score --condition 'bonus == 10'";
+    let commands = [stop, "run", "breakpoint delete -f", "thread backtrace all", "v bonus", "continue"];
+    let answers = lldb(&["threads", "3", "abilities/c-O0.wasm"], &commands);
+    let frames = answers.matches("`main(argc=2").count();
+    assert_eq!(frames, 2, "each of the two that wait has the guest's main\n{answers}");
+    let parts =
+        ["breakpoint 1.1", "`score(it=0x?, bonus=10)", "`visit(list=0x?, bonus=10)", "`main(argc=1", "bonus = 10"];
+    assert_in_order(&answers, &[&parts[..], &["exited with status = 0"]].concat());
+}
+
+#[test]
+fn a_forked_child_and_an_executed_program_are_followed() {
+    let follow = "settings set target.process.follow-fork-mode child";
+    let commands = [
+        follow,
+        "breakpoint set --name score",
+        "run",
+        "bt 3",
+        "p counter",
+        "finish",
+        "breakpoint delete -f",
+        "continue",
+    ];
+    let answers = lldb(&["processes", "fork", "abilities/c-O0.wasm"], &commands);
+    let parts = [
+        "breakpoint 1.1",
+        "#0: 0x? JIT(0x?)`score(it=0x?, bonus=10)",
+        "`visit(",
+        "`main(argc=1",
+        "(int) 3",
+        "= 343",
+        "child done",
+    ];
+    assert_in_order(&answers, &parts);
+
+    let commands = [
+        "breakpoint set --name score",
+        "run",
+        "breakpoint disable",
+        "continue",
+        "breakpoint enable",
+        "continue",
+        "bt 3",
+        "v part",
+        "p counter",
+        "finish",
+    ];
+    let answers = lldb(&["processes", "exec", "abilities/c-O0.wasm"], &commands);
+    let parts = [
+        "breakpoint 1.1",
+        "stop reason = exec",
+        "(lldb) bt 3",
+        "`score(it=0x?, bonus=10)",
+        "`visit(",
+        "`main(argc=1",
+        "(int) part = ",
+        "(int) 3",
+        "= 343",
+    ];
+    assert_in_order(&answers, &parts);
+}
