@@ -53,6 +53,7 @@ mod scan;
 mod scope;
 mod serialize;
 mod split;
+mod static_objects;
 
 pub use address::{TextOffset, ValType, WasmOffset};
 pub use address_table::AddressTable;
@@ -75,3 +76,4 @@ pub use pointers::{
 pub use scan::{FunctionUses, LocalUse, Scan, StackValue, Statement, VariableUses, scan};
 pub use serialize::serialize;
 pub use split::{SplitUnit, split_units};
+pub use static_objects::StaticObject;

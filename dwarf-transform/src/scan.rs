@@ -10,7 +10,8 @@ use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{Code, Entry, scope_begin, subprogram_code};
-use gimli::{AttributeValue, Operation};
+use crate::static_objects::{StaticObject, static_object};
+use gimli::{AttributeValue, Operation, UnitOffset};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -98,6 +99,8 @@ pub struct Scan {
     /// There is DWARF, but every function in it begins at 0: a tool that ran after the linker (often `wasm-opt`)
     /// moved the code and zeroed the addresses.
     pub zeroed_addresses: bool,
+    /// Variables with an address of their own: sorted by address, one at each.
+    pub static_objects: Vec<StaticObject>,
     /// What could not be read.
     pub losses: Losses,
 }
@@ -111,6 +114,7 @@ struct UnitScan {
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
     thunks: Vec<(usize, String)>,
+    static_objects: Vec<StaticObject>,
     /// Subprograms that begin at 0.
     at_zero: usize,
     subprograms: usize,
@@ -130,7 +134,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     let mut losses = dwarf.losses.clone();
     let scans: Vec<UnitScan> = dwarf.units.par_iter().map(|unit| scan_unit(guest, &dwarf, unit, &index)).collect();
     let (mut at_zero, mut subprograms) = (0, 0);
+    let mut static_objects = Vec::new();
     for scan in scans {
+        static_objects.extend(scan.static_objects);
         for (position, mut named) in scan.local_uses {
             let body = &guest.functions[position].body;
             named.begin = named.begin.max(body.start);
@@ -179,7 +185,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         uses.stack_values.dedup();
     }
     let zeroed_addresses = subprograms > 1 && at_zero == subprograms;
-    Scan { uses: VariableUses { functions }, zeroed_addresses, losses }
+    static_objects.sort_unstable();
+    static_objects.dedup_by_key(|object| object.address);
+    Scan { uses: VariableUses { functions }, zeroed_addresses, static_objects, losses }
 }
 
 /// All that the wasm-level view shows of a function.
@@ -214,8 +222,8 @@ fn scan_entries<'a>(
 ) -> Result<(), gimli::Error> {
     let mut entries = unit.entries_raw(None)?;
     let mut entry = Entry::null();
-    // The function around the current entry at each depth of the tree, and where the innermost scope begins.
-    let mut scopes: Vec<(Code, Option<u32>)> = Vec::new();
+    // The function around the current entry at each depth of the tree, its entry, and where the innermost scope begins.
+    let mut scopes: Vec<(Code, Option<UnitOffset>, Option<u32>)> = Vec::new();
     let mut is_llvm = false;
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
@@ -226,8 +234,10 @@ fn scan_entries<'a>(
             is_llvm = producer_is_llvm(dwarf, unit, &entry);
         }
         scopes.truncate(depth);
-        let (mut code, begin) = scopes.last().copied().unwrap_or((Code::None, None));
+        let (mut code, mut around, begin) = scopes.last().copied().unwrap_or((Code::None, None, None));
+        scan.static_objects.extend(static_object(dwarf, unit, &entry, around));
         if entry.tag() == gimli::constants::DW_TAG_subprogram {
+            around = Some(entry.offset());
             code = subprogram_code(dwarf, unit, index, &entry);
             if code != Code::None {
                 scan.subprograms += 1;
@@ -242,7 +252,7 @@ fn scan_entries<'a>(
         }
         let inner = if code == Code::None { None } else { scope_begin(dwarf, unit, &entry) };
         while scopes.len() <= depth {
-            scopes.push((code, inner.or(begin)));
+            scopes.push((code, around, inner.or(begin)));
         }
         let Code::Function(position) = code else {
             continue;

@@ -21,6 +21,8 @@ fn data_of_every_kind_is_read() {
         &stop,
         "run",
         "p counter",
+        "info symbol &counter",
+        "p &ratios[1]",
         "p greeting",
         "p ratios",
         "p big",
@@ -67,8 +69,10 @@ fn data_of_every_kind_is_read() {
     everywhere(|program, level| {
         let answers = Session::new(program, level).run(&commands);
         answers.assert_contains("run", 0, &["main (", &printf_line]);
+        answers.assert_contains("info symbol &counter", 0, &["counter in section .wasm"]);
         answers.assert_values(&[
             ("p counter", "-96"),
+            ("p &ratios[1]", "(double *) 0x? <ratios+8>"),
             ("p greeting", "0x? \"hello, wasm\""),
             ("p ratios", "{0.5, 1.25, -2, 10000000000}"),
             ("p big", "-9223372036854721487"),

@@ -1,16 +1,17 @@
-//! Names for what guest pointers hold: a function pointer is an index of table 0, a pointer to a virtual table an offset in
-//! linear memory.
+//! Names for what guest pointers hold: a function pointer is an index of table 0, a pointer to a variable or a virtual table
+//! an offset in linear memory.
 //!
-//! A linker leaves no symbols for data. The virtual tables and type descriptions of C++ are found in the data segments
+//! A linker leaves no symbols for data. The names of variables are those of the debug info. The virtual tables and type descriptions of C++ are found in the data segments
 //! by their layout (Itanium C++ ABI, 2.5.2 and 2.9.5), beginning with the names of the descriptions' own classes.
 
 use crate::environ::{ConstExpr, ConstOp, DebugInfo, ElementItems, Module, SegmentMode};
 use crate::translate::ModuleTranslation;
 use artifact::GuestSymbol;
+use dwarf_transform::StaticObject;
 use std::collections::{HashMap, HashSet};
 
-/// The symbols of a module; none unless full debug info is wanted.
-pub fn guest_symbols(translation: &ModuleTranslation<'_>) -> Vec<GuestSymbol> {
+/// The symbols of a module, whose debug info has these variables; none unless full debug info is wanted.
+pub fn guest_symbols(translation: &ModuleTranslation<'_>, variables: &[StaticObject]) -> Vec<GuestSymbol> {
     if translation.tunables.debug_info != DebugInfo::Full {
         return Vec::new();
     }
@@ -18,8 +19,20 @@ pub fn guest_symbols(translation: &ModuleTranslation<'_>) -> Vec<GuestSymbol> {
     let memory = InitialMemory::new(module, translation.wasm);
     let table_size = module.tables.first().map_or(0, |table| table.minimum);
     let mut symbols = virtual_tables(&memory, table_size);
+    let named: HashSet<u64> = symbols.iter().map(|symbol| symbol.address).collect();
+    let unnamed = variables.iter().filter(|variable| !named.contains(&variable.address));
+    symbols.extend(unnamed.map(|StaticObject { address, name, size }| GuestSymbol {
+        name: name.clone(),
+        address: *address,
+        size: *size,
+        is_function: false,
+    }));
     // A table index that is the address of data, too, keeps its name to itself.
-    symbols.extend(table_symbols(translation).into_iter().filter(|symbol| !memory.holds(symbol.address)));
+    let is_data = |address: u64| {
+        let before = variables.partition_point(|variable| variable.address <= address).checked_sub(1);
+        memory.holds(address) || before.is_some_and(|at| address - variables[at].address < variables[at].size)
+    };
+    symbols.extend(table_symbols(translation).into_iter().filter(|symbol| !is_data(symbol.address)));
     symbols
 }
 
@@ -222,7 +235,7 @@ mod tests {
         let wasm = wat::parse_str(text).unwrap();
         let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
         let translation = ModuleTranslation::parse(&wasm, &tunables).unwrap();
-        guest_symbols(&translation).into_iter().map(|it| (it.name, it.address, it.size)).collect()
+        guest_symbols(&translation, &[]).into_iter().map(|it| (it.name, it.address, it.size)).collect()
     }
 
     #[test]

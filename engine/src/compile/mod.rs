@@ -153,6 +153,7 @@ impl Compilation {
 struct GuestDebug<'a> {
     guest: dwarf_transform::GuestModule<'a>,
     uses: dwarf_transform::VariableUses,
+    static_objects: Vec<dwarf_transform::StaticObject>,
 }
 
 impl<'a> GuestDebug<'a> {
@@ -212,7 +213,7 @@ impl<'a> GuestDebug<'a> {
             );
         }
         report.scan_losses = scan.losses;
-        Some(GuestDebug { guest, uses: scan.uses })
+        Some(GuestDebug { guest, uses: scan.uses, static_objects: scan.static_objects })
     }
 }
 
@@ -551,7 +552,8 @@ fn write_artifact(
     let debug_sections = debug.map_or_else(Vec::new, |debug| native_debug_info(translation, &linked, debug, report));
     builder.functions =
         linked.functions.iter().map(|(kind, start, f)| artifact_function(translation, *kind, *start, f)).collect();
-    builder.guest_symbols = guest_symbols::guest_symbols(translation);
+    let static_objects = debug.map_or(&[][..], |debug| &debug.static_objects);
+    builder.guest_symbols = guest_symbols::guest_symbols(translation, static_objects);
     builder.text = linked.text;
     let at = LinkLayout::eh_frame_address(machine, builder.text.len());
     let mut addresses = SectionAddresses { text: artifact::TEXT_ADDRESS, eh_frame: at, eh_frame_hdr: 0 };
