@@ -1,7 +1,9 @@
 //! libgcc, which can be given the memory of its nodes, and several sections as one object.
 
+use std::collections::VecDeque;
 use std::ffi::CStr;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Room for libgcc's `struct object` (unwind-dw2-fde.h): six words, or seven with an optional field.
 #[repr(C, align(64))]
@@ -13,23 +15,51 @@ unsafe extern "C" {
     fn __deregister_frame_info(begin: *const u8) -> *mut Node;
 }
 
-struct Free(Vec<*mut Node>);
-
-// SAFETY: the nodes are owned by the list and point to nothing.
-unsafe impl Send for Free {}
-
 /// Nodes that are not in use. They are made in blocks, which are kept.
-static FREE: Mutex<Free> = Mutex::new(Free(Vec::new()));
+///
+/// `_Unwind_Find_FDE` reads the node of the object that it has found once more when it has unlocked the list. The code that it
+/// looked for runs, but its object may be gone by then, replaced by a larger one. So a node stays as it was for a while: a
+/// new one in its place would have no encoding yet, and libgcc would abort.
+struct Nodes {
+    free: Vec<*mut Node>,
+    /// The oldest first.
+    retired: VecDeque<(Instant, *mut Node)>,
+}
+
+// SAFETY: the nodes are owned by the lists and point to nothing.
+unsafe impl Send for Nodes {}
+
+static NODES: Mutex<Nodes> = Mutex::new(Nodes { free: Vec::new(), retired: VecDeque::new() });
 
 const BLOCK: usize = 64;
+/// A node is used again when so many others have been retired after it ...
+const MIN_RETIRED: usize = 1024;
+/// ... and so much time has passed.
+const MIN_AGE: Duration = Duration::from_secs(10);
+
+impl Nodes {
+    fn take(&mut self) -> *mut Node {
+        if self.retired.len() > MIN_RETIRED
+            && let Some(&(since, node)) = self.retired.front()
+            && since.elapsed() >= MIN_AGE
+        {
+            self.retired.pop_front();
+            return node;
+        }
+        self.free.pop().unwrap_or_else(|| {
+            let block: &'static mut [Node] = Vec::leak((0..BLOCK).map(|_| Node([0; 8])).collect());
+            self.free.extend(block.iter_mut().rev().map(std::ptr::from_mut));
+            self.free.pop().expect("a block has nodes")
+        })
+    }
+}
+
+fn nodes() -> MutexGuard<'static, Nodes> {
+    NODES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn node() -> *mut Node {
-    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    free.0.pop().unwrap_or_else(|| {
-        let block: &'static mut [Node] = Vec::leak((0..BLOCK).map(|_| Node([0; 8])).collect());
-        free.0.extend(block.iter_mut().rev().map(std::ptr::from_mut));
-        free.0.pop().expect("a block has nodes")
-    })
+    nodes().take()
 }
 
 pub(super) unsafe fn __register_frame(begin: *const u8) {
@@ -49,7 +79,7 @@ pub(super) unsafe fn __deregister_frame(begin: *const u8) {
     // SAFETY: the caller has registered it.
     let node = unsafe { __deregister_frame_info(begin) };
     if !node.is_null() {
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).0.push(node);
+        nodes().retired.push_back((Instant::now(), node));
     }
 }
 
