@@ -9,9 +9,11 @@
 //! `each`: an instance is made of each module before the next is loaded, which makes an object of each. Prints the time for
 //! each further tenth of the modules: linear is what stays the same. With a second file the last module is made of that.
 
+mod guest;
+
+use guest::Guest;
 use std::time::Instant;
-use wasmscope::wasi::{SystemInterface, Wasi, add_to_linker};
-use wasmscope::{Config, DebugInfo, Engine, Instance, Linker, Module, Result, Store, Tunables};
+use wasmscope::{Config, DebugInfo, Engine, Module, Result, Tunables};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,12 +36,12 @@ fn main() -> Result<()> {
         let modules = (1..=count).map(load).collect::<Result<Vec<Module>>>()?;
         println!("{count} modules loaded: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
         for (index, module) in modules.iter().enumerate() {
-            guests.push(Guest::new(&engine, module)?);
+            guests.push(Guest::new(&engine, module, &["guest"])?);
             watch.look(index + 1);
         }
     } else {
         for number in 1..=count {
-            guests.push(Guest::new(&engine, &load(number)?)?);
+            guests.push(Guest::new(&engine, &load(number)?, &["guest"])?);
             watch.look(number);
         }
     }
@@ -51,29 +53,6 @@ fn main() -> Result<()> {
     drop(guests);
     println!("dropped: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
     Ok(())
-}
-
-struct Guest {
-    store: Store<Wasi>,
-    instance: Instance,
-}
-
-impl Guest {
-    fn new(engine: &Engine, module: &Module) -> Result<Guest> {
-        let mut linker = Linker::<Wasi>::new(engine);
-        let mut wasi = Wasi::builder();
-        wasi.inherit_stdio().arg("guest")?;
-        let wasi = wasi.build();
-        add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
-        let mut store = Store::new(engine, wasi);
-        let instance = linker.instantiate(&mut store, module)?;
-        Ok(Guest { store, instance })
-    }
-
-    fn run(&mut self) -> Result<()> {
-        let start = self.instance.get_func(&mut self.store, "_start").expect("a program");
-        start.call(&mut self.store, &[], &mut [])
-    }
 }
 
 /// Prints how long each tenth takes.

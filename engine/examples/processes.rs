@@ -8,9 +8,11 @@
 //!     gdb -ex 'set breakpoint pending on' -ex 'set follow-fork-mode child' -ex 'break score' -ex run \
 //!         --args target/debug/examples/processes fork tests/programs/abilities/c-O0.wasm
 
+mod guest;
+
+use guest::Guest;
 use std::os::unix::process::CommandExt as _;
-use wasmscope::wasi::{SystemInterface, Wasi, add_to_linker};
-use wasmscope::{Caller, Config, DebugInfo, Engine, Func, Instance, Linker, Module, Result, Store, Tunables};
+use wasmscope::{Caller, Config, DebugInfo, Engine, Func, Instance, Module, Result, Store, Tunables};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -19,7 +21,7 @@ fn main() -> Result<()> {
     let module = Module::from_file(&engine, file)?;
     match &**mode {
         "fork" => {
-            let mut guest = Guest::new(&engine, &module)?;
+            let mut guest = Guest::new(&engine, &module, &["guest"])?;
             // SAFETY: the compiler's threads are idle, and the child uses none.
             let child = unsafe { libc::fork() };
             if child == 0 {
@@ -34,11 +36,11 @@ fn main() -> Result<()> {
             println!("parent done, child {status}");
         }
         "exec" => {
-            Guest::new(&engine, &module)?.run()?;
+            Guest::new(&engine, &module, &["guest"])?.run()?;
             let error = std::process::Command::new(program).args(["run", file]).exec();
             panic!("cannot execute {program}: {error}");
         }
-        "run" => Guest::new(&engine, &module)?.run()?,
+        "run" => Guest::new(&engine, &module, &["guest"])?.run()?,
         "taken" => {
             // SAFETY: nothing is replaced.
             let taken = unsafe {
@@ -55,29 +57,6 @@ fn main() -> Result<()> {
         _ => panic!("unknown mode {mode}"),
     }
     Ok(())
-}
-
-struct Guest {
-    store: Store<Wasi>,
-    instance: Instance,
-}
-
-impl Guest {
-    fn new(engine: &Engine, module: &Module) -> Result<Guest> {
-        let mut linker = Linker::<Wasi>::new(engine);
-        let mut wasi = Wasi::builder();
-        wasi.inherit_stdio().arg("guest")?;
-        let wasi = wasi.build();
-        add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
-        let mut store = Store::new(engine, wasi);
-        let instance = linker.instantiate(&mut store, module)?;
-        Ok(Guest { store, instance })
-    }
-
-    fn run(&mut self) -> Result<()> {
-        let start = self.instance.get_func(&mut self.store, "_start").expect("a program");
-        start.call(&mut self.store, &[], &mut [])
-    }
 }
 
 /// `bump(n)` adds `n` to the guest's counter and calls the host in between; in the first instance's, the host calls the second's.

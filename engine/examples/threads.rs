@@ -3,10 +3,12 @@
 //!
 //!     gdb --args target/release/examples/threads 3 tests/programs/abilities/c-O0.wasm
 
+mod guest;
+
+use guest::Guest;
 use std::thread;
 use std::time::Duration;
-use wasmscope::wasi::{SystemInterface, Wasi, add_to_linker};
-use wasmscope::{Config, DebugInfo, Engine, Linker, Module, Result, Store, Tunables};
+use wasmscope::{Config, DebugInfo, Engine, Module, Result, Tunables};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -27,16 +29,5 @@ fn main() -> Result<()> {
 }
 
 fn run(engine: &Engine, module: &Module, arguments: &[&str]) -> Result<()> {
-    let mut builder = Wasi::builder();
-    builder.inherit_stdio();
-    for argument in arguments {
-        builder.arg(argument)?;
-    }
-    let mut linker = Linker::<Wasi>::new(engine);
-    let wasi = builder.build();
-    add_to_linker(&mut linker, wasi.functions(), |wasi| wasi)?;
-    let mut store = Store::new(engine, wasi);
-    let instance = linker.instantiate(&mut store, module)?;
-    let start = instance.get_func(&mut store, "_start").expect("a program");
-    start.call(&mut store, &[], &mut [])
+    Guest::new(engine, module, arguments)?.run()
 }

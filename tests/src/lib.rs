@@ -13,7 +13,7 @@ mod session;
 pub use module::{Section, module, sections};
 pub use place::{at, line};
 pub use recording::{Comparison, compare, record};
-pub use session::{Answers, Session, normalized};
+pub use session::{Answers, Session, assert_in_order, everything_said, normalized};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -289,6 +289,28 @@ fn split(out: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a command says on both of its outputs, [`normalized`].
+pub fn everything_said(mut command: Command) -> String {
+    let output = command.output().expect("the command starts");
+    normalized(&format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Are these parts in the text, one after another?
+///
+/// # Panics
+///
+/// Panics with the first part that is missing.
+#[track_caller]
+pub fn assert_in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => panic!("expected {part:?} in order in\n{text}"),
+        }
+    }
+}
+
 /// An answer without what differs from run to run: addresses become `0x?`, value numbers `$?`, and
 /// libc++'s inline namespace, which is its version, `__?`.
 pub fn normalized(answer: &str) -> String {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tests::{at, engine, line, normalized, package, programs, tool};
+use tests::{assert_in_order, at, engine, everything_said, line, normalized, package, programs, tool};
 
 const SOURCE: &str = "abilities/main.c";
 
@@ -52,7 +52,7 @@ fn debug(options: &[&str], commands: &[&str], program: Option<&str>) -> String {
         debug.args(["--debugger-arg=-ex".to_owned(), format!("--debugger-arg={command}")]);
     }
     debug.args(program);
-    text(debug)
+    everything_said(debug)
 }
 
 /// What stock gdb answers, with nothing loaded into it.
@@ -65,23 +65,7 @@ fn gdb(arguments: &[&str], commands: &[&str]) -> String {
         gdb.args(["-ex", command]);
     }
     gdb.args(arguments);
-    text(gdb)
-}
-
-fn text(mut command: Command) -> String {
-    let output = command.output().expect("it starts");
-    normalized(&format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
-}
-
-#[track_caller]
-fn assert_in_order(text: &str, parts: &[&str]) {
-    let mut rest = text;
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => panic!("expected {part:?} in order in\n{text}"),
-        }
-    }
+    everything_said(gdb)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use tests::{engine, normalized, programs, tool};
+use tests::{assert_in_order, engine, everything_said, programs, tool};
 
 /// What lldb answers on an example of the engine's.
 ///
@@ -25,19 +25,8 @@ fn lldb_once(example: &[&str], commands: &[&str]) -> String {
         lldb.args(["-o", command]);
     }
     lldb.arg("--").arg(engine().with_file_name("examples").join(example[0])).args(&example[1..]);
-    let output = lldb.current_dir(programs()).stdin(Stdio::null()).output().expect("lldb starts");
-    normalized(&format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
-}
-
-#[track_caller]
-fn assert_in_order(text: &str, parts: &[&str]) {
-    let mut rest = text;
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => panic!("expected {part:?} in order in\n{text}"),
-        }
-    }
+    lldb.current_dir(programs()).stdin(Stdio::null());
+    everything_said(lldb)
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Names for what guest pointers hold: a function pointer is an index of table 0, a pointer to a variable or a virtual table
 //! an offset in linear memory.
 //!
-//! A linker leaves no symbols for data. The names of variables are those of the debug info. The virtual tables and type descriptions of C++ are found in the data segments
-//! by their layout (Itanium C++ ABI, 2.5.2 and 2.9.5), beginning with the names of the descriptions' own classes.
+//! A linker leaves no symbols for data. The names of variables are those of the debug info. The virtual tables and type
+//! descriptions of C++ are found in the data segments by their layout (Itanium C++ ABI, 2.5.2 and 2.9.5), beginning with the
+//! names of the descriptions' own classes.
 
 use crate::environ::{ConstExpr, ConstOp, DebugInfo, ElementItems, Module, SegmentMode};
 use crate::translate::ModuleTranslation;
