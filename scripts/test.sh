@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 command -v cargo >/dev/null 2>&1 || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
 scripts/install-tools.sh cc=gcc,libc6-dev gdb=gdb gdbserver=gdbserver setpriv=util-linux lldb-19=lldb-19 \
-    perf=linux-perf llvm-dwarfdump-19=llvm-19 llvm-readobj-19=llvm-19 python3=python3 readelf=binutils
+    perf=linux-perf llvm-dwarfdump-19=llvm-19 llvm-readobj-19=llvm-19 python3=python3 readelf=binutils tmux=tmux
 rustup component add rustfmt clippy >/dev/null 2>&1 || true
 
 # Each step runs, also when one before it failed; all that failed are named at the end.

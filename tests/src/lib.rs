@@ -55,7 +55,8 @@ pub fn engine() -> &'static Path {
 ///
 /// Panics with the package to install if the tool is missing.
 pub fn tool(name: &str, package: &str) -> Command {
-    let found = Command::new(name).arg("--version").output().is_ok_and(|it| it.status.success());
+    let says = |option: &&str| Command::new(name).arg(option).output().is_ok_and(|it| it.status.success());
+    let found = ["--version", "-V"].iter().any(says);
     assert!(found, "{name} is needed by this test and missing: apt-get install {package}");
     Command::new(name)
 }
