@@ -122,7 +122,7 @@ class LowMemory:
         with open("/proc/%d/stat" % pid) as file:
             process = (pid, file.read().rsplit(")", 1)[1].split()[19])  # its start time: numbers are used again
         if process not in self.bases:
-            mappings = linear_memory(pid)
+            mappings = linear_memory(mappings_of_process(pid))
             mapping = reservation(mappings)
             if mapping is None:
                 return 0

@@ -1,15 +1,56 @@
 # Where the linear memories of a process lie, as its list of mappings tells: for both debuggers.
 
 
+import struct
+
+
+def mappings_of_process(pid):
+    """The mappings of a process that runs: (start, end, rights, offset, name of the file)."""
+    pattern = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+ *(.*)$", re.MULTILINE)
+    with open("/proc/%d/maps" % pid) as maps:
+        found = pattern.findall(maps.read())
+    return [(int(start, 16), int(end, 16), rights, int(offset, 16), name) for start, end, rights, offset, name in found]
+
+
+def mappings_of_core(path):
+    """The same of a process that left a core file: of each segment, with what its note NT_FILE says of the files."""
+    lines, files = [], {}
+    with open(path, "rb") as core:
+        header = core.read(64)
+        table, size, count = struct.unpack("<Q", header[32:40]) + struct.unpack("<HH", header[54:58])
+        core.seek(table)
+        headers = core.read(size * count)
+        for at in range(0, len(headers), size):
+            kind, flags, offset, start, _, held, length = struct.unpack_from("<IIQQQQQ", headers, at)
+            if kind == 1:  # PT_LOAD
+                rights = "".join(letter if flags & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1)))
+                lines.append((start, start + length, rights))
+            elif kind == 4:  # PT_NOTE
+                core.seek(offset)
+                files.update(files_of_notes(core.read(held)))
+    return [(start, end, rights) + files.get(start, (0, "")) for start, end, rights in lines]
+
+
+def files_of_notes(notes):
+    """(start, (offset, name)) of each mapped file."""
+    at = 0
+    while at + 12 <= len(notes):
+        name, length, kind = struct.unpack_from("<III", notes, at)
+        body = at + 12 + (name + 3 & ~3)
+        at = body + (length + 3 & ~3)
+        if kind != 0x46494C45:  # NT_FILE
+            continue
+        count, unit = struct.unpack_from("<QQ", notes, body)
+        names = notes[body + 16 + 24 * count : body + length].split(b"\0")
+        for index in range(count):
+            start, _, offset = struct.unpack_from("<QQQ", notes, body + 16 + 24 * index)
+            yield start, (offset * unit, names[index].decode(errors="replace"))
+
+
 class LinearMemories:
-    """What /proc/<pid>/maps says of the guest's memories, ranges as (start, end)."""
+    """What a list of mappings says of the guest's memories, ranges as (start, end)."""
 
-    LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+ *(.*)$", re.MULTILINE)
-
-    def __init__(self, pid):
-        with open("/proc/%d/maps" % pid) as maps:
-            found = self.LINE.findall(maps.read())
-        lines = [(int(start, 16), int(end, 16), rights, int(offset, 16), name) for start, end, rights, offset, name in found]
+    def __init__(self, lines):
         ours = [line for line in lines if line[4].startswith("/memfd:wasm-memory")]
         self.identity = sorted((start, end) for start, end, _, offset, _ in ours if start == offset)
         # Where the host reads and writes it, and compiled code unless the identity map is whole.

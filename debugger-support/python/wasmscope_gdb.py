@@ -24,16 +24,14 @@ class Mapping:
         return self.start == self.offset
 
 
-def linear_memory(pid):
+def linear_memory(mappings):
     """The mappings of the files that the engine backs linear memory with."""
-    pattern = re.compile(
-        r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ \d+ +/memfd:(wasm\S*)", re.MULTILINE
-    )
-    with open("/proc/%d/maps" % pid) as maps:
-        return [
-            Mapping(int(m[1], 16), int(m[2], 16), int(m[3], 16), m[4])
-            for m in pattern.finditer(maps.read())
-        ]
+    marks = ("/memfd:", "wasm")
+    return [
+        Mapping(start, end, offset, name[len(marks[0]) :])
+        for start, end, _, offset, name in mappings
+        if name.startswith("".join(marks))
+    ]
 
 
 def reservation(mappings):
@@ -45,11 +43,22 @@ def reservation(mappings):
     )
 
 
-def process_id():
-    pid = gdb.selected_inferior().pid
-    if pid == 0:
+def mappings():
+    """The mappings of the process, or of the one that left the core file."""
+    inferior = gdb.selected_inferior()
+    if inferior.pid == 0:
         raise gdb.GdbError("The program is not being run.")
-    return pid
+    # A core file has the number of a process that is gone, and may be that of another by now.
+    if is_core(inferior):
+        match = re.search(r"Local core dump file:\s*`(.*)', file type", gdb.execute("info files", to_string=True))
+        if not match:
+            raise gdb.GdbError("gdb does not say where the core file is.")
+        return mappings_of_core(match[1])
+    return mappings_of_process(inferior.pid)
+
+
+def is_core(inferior):
+    return inferior.connection is not None and inferior.connection.type == "core"
 
 
 class Wasm(gdb.Command):
@@ -69,8 +78,7 @@ instance."""
         super().__init__("wasm memory", gdb.COMMAND_STATUS, prefix=True)
 
     def invoke(self, argument, from_tty):
-        pid = process_id()
-        memories = LinearMemories(pid)
+        memories = LinearMemories(mappings())
         print("\n".join(memories.sentences()))
         low = gdb.wasmscope_low_memory
         if low and low.chosen:
@@ -88,7 +96,7 @@ Without an address pointers lead into memory 0 again. Meanwhile variables of tha
         super().__init__("wasm memory use", gdb.COMMAND_STATUS)
 
     def invoke(self, argument, from_tty):
-        memories = LinearMemories(process_id())
+        memories = LinearMemories(mappings())
         if not gdb.wasmscope_low_memory:
             raise gdb.GdbError("This gdb reads memory in a way that cannot be changed.")
         chosen = int(gdb.parse_and_eval(argument)) & (1 << 64) - 1 if argument else 0
@@ -112,10 +120,10 @@ def trap_kind():
         stack = int(gdb.parse_and_eval("$sp")) & (1 << 64) - 1
         if abs(address - stack) < 0x10000:
             return "call stack exhausted"
-        mappings = linear_memory(process_id())
+        memory = linear_memory(mappings())
         # Where the identity map is whole, the code uses it, otherwise the reservation.
-        whole = [m for m in mappings if m.start == 0 and m.offset == 0]
-        base = max(whole, key=lambda m: m.end) if whole else reservation(mappings)
+        whole = [m for m in memory if m.start == 0 and m.offset == 0]
+        base = max(whole, key=lambda m: m.end) if whole else reservation(memory)
         if base is not None and base.start <= address < base.start + (1 << 34):
             return "out of bounds memory access at wasm address 0x%x (memory ends at 0x%x)" % (
                 address - base.start,
@@ -134,7 +142,7 @@ class WasmTrap(gdb.Command):
         super().__init__("wasm trap", gdb.COMMAND_STATUS)
 
     def invoke(self, argument, from_tty):
-        process_id()
+        mappings()
         kind = trap_kind()
         print("wasm trap: %s" % kind if kind else "The program did not stop at a trap.")
 

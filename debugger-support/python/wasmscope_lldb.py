@@ -19,15 +19,11 @@ MAX_TEXT = 256
 MAX_CHILDREN = 10_000
 
 
-def linear_memory(pid):
-    """(start, end, offset, file) of the mappings of the files that the engine backs linear memory with."""
-    pattern = re.compile(
-        r"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ ([0-9a-f]+) +/memfd:wasm\S*", re.MULTILINE
-    )
-    with open("/proc/%d/maps" % pid) as maps:
-        found = pattern.findall(maps.read())
-    # The inode, the one decimal number, only tells files apart.
-    return [tuple(int(text, 16) for text in groups) for groups in found]
+def mappings(process):
+    """The mappings of the process, or of the one that left the core file."""
+    # Old versions do not say.
+    core = process.GetCoreFile() if hasattr(process, "GetCoreFile") else lldb.SBFileSpec()
+    return mappings_of_core(core.fullpath) if core.IsValid() else mappings_of_process(process.GetProcessID())
 
 
 BASES = {}
@@ -41,14 +37,15 @@ def memory_base(process):
     key = (process.GetProcessID(), process.GetUniqueID())
     if key not in BASES:
         try:
-            mappings = linear_memory(key[0])
+            memories = LinearMemories(mappings(process))
         except OSError:
             return None
-        if not mappings:
+        if any(start == 0 for start, _ in memories.identity):
+            BASES[key] = 0
+        elif memories.reservation:
+            BASES[key] = memories.reservation[0]
+        else:
             return None
-        identity = {file for start, _, offset, file in mappings if start == offset}
-        bases = [(file in identity, not start, end - start, start) for start, end, offset, file in mappings if offset == 0]
-        BASES[key] = max(bases)[-1] if bases else None
     return BASES[key]
 
 
@@ -371,7 +368,7 @@ def wasm_memory(debugger, command, context, result, _):
     if not process or not process.IsValid() or process.GetProcessID() == 0:
         result.SetError("The program is not being run.")
         return
-    for sentence in LinearMemories(process.GetProcessID()).sentences():
+    for sentence in LinearMemories(mappings(process)).sentences():
         result.AppendMessage(sentence)
 
 

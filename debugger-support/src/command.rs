@@ -101,6 +101,8 @@ pub enum Target {
     Attach(u32),
     /// What a debug server (gdbserver, lldb-server) at `HOST:PORT` debugs.
     Remote(String),
+    /// The core file of a process that has ended.
+    Core(PathBuf),
 }
 
 /// Everything that the start of a debugger depends on.
@@ -192,6 +194,7 @@ impl DebugSession {
                 option("-ex", format!("target remote {address}").into());
                 breakpoints.for_each(|command| option("-ex", command));
             }
+            Target::Core(_) => option("-ex", "wasm trap".into()),
             _ => breakpoints.for_each(|command| option("-ex", command)),
         }
         argv.push("-q".into());
@@ -208,6 +211,10 @@ impl DebugSession {
                 argv.push(self.executable.clone().into_os_string());
             }
             Target::Remote(_) => argv.push(self.executable.clone().into_os_string()),
+            Target::Core(file) => {
+                argv.extend(["-c".into(), file.clone().into_os_string()]);
+                argv.push(self.executable.clone().into_os_string());
+            }
         }
     }
 
@@ -230,6 +237,11 @@ impl DebugSession {
                 argv.push(pid.to_string().into());
             }
             Target::Remote(_) => argv.push(self.executable.clone().into_os_string()),
+            Target::Core(file) => {
+                argv.push("-c".into());
+                argv.push(file.clone().into_os_string());
+                argv.push(self.executable.clone().into_os_string());
+            }
         }
     }
 }
@@ -265,6 +277,14 @@ mod tests {
         assert_eq!(argv[at + 1..], ["/bin/wasmscope", "run", "-g", "x.wasm", "-q"]);
         assert!(argv[..at].iter().any(|argument| argument == "break dir/list.c:12"));
         assert!(argv[..at].iter().any(|argument| argument == "source /tmp/a b/helpers.py"));
+    }
+
+    #[test]
+    fn a_core_file_is_never_taken_for_a_process() {
+        for debugger in [Debugger::Gdb, Debugger::Lldb] {
+            let argv = session(debugger, Target::Core("4711".into())).argv();
+            assert_eq!(argv[argv.len() - 3..], ["-c", "4711", "/bin/wasmscope"]);
+        }
     }
 
     #[test]

@@ -69,6 +69,18 @@ pub fn launch_config(editor: Editor, name: &str, session: &DebugSession, environ
             let key = if editor == Editor::CppTools { "processId" } else { "pid" };
             config[key] = json!(pid);
         }
+        Target::Core(file) => {
+            let file = file.to_string_lossy();
+            config["request"] = json!("launch");
+            match editor {
+                Editor::CppTools => config["coreDumpPath"] = json!(file),
+                Editor::CodeLldb => {
+                    let program = session.executable.to_string_lossy();
+                    config["targetCreateCommands"] = json!([format!("target create --core \"{file}\" \"{program}\"")]);
+                    config["processCreateCommands"] = json!([]);
+                }
+            }
+        }
         Target::Remote(address) => match editor {
             Editor::CppTools => {
                 config["request"] = json!("launch");
@@ -137,5 +149,13 @@ mod tests {
         assert_eq!(config(Editor::CppTools, Target::Attach(12))["processId"], 12);
         let remote = config(Editor::CodeLldb, Target::Remote("localhost:1234".to_owned()));
         assert_eq!(remote["processCreateCommands"][0], "gdb-remote localhost:1234");
+    }
+
+    #[test]
+    fn core_files_are_opened_instead_of_started() {
+        assert_eq!(config(Editor::CppTools, Target::Core("/tmp/core".into()))["coreDumpPath"], "/tmp/core");
+        let lldb = config(Editor::CodeLldb, Target::Core("/tmp/a core".into()));
+        assert_eq!(lldb["targetCreateCommands"][0], "target create --core \"/tmp/a core\" \"/bin/wasmscope\"");
+        assert_eq!(lldb["processCreateCommands"], json!([]));
     }
 }

@@ -4,7 +4,7 @@
 //! DWARF; `.text` as `NOBITS`), or an iterator over the functions of such a module. Out: the image in the list that
 //! gdb and lldb read ([`register`]), the files that `perf` reads ([`perf_map`], [`jitdump`]), the Python commands and
 //! printers of both debuggers ([`gdb_helpers`], [`lldb_helpers`]), and the command line that starts a debugger with
-//! everything set ([`DebugSession`]).
+//! everything set ([`DebugSession`]). A core file is checked before a debugger is started on it ([`CoreFile`]).
 //!
 //! The caller keeps the code mapped for as long as its [`Registration`] lives, and drops the registration before it
 //! unmaps the code: between the two a debugger that stops would read the symbols of code that is gone.
@@ -28,6 +28,7 @@
 //! list of objects at each comparison of sections that begin at the same one.
 
 mod command;
+mod core_file;
 mod helpers;
 pub mod jitdump;
 mod launch_config;
@@ -37,6 +38,7 @@ mod registration;
 mod tracer;
 
 pub use command::{DebugSession, Debugger, MissingDebugger, Target, server_argv};
+pub use core_file::{CoreError, CoreFile};
 pub use helpers::{gdb_helpers, lldb_helpers};
 pub use launch_config::{Editor, launch_config};
 pub use profiler::{Profile, Profiler};

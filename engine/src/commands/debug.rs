@@ -3,7 +3,9 @@
 use super::{Level, SERVED};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use debugger_support::{DebugSession, Debugger, Editor, Target, gdb_helpers, launch_config, lldb_helpers, server_argv};
+use debugger_support::{
+    CoreFile, DebugSession, Debugger, Editor, Target, gdb_helpers, launch_config, lldb_helpers, server_argv,
+};
 use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;
@@ -19,7 +21,8 @@ use wasmscope::cache::Cache;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "wasmscope debug [OPTIONS] PROGRAM [ARGS]...
        wasmscope debug [OPTIONS] --attach PID
-       wasmscope debug [OPTIONS] --remote HOST:PORT")]
+       wasmscope debug [OPTIONS] --remote HOST:PORT
+       wasmscope debug [OPTIONS] --core FILE")]
 pub struct Args {
     /// Which debugger to start
     #[arg(long, value_name = "DEBUGGER", default_value = "gdb")]
@@ -59,6 +62,9 @@ pub struct Args {
     /// Run the program under gdbserver or lldb-server, to be debugged by `--remote` from elsewhere
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "remote")]
     serve: Option<String>,
+    /// Look at the core file of a process that has ended; `run` must have been given `-g` and, for lldb, `--debugger lldb`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["program", "attach", "remote", "serve", "breakpoints"])]
+    core: Option<PathBuf>,
     /// Show source and registers in windows of the terminal (gdb)
     #[arg(long)]
     tui: bool,
@@ -67,7 +73,7 @@ pub struct Args {
     #[arg(long, value_name = "EXTENSION")]
     launch_config: Option<Extension>,
     /// The program and its arguments
-    #[arg(value_name = "PROGRAM", required_unless_present_any = ["attach", "remote"], trailing_var_arg = true)]
+    #[arg(value_name = "PROGRAM", required_unless_present_any = ["attach", "remote", "core"], trailing_var_arg = true)]
     program: Vec<OsString>,
 }
 
@@ -77,6 +83,7 @@ Examples:
   wasmscope debug --debugger lldb --opt-level 0 --break main list.wasm some arguments
   wasmscope debug --debugger lldb --attach 4711
   wasmscope debug --serve :1234 list.wasm      # and elsewhere: wasmscope debug --remote HOST:1234 --break main
+  wasmscope debug --core core.4711
   wasmscope debug --launch-config codelldb list.wasm
   wasmscope debug --break main --debugger-arg=-batch --debugger-arg=-ex --debugger-arg=run list.wasm";
 
@@ -125,6 +132,9 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         executable = fs::read_link(&link)
             .with_context(|| format!("process {pid} cannot be debugged: `{link}` cannot be read"))?;
     }
+    if let Some(file) = &args.core {
+        executable = core_file(file, debugger)?;
+    }
     let mut extra = args.debugger_args.clone();
     match (args.tui, debugger) {
         (false, _) => {}
@@ -146,6 +156,7 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         let name = match &session.target {
             Target::Launch(_) => format!("Debug {}", Path::new(&args.program[0]).display()),
             Target::Attach(_) | Target::Remote(_) => "Debug a wasmscope process".to_owned(),
+            Target::Core(file) => format!("Debug {}", file.display()),
         };
         writeln!(output, "{}", launch_config(editor, &name, &session, environment))?;
         return Ok(0);
@@ -159,11 +170,29 @@ fn replace_process(argv: &[OsString], environment: &[(&str, &str)]) -> Result<i3
     Err(anyhow!("`{}` cannot be started: {error}", Path::new(&argv[0]).display()))
 }
 
+/// The program that left a core file. What debugger its debug info is for can be seen in it.
+fn core_file(path: &Path, debugger: Debugger) -> Result<PathBuf> {
+    let core = CoreFile::open(path)?;
+    let made_for_lldb = core.has_symbol(dwarf_transform::POINTER_OPERATOR_SYMBOL);
+    match debugger {
+        Debugger::Gdb if made_for_lldb => {
+            bail!("the debug info in `{}` is for lldb: add `--debugger lldb`", path.display())
+        }
+        // There are no such symbols on other machines.
+        Debugger::Lldb if !made_for_lldb && cfg!(target_arch = "x86_64") => bail!(
+            "the debug info in `{}` is for gdb: leave `--debugger lldb` out, or run the program with it",
+            path.display()
+        ),
+        _ => Ok(core.executable().to_owned()),
+    }
+}
+
 fn target(args: &Args, debugger: Debugger) -> Target {
-    match (args.attach, &args.remote) {
-        (Some(pid), _) => Target::Attach(pid),
-        (None, Some(address)) => Target::Remote(address.clone()),
-        (None, None) => Target::Launch(run_command(args, debugger)),
+    match (args.attach, &args.remote, &args.core) {
+        (Some(pid), ..) => Target::Attach(pid),
+        (None, Some(address), _) => Target::Remote(address.clone()),
+        (None, None, Some(file)) => Target::Core(file.clone()),
+        (None, None, None) => Target::Launch(run_command(args, debugger)),
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Args {
     /// Call this exported function instead of starting the program; ARGS are its arguments
     #[arg(long, value_name = "EXPORT")]
     invoke: Option<String>,
-    /// If the program traps, let the system write a core file, to be opened by `gdb wasmscope CORE` (use -g too)
+    /// If the program traps, let the system write a core file, to be opened by `wasmscope debug --core` (use -g too)
     #[arg(long)]
     core: bool,
     /// Stop the program after a time such as `500ms`, `5s` or `2m`
