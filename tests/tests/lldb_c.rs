@@ -17,6 +17,11 @@ fn a_person_walks_through_the_program() {
         "v list->next->corners[1].x",
         "p list->value",
         "v list->next->next->next",
+        "expr ((__typeof__(list))(void *)list->next)->value",
+        "expr *(__typeof__(&list->name))(void *)&list->next->name",
+        "expr (long)(void *)list->next == (long)&*list->next",
+        "expr list->next - list->next->next > 0 && list->next != list->next->next && !list->next->next->next",
+        "expr (list->next + 1)[-1].value",
         "up",
         "v text",
         "down",
@@ -65,6 +70,13 @@ fn a_person_walks_through_the_program() {
         is("v list->next->corners[1].x", &["= 23"]);
         is("p list->value", &["333"]);
         is("v list->next->next->next", &["= 0x00000000"]);
+        is("expr ((__typeof__(list))(void *)list->next)->value", &["= 22"]);
+        is("expr *(__typeof__(&list->name))(void *)&list->next->name", &["\"second\""]);
+        is("expr (long)(void *)list->next == (long)&*list->next", &["= true"]);
+        let compared =
+            "expr list->next - list->next->next > 0 && list->next != list->next->next && !list->next->next->next";
+        is(compared, &["= true"]);
+        is("expr (list->next + 1)[-1].value", &["= 22"]);
         is("v text", &["\"stressed\""]);
         is("v sum", &["= 333"]);
         is("finish", &["main", "main.c:159"]);
