@@ -139,6 +139,7 @@ class RustBTreeMap(Linked):
 
     def visited(self, address, height, leaf, inner):
         node = self.object("node", address, leaf)
+        keys, values = field(node, "keys"), field(node, "vals")
         length = number(field(node, "len"))
         edges = field(self.object("node", address, inner), "edges") if height and inner.IsValid() else None
         for index in range(min(length, 11) + 1):
@@ -146,7 +147,11 @@ class RustBTreeMap(Linked):
                 edge = thin_pointer(raw(edges.GetChildAtIndex(index)))
                 yield from self.visited(address_of(edge), height - 1, leaf, inner)
             if index < length:
-                yield [unwrapped(raw(field(node, name).GetChildAtIndex(index))) for name in ("keys", "vals")]
+                value = unwrapped(raw(values.GetChildAtIndex(index)))
+                if not value.IsValid():
+                    # Values of no size at the node's end: lldb drops the array.
+                    value = self.object("value", address, template_argument(self.raw.GetType(), 1))
+                yield unwrapped(raw(keys.GetChildAtIndex(index))), value
 
     def node(self, index):
         if self.walk is None:
@@ -241,13 +246,20 @@ def plain_signed(value):
     return value.GetValueAsSigned()
 
 
+def placed_discriminant(enum, discriminant):
+    """The discriminant where it lies: lldb 19 reads it at the start of the enum, and its type's name tells another place."""
+    type_ = discriminant.GetType()
+    place = re.match(r"^__wasm_discriminant_at_(\d+)$", type_.GetName() or "")
+    return raw(enum.CreateChildAtOffset("$discr$", int(place[1]), type_)) if place else discriminant
+
+
 def active_variant(value):
     """(name, fields) of the variant that an enum's value has."""
     union = raw(value.GetChildAtIndex(0))
     found = lldb.SBValue()
     for index in range(union.GetNumChildren()):
         variant = raw(union.GetChildAtIndex(index))
-        discriminant = field(variant, "$discr$")
+        discriminant = placed_discriminant(value, field(variant, "$discr$"))
         wanted = variant.GetName()[len("$variant$") :]
         if not discriminant.IsValid() or not wanted:
             found = variant if not found.IsValid() else found

@@ -1,6 +1,7 @@
 //! Fills the output's units: a clone of the guest's trees, with native code addresses and locations.
 
 mod attributes;
+mod discriminants;
 mod host_references;
 mod locations;
 mod named_pointers;
@@ -365,6 +366,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 self.attribute(&entry, here, attr);
             }
             self.pointer_size(id, planned.tag);
+            self.discriminant(&entry, planned.parent, id);
         }
         Ok(())
     }

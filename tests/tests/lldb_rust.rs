@@ -1,0 +1,23 @@
+//! lldb on what Debian's rustc 1.63 makes: layouts of enums and containers that differ from those of later versions.
+
+use tests::{Session, assert_in_order, line, normalized};
+
+const SOURCE: &str = "inventory/main.rs";
+
+/// The root of a `BTreeMap` is an `Option` whose discriminant does not lie at its start, where lldb 19 looks for it.
+#[test]
+fn enums_and_trees_are_shown_by_what_they_hold() {
+    let stop = format!("breakpoint set --file main.rs --line {}", line(SOURCE, "let term = fibonacci(4)"));
+    let commands = [&stop, "run", "v sorted", "v counts", "v best nothing two", "v events", "v good", "v bad"];
+    for level in [0, 2] {
+        let answers = Session::new("inventory/inventory", level).run_lldb(&commands);
+        let said = |command| normalized(answers.to(command)[0]);
+        assert_in_order(&said("v sorted"), &["size=2", "[0] = \"a\"", "[1] = '\\x01'", "[2] = \"b\"", "[3] = '\\x02'"]);
+        assert_in_order(&said("v counts"), &["size=2", "\"two\""]);
+        assert_in_order(&said("v best nothing two"), &["best = Some(4)", "nothing = None", "two = Some(\"two\")"]);
+        let events = ["Nothing", "Sold(7)", "Moved{from:-3, to:4}", "Renamed(\"pear\")"];
+        assert_in_order(&said("v events"), &events);
+        assert_in_order(&said("v good"), &["Ok(1000)"]);
+        assert_in_order(&said("v bad"), &["true"]);
+    }
+}
