@@ -6,6 +6,7 @@ again, with a pointer type, a value, children, and the text of a `char *`; scrip
 
     wasm-memory     where linear memory lies and which part of it pointers can be followed into
     wasm-call       calls a guest function, by name or through a pointer: wasm-call add(1, 2)
+    wasm-step       steps into what a std::function calls
     wasm-externref  the host value that a reference leads to, and how many references there are
 """
 
@@ -376,6 +377,7 @@ def __lldb_init_module(debugger, _):
     commands = [
         "command script add -o -f {0}.wasm_memory wasm-memory",
         "command script add -o -f {0}.wasm_call wasm-call",
+        "command script add -o -f {0}.wasm_step wasm-step",
         "command script add -o -f {0}.wasm_externref wasm-externref",
         "type category define wasmscope",
         "type synthetic add -w wasmscope -l {0}.Record --recognizer-function {0}.matches_record",
