@@ -61,11 +61,14 @@ def host_address(address, process):
 
 
 class MemoryCache:
-    """Lets lldb keep what it reads of the process's memory until it goes on, if each guest variable has one address.
+    """Lets lldb keep what it reads of the process's memory until it goes on, all of it if each guest variable has one address.
 
     If the guest does not use the identity map, its variables have a second address there, where pointers lead, and what is
-    written at one must be read at the other. Without its cache lldb 19 waits in vain for a single byte that is a `+`.
+    written at one must be read at the other. But lldb 19 takes the answer to a read of a single byte that is `+` or `-` for an
+    acknowledgement, and waits for another one. So it keeps lines of two bytes then: what is larger it does not keep.
     """
+
+    LINE = "settings set target.process.memory-cache-line-size %d"
 
     def __init__(self, target, _arguments, _dict):
         self.debugger = target.GetDebugger()
@@ -77,8 +80,9 @@ class MemoryCache:
             base = memory_base(process)
             if base is not None:
                 self.process = process.GetUniqueID()
-                disable = "true" if base else "false"
-                self.debugger.HandleCommand("settings set target.process.disable-memory-cache " + disable)
+                # In force from when the process goes on.
+                self.debugger.HandleCommand(self.LINE % (2 if base else 512))
+                self.debugger.HandleCommand("settings set target.process.disable-memory-cache false")
         return True
 
 
@@ -392,6 +396,7 @@ def __lldb_init_module(debugger, _):
         "type summary add -v -w wasmscope -F {0}.funcref_summary 'VMFuncRef *'",
         "type category enable wasmscope",
         # Until `MemoryCache` knows better.
+        MemoryCache.LINE % 2,
         "settings set target.process.disable-memory-cache true",
         "target stop-hook add -P {0}.MemoryCache",
     ]

@@ -85,8 +85,7 @@ fn what_is_taken_is_told_and_the_rest_is_followed() {
 #[test]
 fn another_instance_is_told_and_its_pointers_are_followed_on_request() {
     let stop = format!("break instances/main.c:{}", line("instances/main.c", "counter += step->amount;"));
-    let choose =
-        "python gdb.execute('wasm memory use 0x%x' % LinearMemories(mappings()).others[0][0])";
+    let choose = "python gdb.execute('wasm memory use 0x%x' % LinearMemories(mappings()).others[0][0])";
     for privileged in [true, false] {
         // The third stop is in the instance without the map.
         let commands = [

@@ -96,3 +96,26 @@ fn a_person_walks_through_the_program() {
         is("program output", &["hello, wasm: 360 1780 24 (50,-3) green 7 desserts", " 7 2"]);
     }
 }
+
+/// lldb 19 takes an answer of one byte that is `+` or `-` for an acknowledgement, and waits for another one in vain.
+#[test]
+fn a_byte_is_read_whatever_it_is_without_privileges() {
+    let stop = format!("breakpoint set --file main.c --line {}", line(SOURCE, "printf(\"%s: %d"));
+    let commands = [
+        &stop,
+        "run",
+        "expr small = '+'",
+        "v small",
+        "expr small = '-'",
+        "v small",
+        "p small",
+        "v grid[1][2]",
+        "continue",
+    ];
+    let answers = Session::new("records/records", 0).privileged(false).run_lldb(&commands);
+    assert!(answers.to("v small")[0].contains("= '+'"), "{}", answers.transcript());
+    assert!(answers.to("v small")[1].contains("= '-'"), "{}", answers.transcript());
+    answers.assert_contains("p small", 0, &["'-'"]);
+    answers.assert_contains("v grid[1][2]", 0, &["= 6"]);
+    answers.assert_contains("continue", 0, &["exited with status = 0"]);
+}
