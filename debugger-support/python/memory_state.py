@@ -65,9 +65,16 @@ class LinearMemories:
                 used = [it for it in lines if it[2].startswith("rw") and it[1] > base and it[0] < start]
                 self.others.append((base, max((min(it[1], start) for it in used), default=base)))
 
-    def other_at(self, addresses):
-        """The base of the memory without an identity map that one of these host addresses lies in; 0 if none does."""
-        return next((base for base, end in self.others for address in addresses if base <= address < end), 0)
+    def memory_of(self, addresses):
+        """The base of the memory that variables at these host addresses lie in, 0 for memory 0; None if none is in a memory."""
+        found = None
+        for address in addresses:
+            for base, end in self.others:
+                if base <= address < end:
+                    return base
+            if any(start <= address < end for start, end in self.identity + [self.reservation or (0, 0)]):
+                found = 0
+        return found
 
     def holes(self, lines):
         """The ranges that the identity map lacks, each with what is in the way."""

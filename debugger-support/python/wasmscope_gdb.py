@@ -154,11 +154,68 @@ def announce_trap(event):
             print("wasm trap: %s" % kind)
 
 
+# How many frames are looked at for a variable that tells the memory of their instance.
+MOST_FRAMES = 30
+
+ANNOUNCED = {}
+
+
+def addresses_of_variables(frame):
+    """The addresses of what the frame keeps in memory."""
+    try:
+        block = frame.block()
+    except RuntimeError:
+        return
+    while block is not None and not block.is_global and not block.is_static:
+        for symbol in block:
+            if not (symbol.is_variable or symbol.is_argument):
+                continue
+            try:
+                # The guest's pointers are too narrow for `address`. gdb's own references are not, and are printed as `@0x1234`.
+                text = symbol.value(frame).const_value().reference_value().format_string(deref_refs=False)
+            except gdb.error:
+                continue
+            match = re.search(r"@(0x[0-9a-f]+)$", text)
+            if match:
+                yield int(match[1], 16)
+        block = None if block.function else block.superblock
+
+
+def announce_instance(event):
+    """Says at a stop that pointers are not followed into the memory of the instance that runs."""
+    inferior = gdb.selected_inferior()
+    if inferior.pid == 0 or inferior.connection is None or inferior.connection.type == "remote":
+        return
+    try:
+        memories = LinearMemories(mappings())
+        frame = gdb.newest_frame() if memories.others else None
+    except (OSError, gdb.error):
+        return
+    own = None
+    for _ in range(MOST_FRAMES):
+        if frame is None or own is not None:
+            break
+        own = memories.memory_of(addresses_of_variables(frame))
+        frame = frame.older()
+    followed = gdb.wasmscope_low_memory.chosen if gdb.wasmscope_low_memory else 0
+    state = (gdb.selected_thread().ptid, own, followed)
+    if own is not None and own != followed and ANNOUNCED.get(inferior.num) != state:
+        if own:
+            print(
+                "note: the instance that runs has its memory at 0x%x; pointers lead into %s (`wasm memory use 0x%x` follows its)"
+                % (own, "the memory at 0x%x" % followed if followed else "memory 0", own)
+            )
+        else:
+            print("note: the instance that runs has memory 0; pointers lead into the memory at 0x%x (`wasm memory use`)" % followed)
+    ANNOUNCED[inferior.num] = state
+
+
 Wasm()
 WasmMemory()
 WasmMemoryUse()
 WasmTrap()
 gdb.events.stop.connect(announce_trap)
+gdb.events.stop.connect(announce_instance)
 
 # A variable of the guest has two addresses: where its memory lies, and its wasm address in the identity map. gdb must not
 # remember what it read at one of them when the other is written.

@@ -70,11 +70,11 @@ class MemoryCache:
 
     LINE = "settings set target.process.memory-cache-line-size %d"
 
-    def __init__(self, target, _arguments, _dict):
-        self.debugger = target.GetDebugger()
+    def __init__(self, debugger):
+        self.debugger = debugger
         self.process = None
 
-    def handle_stop(self, context, _stream):
+    def stopped(self, context, _stream):
         process = context.GetProcess()
         if process.GetUniqueID() != self.process:
             base = memory_base(process)
@@ -83,6 +83,48 @@ class MemoryCache:
                 # In force from when the process goes on.
                 self.debugger.HandleCommand(self.LINE % (2 if base else 512))
                 self.debugger.HandleCommand("settings set target.process.disable-memory-cache false")
+
+
+class OtherInstance:
+    """Says that pointers are not followed into the memory of the instance that runs."""
+
+    # How many frames are looked at for a variable that tells the memory.
+    MOST_FRAMES = 30
+
+    def __init__(self):
+        self.announced = None
+
+    def stopped(self, context, stream):
+        thread = context.GetThread()
+        try:
+            memories = LinearMemories(mappings(context.GetProcess()))
+        except OSError:
+            return
+        if not memories.others or not thread.IsValid():
+            return
+        own = None
+        for index in range(min(thread.GetNumFrames(), self.MOST_FRAMES)):
+            variables = thread.GetFrameAtIndex(index).GetVariables(True, True, False, True)
+            own = memories.memory_of(raw(variable).GetLoadAddress() for variable in variables)
+            if own is not None:
+                break
+        if own and self.announced != (thread.GetThreadID(), own):
+            stream.Print(
+                "note: the instance that runs has its memory at 0x%x, without an identity map: its variables are right, its "
+                "pointers lead into memory 0\n" % own
+            )
+        self.announced = (thread.GetThreadID(), own)
+
+
+class Stops:
+    """What is done at each stop, as one hook: lldb announces each where there are several."""
+
+    def __init__(self, target, _arguments, _dict):
+        self.parts = [MemoryCache(target.GetDebugger()), OtherInstance()]
+
+    def handle_stop(self, context, stream):
+        for part in self.parts:
+            part.stopped(context, stream)
         return True
 
 
@@ -398,7 +440,7 @@ def __lldb_init_module(debugger, _):
         # Until `MemoryCache` knows better.
         MemoryCache.LINE % 2,
         "settings set target.process.disable-memory-cache true",
-        "target stop-hook add -P {0}.MemoryCache",
+        "target stop-hook add -P {0}.Stops",
     ]
     for command in commands:
         debugger.HandleCommand(command.format(__name__))

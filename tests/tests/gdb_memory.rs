@@ -1,7 +1,7 @@
 //! Guest pointers in gdb: memories that grow, are shared, or have 64-bit addresses; addresses that are taken; other instances.
 //! With and without privileges, and what the helpers say of each.
 
-use tests::{Answers, Session, line};
+use tests::{Answers, Session, line, normalized};
 
 const SOURCE: &str = "memory/main.c";
 
@@ -102,6 +102,8 @@ fn another_instance_is_told_and_its_pointers_are_followed_on_request() {
             "set var step->amount = 77",
             "up",
             "p here",
+            // Its own memory is chosen; then the other instance's stops.
+            "continue",
             "wasm memory use",
             "p *last",
             "wasm memory use 5",
@@ -110,6 +112,19 @@ fn another_instance_is_told_and_its_pointers_are_followed_on_request() {
         let answers = Session::example("processes", &["instances", "instances/instances.wasm"])
             .privileged(privileged)
             .run(&commands);
+        let note = |command, nth: usize| {
+            let answer = answers.to(command)[nth];
+            let at = answer.find("note: the instance that runs has ");
+            at.map_or(String::new(), |at| normalized(&answer[at..]))
+        };
+        assert_eq!((note("run", 0), note("continue", 0)), (String::new(), String::new()));
+        let own = "its memory at 0x?; pointers lead into memory 0 (`wasm memory use 0x?` follows its)";
+        assert!(note("continue", 1).contains(own), "{}", answers.transcript());
+        assert!(
+            note("continue", 2).contains("memory 0; pointers lead into the memory at 0x?"),
+            "{}",
+            answers.transcript()
+        );
         answers.assert_contains("p *step", 0, &["amount = 2"]);
         answers.assert_contains(
             "wasm memory",
@@ -120,8 +135,27 @@ fn another_instance_is_told_and_its_pointers_are_followed_on_request() {
         answers.assert_contains("p step->name", 0, &["\"small\""]);
         answers.assert_contains("wasm memory", 1, &["pointers are followed into the memory at 0x"]);
         answers.assert_contains("p here", 0, &["amount = 77"]);
-        answers.assert_contains("p *last", 0, &["amount = 2"]);
+        answers.assert_contains("p *last", 0, &["amount = 4"]);
         answers.assert_contains("wasm memory use 5", 0, &["There is no other instance's memory at 0x5"]);
+    }
+}
+
+#[test]
+fn lldb_tells_of_another_instance_when_it_stops_there() {
+    let stop = format!("breakpoint set --file main.c --line {}", line("instances/main.c", "counter += step->amount;"));
+    for privileged in [true, false] {
+        let session = Session::example("processes", &["instances", "instances/instances.wasm"]).privileged(privileged);
+        let notes = |answers: &Answers| {
+            let note = "note: the instance that runs has its memory at 0x?, without an identity map";
+            normalized(answers.transcript()).matches(note).count()
+        };
+        // The first two stops are in the instance with the map.
+        let mut commands = vec![&*stop, "run", "continue"];
+        assert_eq!(notes(&session.run_lldb(&commands)), 0);
+        commands.extend(["continue", "v step", "next", "up", "v here.amount", "continue"]);
+        let answers = session.run_lldb(&commands);
+        assert_eq!(notes(&answers), 1, "{}", answers.transcript());
+        answers.assert_contains("v here.amount", 0, &["= 1"]);
     }
 }
 
