@@ -1,10 +1,12 @@
 //! perf on jitted code: names, lines, and stacks that are the program's own calls.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use linux_perf_data::jitdump::{JitDumpReader, JitDumpRecord};
+use linux_perf_data::linux_perf_event_reader::RawData;
 use tests::{engine, programs, tool};
 
 /// The name under which the linker sees a `main` without parameters.
@@ -88,6 +90,49 @@ fn perf_unwinds_by_the_tables_of_the_jitdump() {
     let text = String::from_utf8_lossy(&run(&mut perf).stdout).into_owned();
     let line = tests::line("profile/main.c", "sink += i * i");
     assert!(text.contains(&format!("main.c:{line}")), "no sample has the line of the loop: {text}");
+}
+
+/// The crate that samply reads jitdumps with shares no code with what writes them.
+#[test]
+fn samplys_reader_finds_names_lines_and_unwinding_tables() {
+    let scratch = tempfile::tempdir().unwrap();
+    let format = format!("jitdump={}", scratch.path().display());
+    run(Command::new(engine()).args(["run", "--profile", &format]).arg(programs().join("profile/profile.wasm")));
+    let dump = fs::read_dir(scratch.path()).unwrap().next().expect("a file is written").unwrap();
+    let mut reader = JitDumpReader::new(File::open(dump.path()).unwrap()).expect("a header");
+    let mut functions = BTreeMap::new();
+    // Those records come before that of the function's code.
+    let (mut lines, mut tables) = (None, None);
+    while let Some(record) = reader.next_record().unwrap() {
+        match record.parse().expect("a record") {
+            JitDumpRecord::CodeDebugInfo(record) => {
+                let rows = record.entries.iter().map(|it| (it.code_addr, it.line, text(it.file_path))).collect();
+                lines = Some((record.code_addr, rows));
+            }
+            JitDumpRecord::CodeUnwindingInfo(record) => {
+                tables = Some((record.eh_frame.len(), record.eh_frame_hdr.len()))
+            }
+            JitDumpRecord::CodeLoad(record) => {
+                let code = record.code_addr..record.code_addr + record.code_bytes.len() as u64;
+                functions.insert(text(record.function_name), (code, lines.take(), tables.take()));
+            }
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+    let line = tests::line("profile/main.c", "sink += i * i") as u32;
+    for name in ["spin", "left", "right", MAIN] {
+        let (code, lines, tables) = &functions[name];
+        let (start, rows): &(u64, Vec<(u64, u32, String)>) = lines.as_ref().expect("each has lines");
+        assert_eq!(*start, code.start, "{name}");
+        assert!(rows.iter().all(|(address, line, _)| code.contains(address) && *line > 0), "{name}: {rows:?}");
+        assert!(rows.iter().all(|(.., file)| file.ends_with("profile/main.c")), "{name}: {rows:?}");
+        assert_eq!(rows.iter().any(|row| row.1 == line), name == "spin", "{name}: {rows:?}");
+        assert!(tables.is_some_and(|(frames, header)| frames > 0 && header > 0), "{name}");
+    }
+}
+
+fn text(bytes: RawData<'_>) -> String {
+    String::from_utf8_lossy(&bytes.as_slice()).into_owned()
 }
 
 #[test]
