@@ -116,6 +116,8 @@ pub(crate) struct Context<'c, 'a> {
     pub(crate) frame_base: Option<&'c FrameBase<'a>>,
     pub(crate) lookup: &'c dyn EntryLookup<'a>,
     pub(crate) guest: &'c GuestModule<'a>,
+    /// An object of which only parts are described is not to be shown.
+    pub(crate) whole: bool,
     /// That of the output.
     pub(crate) encoding: Encoding,
 }
@@ -234,11 +236,13 @@ struct Translator<'t, 'c, 'a> {
     at_entry: bool,
     /// Bits of the pieces so far.
     described: u64,
+    /// Nothing is known of some of these pieces.
+    has_gap: bool,
 }
 
 impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
     fn new(context: &'t Context<'c, 'a>, out: Bytecode) -> Translator<'t, 'c, 'a> {
-        Translator { context, out, stack: Vec::new(), operations: 0, at_entry: false, described: 0 }
+        Translator { context, out, stack: Vec::new(), operations: 0, at_entry: false, described: 0, has_gap: false }
     }
 
     /// Translates the location of a pointer or reference to its value; `false` if it has to be treated as any other.
@@ -347,6 +351,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                     let piece = rest.iter().position(|op| matches!(op, Operation::Piece { .. })).unwrap_or(0);
                     position += piece;
                     complete = true;
+                    self.has_gap = true;
                     continue;
                 }
                 Err(failure) => return Err(failure),
@@ -366,9 +371,13 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                     }
                 }
                 Operation::Piece { size_in_bits, bit_offset } => {
-                    if !complete && !self.stack.is_empty() {
-                        self.make_host()?;
-                        self.stack.pop();
+                    if !complete {
+                        if self.stack.is_empty() {
+                            self.has_gap = true;
+                        } else {
+                            self.make_host()?;
+                            self.stack.pop();
+                        }
                     }
                     complete = false;
                     self.described = self.described.saturating_add(size_in_bits);
@@ -378,6 +387,9 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                     }
                     if position + 1 == operations.len() {
                         self.leave_rest_open();
+                        if self.has_gap && self.context.whole && role == Role::Location {
+                            return Err(LossKind::PartialObject.into());
+                        }
                         return self.patch(&branches, &starts, operations.len());
                     }
                 }
@@ -434,8 +446,11 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
     fn leave_rest_open(&mut self) {
         let bits = self.context.size.and_then(|size| size.checked_mul(8)).unwrap_or(0);
         let rest = bits.saturating_sub(self.described);
-        if rest > 0 && rest.is_multiple_of(8) {
-            self.out.op_piece(rest / 8);
+        self.has_gap |= rest > 0;
+        match rest {
+            0 => {}
+            _ if rest.is_multiple_of(8) => self.out.op_piece(rest / 8),
+            _ => self.out.op_bit_piece(rest, 0),
         }
     }
 

@@ -33,6 +33,7 @@ mod address;
 mod address_map;
 mod address_table;
 mod bytecode;
+mod definitions;
 mod entries;
 mod expression;
 mod files;

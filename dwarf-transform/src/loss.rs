@@ -33,6 +33,8 @@ pub enum LossKind {
     EntryValue,
     /// The object is in a frame that the guest's compiler left out, so that it has no address and no value.
     NoFrame,
+    /// Only parts of the object are described, and lldb would show zeros for the others.
+    PartialObject,
     /// The location is in thread-local storage.
     ThreadLocal,
     /// A scope (block, inlined subroutine, variable range) of which no native instruction is left.
@@ -67,6 +69,7 @@ impl fmt::Display for LossKind {
             LossKind::UnknownGlobal => "unknown wasm global",
             LossKind::EntryValue => "value at function entry",
             LossKind::NoFrame => "location in a frame that the guest does not have",
+            LossKind::PartialObject => "object of which only parts are known",
             LossKind::ThreadLocal => "thread-local location",
             LossKind::OptimizedAway => "scope without native code",
             LossKind::CallSite => "call site without a known native call",

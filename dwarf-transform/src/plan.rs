@@ -4,6 +4,7 @@
 //! is left; unless something that stays refers to an entry in it. Then the whole of it stays, without code.
 
 use crate::address_map::{AddressMap, TextRange, merge};
+use crate::definitions::Definitions;
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
 use crate::loss::{LossKind, Losses};
@@ -311,6 +312,8 @@ pub(crate) struct Plan {
     signatures: HashMap<u64, (usize, usize)>,
     /// Some unit has types of pointers to members.
     pub(crate) has_member_pointers: bool,
+    /// Read when a declared type is met whose size matters.
+    pub(crate) definitions: OnceLock<Definitions>,
 }
 
 impl Plan {
@@ -330,7 +333,7 @@ impl Plan {
         starts.sort_unstable();
         let has_member_pointers =
             units.iter().any(|unit| unit.entries.iter().any(|entry| entry.tag == constants::DW_TAG_ptr_to_member_type));
-        let mut plan = Plan { units, starts, signatures, has_member_pointers };
+        let mut plan = Plan { units, starts, signatures, has_member_pointers, definitions: OnceLock::new() };
         plan.rescue(dwarf);
         plan
     }

@@ -54,6 +54,7 @@ done
 clang-19 --target=wasm32 -g -O0 -nostdlib -fdebug-compilation-dir=. -Wl,--no-entry -Wl,--global-base=65536 \
     instances/main.c -o instances/instances.wasm
 clang-19 $target -O2 optimized/main.c -o optimized/optimized.wasm
+clang-19 $target -O2 parts/main.c -o parts/parts.wasm
 
 # One program with three kinds of memory. wasm-ld adds a table with 64-bit indices, which nothing uses and few engines know:
 # section 4 is left out.

@@ -33,3 +33,16 @@ fn a_local_that_holds_another_value_by_then_is_not_shown() {
         assert!(shown > 5, "hardly anything is shown: {shown}\n{}", answers.transcript());
     }
 }
+
+/// The optimizer takes a structure apart. At the first call only one of its members has a value.
+#[test]
+fn what_is_not_known_of_a_structure_is_optimized_out() {
+    for level in [0, 2] {
+        let answers =
+            Session::new("parts/parts", level).run(&["break look", "run", "up", "print span", "print span.begin"]);
+        answers.assert_values(&[
+            ("print span", "{begin = 42, end = <optimized out>, step = <optimized out>}"),
+            ("print span.begin", "42"),
+        ]);
+    }
+}

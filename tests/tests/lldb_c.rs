@@ -119,3 +119,12 @@ fn a_byte_is_read_whatever_it_is_without_privileges() {
     answers.assert_contains("v grid[1][2]", 0, &["= 6"]);
     answers.assert_contains("continue", 0, &["exited with status = 0"]);
 }
+
+/// lldb takes what is not described of a structure for zeros.
+#[test]
+fn a_structure_of_which_only_a_part_is_known_is_not_shown() {
+    let answers =
+        Session::new("parts/parts", 2).run_lldb(&["breakpoint set --name look", "run", "v value", "up", "v span"]);
+    assert!(answers.answer(2).contains("value = 42"), "{}", answers.transcript());
+    assert!(answers.answer(4).contains("span = <variable not available>"), "{}", answers.transcript());
+}

@@ -27,6 +27,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             frame_base,
             lookup: self,
             guest: self.fill.input.guest,
+            whole: self.fill.options.flavour == PointerFlavour::Lldb,
             encoding: self.fill.encoding,
         }
     }
@@ -61,8 +62,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// The size of an object of which an expression describes pieces.
     fn size_of_pieces(&self, entry: &Entry<'a>, name: gimli::DwAt, expression: GuestExpression<'a>) -> Option<u64> {
-        let ends_with_piece = matches!(expression.0.slice(), [.., operation, _] if *operation == c::DW_OP_piece.0);
-        if name == c::DW_AT_location && ends_with_piece { self.size_of(entry) } else { None }
+        // Only a guess; the operations are read where the size is used.
+        let may_have_pieces =
+            expression.0.slice().iter().any(|byte| matches!(gimli::DwOp(*byte), c::DW_OP_piece | c::DW_OP_bit_piece));
+        if name == c::DW_AT_location && may_have_pieces { self.size_of(entry) } else { None }
     }
 
     pub(super) fn failed(&mut self, failure: Failure, entry: &Entry<'_>, name: gimli::DwAt) {

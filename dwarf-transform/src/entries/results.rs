@@ -1,8 +1,9 @@
 //! What types consist of: whether the guest returns a result where the host would, and whether there is anything in it.
 
 use super::{MAX_TYPE_CHAIN, UnitFiller};
+use crate::definitions::{Definitions, qualified_name};
 use crate::plan::NONE;
-use crate::pointers::is_transparent;
+use crate::pointers::{is_transparent, pointer_kind};
 use crate::scope::Entry;
 use gimli::{AttributeValue, constants as c};
 
@@ -61,16 +62,45 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     /// The bytes of the object that an entry declares, where its type says so.
     pub(super) fn size_of(&self, entry: &Entry<'a>) -> Option<u64> {
         let (mut unit, mut ty) = self.type_of(entry)?;
+        let mut elements: u64 = 1;
         for _ in 0..MAX_TYPE_CHAIN {
             if let Some(size) = self.attribute_of(unit, ty, c::DW_AT_byte_size) {
-                return size.udata_value();
+                return size.udata_value()?.checked_mul(elements);
             }
-            if !is_transparent(self.fill.plan.units[unit].entries[ty].tag) {
-                return None;
+            match self.fill.plan.units[unit].entries[ty].tag {
+                tag if is_transparent(tag) => {}
+                c::DW_TAG_array_type => elements = elements.checked_mul(self.elements(unit, ty)?)?,
+                tag if pointer_kind(tag).is_some() => {
+                    return elements.checked_mul(if self.fill.input.guest.memory64 { 8 } else { 4 });
+                }
+                _ => {
+                    let (dwarf, plan) = (self.fill.input.dwarf, self.fill.plan);
+                    self.attribute_of(unit, ty, c::DW_AT_declaration)?;
+                    let name = qualified_name(dwarf, &dwarf.units[unit], &plan.units[unit], ty)?;
+                    let definitions = plan.definitions.get_or_init(|| Definitions::read(dwarf, plan));
+                    return definitions.size(&name)?.checked_mul(elements);
+                }
             }
             (unit, ty) = self.target(unit, self.attribute_of(unit, ty, c::DW_AT_type)?)?;
         }
         None
+    }
+
+    /// The elements of an array, where its bounds are constants.
+    fn elements(&self, unit: usize, array: usize) -> Option<u64> {
+        let entries = &self.fill.plan.units[unit].entries;
+        let number = |entry, name| self.attribute_of(unit, entry, name).and_then(|value| value.udata_value());
+        let inside = (array + 1..entries.len())
+            .take_while(|child| entries[*child].parent != NONE && entries[*child].parent as usize >= array);
+        let mut elements: u64 = 1;
+        for child in inside.filter(|child| entries[*child].parent as usize == array) {
+            if entries[child].tag == c::DW_TAG_subrange_type {
+                let lower = number(child, c::DW_AT_lower_bound).unwrap_or(0);
+                let upper = || number(child, c::DW_AT_upper_bound)?.checked_sub(lower)?.checked_add(1);
+                elements = elements.checked_mul(number(child, c::DW_AT_count).or_else(upper)?)?;
+            }
+        }
+        Some(elements)
     }
 
     /// Is the unit written in Rust?
