@@ -1,5 +1,6 @@
 //! From guest code ranges to native ones.
 
+use crate::guest_lines::{GuestRow, covering};
 use crate::native::NativeFunction;
 
 /// A half-open range of `.text`.
@@ -11,6 +12,8 @@ pub(crate) struct AddressMap {
     pieces: Pieces,
     /// Where the code of scopes lies, if that is elsewhere: see [`AddressMap::scope_ranges`].
     scopes: Option<Pieces>,
+    /// Where code begins that was moved into another statement: sorted.
+    moved: Vec<u32>,
 }
 
 /// `(wasm offset, native start, native end)`, sorted.
@@ -24,7 +27,9 @@ impl AddressMap {
     /// before it. gdb takes a stop at the first address of an inlined subroutine for one at its call, and would show a trap
     /// that lies apart from its code in the frame outside. No program counter is that byte, unless a call ends there: a
     /// caller is looked up by the byte before its return address.
-    pub(crate) fn new(native: &NativeFunction, body_start: u32) -> AddressMap {
+    ///
+    /// `hidden`: see [`hidden_rows`].
+    pub(crate) fn new(native: &NativeFunction, body_start: u32, hidden: &[bool]) -> AddressMap {
         let boundary = |text: u32| {
             let traps = native.traps.binary_search_by_key(&text, |trap| trap.0).is_ok();
             let returns = native.calls.binary_search_by_key(&text, |call| call.return_address.0).is_ok();
@@ -54,9 +59,16 @@ impl AddressMap {
             pieces
         };
         let pieces = collect(&|position| native.rows[position].wasm.map(|wasm| wasm.0));
-        let statements = statement_offsets(native);
-        let scopes = statements.map(|offsets| collect(&|position| offsets[position]));
-        AddressMap { pieces, scopes }
+        let places = moved_rows(native);
+        let moved = places.iter().map(|(position, _)| boundary(native.rows[*position].text.0)).collect();
+        let scopes = places.iter().any(|(position, _)| !hidden.get(*position).unwrap_or(&false)).then(|| {
+            let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
+            for &(position, statement) in places.iter().filter(|place| !hidden.get(place.0).unwrap_or(&false)) {
+                offsets[position] = Some(statement);
+            }
+            collect(&|position| offsets[position])
+        });
+        AddressMap { pieces, scopes, moved }
     }
 
     /// The native code of the guest range `begin..end`: sorted, disjoint, not touching.
@@ -65,10 +77,18 @@ impl AddressMap {
     }
 
     /// The same for the guest range of a scope. What the optimizer has moved past the anchor of another statement belongs
-    /// to the scope of that statement: a debugger that steps would else stop there as in a function that was entered or
-    /// left.
+    /// to the scope of that statement, unless it is hidden in it: a debugger that steps would else stop there as in a
+    /// function that was entered or left.
     pub(crate) fn scope_ranges(&self, begin: u64, end: u64) -> Vec<TextRange> {
         native_ranges(self.scopes.as_ref().unwrap_or(&self.pieces), begin, end)
+    }
+
+    /// Where a scope begins whose first operator is the one at or after `offset`. Code that was moved away is no entry.
+    pub(crate) fn entry(&self, offset: u64) -> Option<u32> {
+        let pieces = self.scopes.as_ref().unwrap_or(&self.pieces);
+        let from = pieces.partition_point(|piece| u64::from(piece.0) < offset);
+        let mut starts = pieces[from..].iter().map(|piece| piece.1);
+        starts.find(|start| self.moved.binary_search(start).is_err())
     }
 
     /// The native address of the first piece that comes from an operator at or after `offset`.
@@ -89,23 +109,22 @@ fn native_ranges(pieces: &Pieces, begin: u64, end: u64) -> Vec<TextRange> {
     ranges
 }
 
-/// The guest offset of each native row as its scope counts: that of the anchor before it, where the row has been moved past
-/// that anchor or past the next. `None` if none has. Calls and traps are never moved.
-fn statement_offsets(native: &NativeFunction) -> Option<Vec<Option<u32>>> {
-    let fixed = |position: usize| {
-        let start = native.rows[position].text;
-        let end = native.rows.get(position + 1).map_or(native.text.end, |next| next.text);
-        let calls = native.calls.partition_point(|call| call.return_address <= start);
-        let traps = native.traps.partition_point(|trap| *trap < start);
-        native.calls.get(calls).is_some_and(|call| call.return_address <= end)
-            || native.traps.get(traps).is_some_and(|trap| *trap < end)
-    };
+/// Calls and traps are never moved.
+fn is_fixed(native: &NativeFunction, position: usize) -> bool {
+    let start = native.rows[position].text;
+    let end = native.rows.get(position + 1).map_or(native.text.end, |next| next.text);
+    let calls = native.calls.partition_point(|call| call.return_address <= start);
+    let traps = native.traps.partition_point(|trap| *trap < start);
+    native.calls.get(calls).is_some_and(|call| call.return_address <= end)
+        || native.traps.get(traps).is_some_and(|trap| *trap < end)
+}
+
+/// The native rows that have been moved past the anchor before them or past the next, sorted, each with the guest offset of
+/// the anchor before it.
+fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
     let anchors: Vec<usize> = (0..native.rows.len()).filter(|position| native.rows[*position].anchor).collect();
-    if anchors.is_empty() {
-        return None;
-    }
-    let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
-    let mut moved = false;
+    let offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
+    let mut moved = Vec::new();
     // Where the statements that precede the anchor in both orders begin.
     let mut run_start = u32::MAX;
     let mut before = 0;
@@ -118,17 +137,49 @@ fn statement_offsets(native: &NativeFunction) -> Option<Vec<Option<u32>>> {
         let next = anchors.get(number + 1).copied();
         let next_begin = next.and_then(|next| offsets[next]).filter(|next_begin| *next_begin > begin);
         let end = next.unwrap_or(native.rows.len());
-        for (position, place) in offsets.iter_mut().enumerate().take(end).skip(anchor + 1) {
+        for (position, place) in offsets.iter().enumerate().take(end).skip(anchor + 1) {
             let Some(offset) = *place else { continue };
             let sunk = offset < begin && offset >= run_start;
             let hoisted = next_begin.is_some_and(|next_begin| offset >= next_begin);
-            if (sunk || hoisted) && !fixed(position) {
-                *place = Some(begin);
-                moved = true;
+            if (sunk || hoisted) && !is_fixed(native, position) {
+                moved.push((position, begin));
             }
         }
     }
-    moved.then_some(offsets)
+    moved
+}
+
+/// The native rows of a function with these guest lines that have been moved into a statement, and that gdb never looks at:
+/// they get no row in the line table, so that a step over the statement passes them. Such a row lies in the statement's first
+/// row of the line table, or in one of the same line that follows it. An anchor or a trap does not come right behind it: gdb
+/// asks where the byte before a stop belongs, to find out whether an inlined function begins there.
+pub(crate) fn hidden_rows(native: &NativeFunction, lines: &[GuestRow]) -> Vec<bool> {
+    let mut hidden = vec![false; if lines.is_empty() { 0 } else { native.rows.len() }];
+    if hidden.is_empty() {
+        return hidden;
+    }
+    let moved = moved_rows(native);
+    let mut moved = moved.iter().map(|(position, _)| *position).peekable();
+    // The line of the statement, until a row of another one begins.
+    let mut statement = None;
+    for (position, row) in native.rows.iter().enumerate() {
+        let is_moved = moved.next_if_eq(&position).is_some();
+        let next_stops = native.rows.get(position + 1).is_none_or(|next| next.anchor || is_fixed(native, position + 1));
+        if is_moved && statement.is_some() && !next_stops {
+            hidden[position] = true;
+            continue;
+        }
+        let Some(wasm) = row.wasm else { continue };
+        // Code without a line belongs to the line before it.
+        let before = covering(lines, wasm.0).map_or(&[][..], |position| &lines[..=position]);
+        let line = before.iter().rfind(|source| source.line != 0).map(|source| (source.file, source.line));
+        if row.anchor {
+            statement = line;
+        } else if line.is_some() && line != statement {
+            statement = None;
+        }
+    }
+    hidden
 }
 
 /// Sorts ranges and joins those that touch or overlap.

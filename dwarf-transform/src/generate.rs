@@ -38,18 +38,14 @@ pub fn generate(
     }
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
-    let maps = AddressMaps::new(native, &index);
+    // What is wrong with the lines was counted by the first stage.
+    let read_lines = |unit| UnitLines::read(unit, &index, &mut Losses::default());
+    let lines: Vec<UnitLines> = dwarf.units.par_iter().map(read_lines).collect();
+    let maps = AddressMaps::new(native, &index, &lines, options.flavour);
     let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps, lines_only: options.lines_only };
     let mut losses = dwarf.losses.clone();
 
-    let (plans, lines): (Vec<_>, Vec<_>) = dwarf
-        .units
-        .par_iter()
-        .map(|unit| {
-            // What is wrong with the lines was counted by the first stage.
-            (plan_unit(input, unit), UnitLines::read(unit, &index, &mut Losses::default()))
-        })
-        .unzip();
+    let plans = dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect();
     let mut plan = Plan::new(&dwarf, plans);
     let encoding = encoding(options);
     let mut units: Vec<write::Unit> = plan

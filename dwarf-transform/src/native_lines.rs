@@ -48,8 +48,13 @@ impl NativeRow {
 }
 
 /// The rows of a function, sorted by address. Empty where the guest has no lines for it. `opening_stop`: a debugger that
-/// steps into it is to stop at its opening line.
-pub(crate) fn function_rows(guest: &[GuestRow], native: &NativeFunction, opening_stop: bool) -> Vec<NativeRow> {
+/// steps into it is to stop at its opening line. `hidden` native rows get none (see [`crate::address_map::hidden_rows`]).
+pub(crate) fn function_rows(
+    guest: &[GuestRow],
+    native: &NativeFunction,
+    opening_stop: bool,
+    hidden: &[bool],
+) -> Vec<NativeRow> {
     let Some(entry) = guest.iter().find(|row| row.line != 0) else {
         return Vec::new();
     };
@@ -62,8 +67,8 @@ pub(crate) fn function_rows(guest: &[GuestRow], native: &NativeFunction, opening
     // Which guest rows already have a native row that begins a statement.
     let mut seen = vec![false; guest.len()];
     let mut begun = false;
-    for row in &native.rows {
-        let Some(wasm) = row.wasm else {
+    for (number, row) in native.rows.iter().enumerate() {
+        let Some(wasm) = row.wasm.filter(|_| !hidden.get(number).unwrap_or(&false)) else {
             continue;
         };
         if row.text.0 < body_start {

@@ -3,12 +3,14 @@
 //! A function that the linker dropped goes with everything in it, and so does a scope of which no native instruction
 //! is left; unless something that stays refers to an entry in it. Then the whole of it stays, without code.
 
-use crate::address_map::{AddressMap, TextRange, merge};
+use crate::address_map::{AddressMap, TextRange, hidden_rows, merge};
 use crate::definitions::Definitions;
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
+use crate::guest_lines::{GuestRow, UnitLines};
 use crate::loss::{LossKind, Losses};
 use crate::native::NativeModule;
+use crate::options::PointerFlavour;
 use crate::scope::{Code, Entry, ranges, subprogram_code};
 use gimli::write::{UnitEntryId, UnitId};
 use gimli::{AttributeValue, DieReference, SectionId, UnitOffset, constants};
@@ -81,17 +83,35 @@ pub(crate) struct AddressMaps<'m> {
     native: &'m NativeModule,
     index: &'m FunctionIndex,
     maps: Vec<OnceLock<AddressMap>>,
+    /// The guest's lines of each function, where moved code is to be hidden in the rows of its statements.
+    lines: Vec<&'m [GuestRow]>,
 }
 
 impl<'m> AddressMaps<'m> {
-    pub(crate) fn new(native: &'m NativeModule, index: &'m FunctionIndex) -> AddressMaps<'m> {
-        AddressMaps { native, index, maps: native.functions.iter().map(|_| OnceLock::new()).collect() }
+    pub(crate) fn new(
+        native: &'m NativeModule,
+        index: &'m FunctionIndex,
+        units: &'m [UnitLines],
+        flavour: PointerFlavour,
+    ) -> AddressMaps<'m> {
+        let mut lines: Vec<&[GuestRow]> = vec![&[]; native.functions.len()];
+        // lldb may stop at any instruction that a branch leads to.
+        for unit in units.iter().filter(|_| flavour == PointerFlavour::Gdb) {
+            for position in unit.functions().filter(|position| *position < native.functions.len()) {
+                if lines[position].is_empty() {
+                    lines[position] = unit.function(position);
+                }
+            }
+        }
+        AddressMaps { native, index, maps: native.functions.iter().map(|_| OnceLock::new()).collect(), lines }
     }
 
     /// The map of the function at `position`.
     pub(crate) fn get(&self, position: usize) -> &AddressMap {
-        self.maps[position]
-            .get_or_init(|| AddressMap::new(&self.native.functions[position], self.index.start(position)))
+        self.maps[position].get_or_init(|| {
+            let native = &self.native.functions[position];
+            AddressMap::new(native, self.index.start(position), &hidden_rows(native, self.lines[position]))
+        })
     }
 
     /// The native code of guest ranges, and whether any of them lies in live code.
@@ -232,7 +252,7 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
                         }
                     } else {
                         if entry.tag() == constants::DW_TAG_inlined_subroutine {
-                            entry_first(input, &guest_ranges, &mut native_ranges);
+                            entry_first(input, unit, &entry, &guest_ranges, &mut native_ranges);
                         }
                         planned.scope = plan.scopes.len() as u32;
                         plan.scopes.push(native_ranges);
@@ -290,16 +310,35 @@ fn is_optimized(subprogram: &Entry<'_>) -> bool {
     })
 }
 
-/// Debuggers take the first range's start for the entry of an inlined subroutine.
-fn entry_first(input: Input<'_, '_>, guest: &[(u64, u64)], native: &mut [TextRange]) {
-    let Some(&(begin, _)) = guest.first() else {
+/// Debuggers take the first range's start for the entry of an inlined subroutine, as the standard has it without a
+/// `DW_AT_entry_pc`: so there is to be a range that begins there, and it is to be the first.
+fn entry_first<'a>(
+    input: Input<'_, 'a>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+    guest: &[(u64, u64)],
+    native: &mut Vec<TextRange>,
+) {
+    let Some(&(first, _)) = guest.first() else {
         return;
     };
-    let Some(entry) = input.index.find(begin).and_then(|position| input.maps.get(position).address(begin)) else {
+    let begin = match entry.attr_value(constants::DW_AT_entry_pc) {
+        Some(AttributeValue::Udata(offset)) => first.saturating_add(offset),
+        Some(value) => input.dwarf.sections(unit).attr_address(unit, value).ok().flatten().unwrap_or(first),
+        None => first,
+    };
+    let Some(entry) = input.index.find(begin).and_then(|position| input.maps.get(position).entry(begin)) else {
         return;
     };
     if let Some(position) = native.iter().position(|range| (range.0..range.1).contains(&entry)) {
-        native[..=position].rotate_right(1);
+        if native[position].0 < entry {
+            // Code that was moved before the entry.
+            native.insert(position + 1, (entry, native[position].1));
+            native[position].1 = entry;
+            native[..=position + 1].rotate_right(1);
+        } else {
+            native[..=position].rotate_right(1);
+        }
     }
 }
 

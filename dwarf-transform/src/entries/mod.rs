@@ -13,7 +13,7 @@ mod wasm_variables;
 pub(crate) use attributes::is_callee_location;
 
 use crate::address::{TextOffset, WasmOffset};
-use crate::address_map::TextRange;
+use crate::address_map::{TextRange, hidden_rows};
 use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::expression::{EntryLookup, FrameBase, GuestExpression, Role};
 use crate::files::{Files, files};
@@ -228,7 +228,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         for &position in &self.fill.line_owner[self.position] {
             let native = &self.fill.input.native.functions[position];
             let opening_stop = self.fill.plan.units[self.position].opening_stops.binary_search(&position).is_ok();
-            let mut rows = function_rows(self.fill.lines[self.position].function(position), native, opening_stop);
+            let guest = self.fill.lines[self.position].function(position);
+            let hidden = if lldb { Vec::new() } else { hidden_rows(native, guest) };
+            let mut rows = function_rows(guest, native, opening_stop, &hidden);
             if lldb {
                 rows = rows_for_lldb(rows, native, !self.is_rust());
             } else if self.is_rust() {
@@ -356,6 +358,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 begins.extend(begin.map(|begin| (entry.depth(), WasmOffset(begin))));
                 let list = self.range_list(ranges);
                 self.output.get_mut(id).set(c::DW_AT_ranges, list);
+                if entry.attr(c::DW_AT_entry_pc).is_some()
+                    && let Some(first) = ranges.first()
+                {
+                    self.output.get_mut(id).set(c::DW_AT_entry_pc, Value::Address(text_address(TextOffset(first.0))));
+                }
             }
             let base = frame_bases.last().map(|base| base.1.clone());
             let codeless = plan.codeless(here);
