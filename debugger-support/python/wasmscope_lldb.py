@@ -105,7 +105,12 @@ class OtherInstance:
         own = None
         for index in range(min(thread.GetNumFrames(), self.MOST_FRAMES)):
             variables = thread.GetFrameAtIndex(index).GetVariables(True, True, False, True)
-            own = memories.memory_of(raw(variable).GetLoadAddress() for variable in variables)
+            own = memories.memory_of(
+                raw(variable).GetLoadAddress()
+                for variable in variables
+                # A pointer is a computed value, which lldb gives for its address.
+                if not variable.GetType().GetCanonicalType().IsPointerType() and not variable.GetType().IsReferenceType()
+            )
             if own is not None:
                 break
         if own and self.announced != (thread.GetThreadID(), own):

@@ -13,13 +13,15 @@ mod guest;
 
 use guest::Guest;
 use std::time::Instant;
-use wasmscope::{Config, DebugInfo, Engine, Module, Result, Tunables};
+use wasmscope::{Config, DebugInfo, Engine, Module, PointerFlavour, Result};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [count, mode, path, ..] = &*arguments else { panic!("arguments: COUNT together|each FILE [LAST-FILE]") };
     let count: usize = count.parse().expect("a number of modules");
-    let engine = Engine::new(Config::new().tunables(Tunables { debug_info: DebugInfo::Full, ..Tunables::default() }))?;
+    let mut config = Config::new();
+    config.debug_info(DebugInfo::Full).pointer_flavour(PointerFlavour::detected());
+    let engine = Engine::new(&config)?;
     let compiled = |path: &String| Module::from_file(&engine, path).map(|module| module.serialize().to_vec());
     let artifact = compiled(path)?;
     let last = arguments.get(3).map(compiled).transpose()?;

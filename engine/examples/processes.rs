@@ -12,12 +12,14 @@ mod guest;
 
 use guest::Guest;
 use std::os::unix::process::CommandExt as _;
-use wasmscope::{Caller, Config, DebugInfo, Engine, Func, Instance, Module, Result, Store, Tunables};
+use wasmscope::{Caller, Config, DebugInfo, Engine, Func, Instance, Module, PointerFlavour, Result, Store};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let [program, mode, file] = &*arguments else { panic!("arguments: fork|exec|run|taken|instances FILE") };
-    let engine = Engine::new(Config::new().tunables(Tunables { debug_info: DebugInfo::Full, ..Tunables::default() }))?;
+    let mut config = Config::new();
+    config.debug_info(DebugInfo::Full).pointer_flavour(PointerFlavour::detected());
+    let engine = Engine::new(&config)?;
     let module = Module::from_file(&engine, file)?;
     match &**mode {
         "fork" => {

@@ -8,14 +8,16 @@ mod guest;
 use guest::Guest;
 use std::thread;
 use std::time::Duration;
-use wasmscope::{Config, DebugInfo, Engine, Module, Result, Tunables};
+use wasmscope::{Config, DebugInfo, Engine, Module, PointerFlavour, Result};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let count: usize = arguments.next().and_then(|it| it.parse().ok()).unwrap_or(2);
     let path = arguments.next().expect("a module");
     let wasm = std::fs::read(&path).expect("the module can be read");
-    let engine = Engine::new(Config::new().tunables(Tunables { debug_info: DebugInfo::Full, ..Tunables::default() }))?;
+    let mut config = Config::new();
+    config.debug_info(DebugInfo::Full).pointer_flavour(PointerFlavour::detected());
+    let engine = Engine::new(&config)?;
     let module = Module::new(&engine, &wasm)?;
     for _ in 1..count {
         let (engine, module) = (engine.clone(), module.clone());

@@ -32,12 +32,20 @@ fn lldb_once(example: &[&str], commands: &[&str]) -> String {
 #[test]
 fn threads_have_their_own_frames() {
     let stop = "breakpoint set --name score --condition 'bonus == 10'";
-    let commands = [stop, "run", "breakpoint delete -f", "thread backtrace all", "v bonus"];
+    let commands =
+        [stop, "run", "breakpoint delete -f", "thread backtrace all", "v bonus", "up 2", "expr (long)argv >> 32"];
     let answers = lldb(&["threads", "3", "abilities/c-O0.wasm"], &commands);
     let frames = answers.matches("`main(argc=2").count();
     assert_eq!(frames, 2, "each of the two that wait has the guest's main\n{answers}");
-    let parts =
-        ["breakpoint 1.1", "`score(it=0x?, bonus=10)", "`visit(list=0x?, bonus=10)", "`main(argc=1", "bonus = 10"];
+    let parts = [
+        "breakpoint 1.1",
+        "`score(it=0x?, bonus=10)",
+        "`visit(list=0x?, bonus=10)",
+        "`main(argc=1",
+        "bonus = 10",
+        // lldb's own pointers.
+        "(long) $? = 0\n",
+    ];
     assert_in_order(&answers, &parts);
 }
 

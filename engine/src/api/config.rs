@@ -66,7 +66,8 @@ impl Config {
         self
     }
 
-    /// Which debugger the pointer types are made for.
+    /// Which debugger the pointer types are made for: gdb by default. lldb reads 8 bytes for each pointer of the other's;
+    /// [`PointerFlavour::detected`] tells which one is at work.
     pub fn pointer_flavour(&mut self, flavour: PointerFlavour) -> &mut Config {
         self.tunables.pointer_flavour = flavour;
         self

@@ -98,10 +98,7 @@ impl CodeArgs {
             pointer_flavour: match self.debugger {
                 DebuggerChoice::Gdb => PointerFlavour::Gdb,
                 DebuggerChoice::Lldb => PointerFlavour::Lldb,
-                DebuggerChoice::Auto => match debugger_support::tracer() {
-                    debugger_support::Tracer::Lldb => PointerFlavour::Lldb,
-                    _ => PointerFlavour::Gdb,
-                },
+                DebuggerChoice::Auto => PointerFlavour::detected(),
             },
             ..Tunables::default()
         }

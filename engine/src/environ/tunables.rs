@@ -80,3 +80,14 @@ pub enum PointerFlavour {
     /// lldb needs them as classes with operators.
     Lldb,
 }
+
+impl PointerFlavour {
+    /// That of the debugger that runs this process at this moment, gdb's if none does.
+    #[must_use]
+    pub fn detected() -> PointerFlavour {
+        match debugger_support::tracer() {
+            debugger_support::Tracer::Lldb => PointerFlavour::Lldb,
+            _ => PointerFlavour::Gdb,
+        }
+    }
+}
