@@ -83,6 +83,12 @@ class MemoryCache:
                 # In force from when the process goes on.
                 self.debugger.HandleCommand(self.LINE % (2 if base else 512))
                 self.debugger.HandleCommand("settings set target.process.disable-memory-cache false")
+                if base:
+                    # A `char *` may lead below the identity map, where lldb finds no text and shows an empty one.
+                    self.debugger.HandleCommand(
+                        "type summary add -w wasmscope -F {0}.pointer_summary --recognizer-function "
+                        "{0}.matches_text_pointer".format(__name__)
+                    )
 
 
 class OtherInstance:
@@ -365,7 +371,7 @@ def pointer_summary(value, _):
         place = value.GetTarget().ResolveLoadAddress(address)
         name = place.GetSymbol().GetName()
         return "(%s`%s)" % (place.GetModule().GetFileSpec().GetFilename(), name) if name else ""
-    if address and type_.IsValid() and type_.GetCanonicalType().GetUnqualifiedType().GetBasicType() in CHARACTERS:
+    if address and type_.IsValid() and is_character(type_):
         error = lldb.SBError()
         process = value.GetProcess()
         found = process.ReadCStringFromMemory(host_address(address, process), MAX_TEXT, error)
@@ -385,6 +391,15 @@ def quoted(text):
 
 def matches_pointer_structure(type_, _):
     return is_pointer_structure(type_.GetCanonicalType())
+
+
+def matches_text_pointer(type_, _):
+    type_ = type_.GetCanonicalType()
+    return type_.IsPointerType() and is_character(type_.GetPointeeType())
+
+
+def is_character(type_):
+    return type_.GetCanonicalType().GetUnqualifiedType().GetBasicType() in CHARACTERS
 
 
 def matches_record(type_, _):

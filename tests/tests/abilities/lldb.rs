@@ -136,7 +136,7 @@ fn c() -> Script {
     go(&mut it, source, "int part = it->apply");
     it.can(
         "set through a pointer",
-        &["expr it->value = 30", "p it->value", "p head->next->value", "expr it->next->next->next = 0"],
+        &["expr it->value = 30", "p it->value", "p head->next->value", "expr it->next->next = 0"],
         &["= 30", "(int) 30", "(int) 30", "= "],
     );
     it.can("step into", &["step", "bt 2"], &["multiply(left=30, right=10)", "frame #1: ", "score(it="]);

@@ -63,21 +63,11 @@ type Exception = (&'static str, fn(&Column) -> bool, &'static str);
 const EXCEPTIONS: &[Exception] = &[];
 
 /// More of them where the process has no capabilities and `vm.mmap_min_addr` is in force.
-const UNPRIVILEGED_EXCEPTIONS: &[Exception] = &[
-    ("arguments", lldb_on_c, PAGE_ZERO),
-    ("break at a function", lldb_on_c, PAGE_ZERO),
-    ("conditional breakpoint", lldb_on_c, PAGE_ZERO),
-    ("raw memory", lldb_on_c, PAGE_ZERO),
-    ("strings", lldb_on_c, PAGE_ZERO),
-    (
-        "set through a pointer",
-        lldb_on_c,
-        "lldb assigns pointers in memory by a call, which fails beside the second mapping",
-    ),
-];
+const UNPRIVILEGED_EXCEPTIONS: &[Exception] =
+    &[("raw memory", lldb_on_c, PAGE_ZERO), ("strings", lldb_on_c, PAGE_ZERO)];
 
 const PAGE_ZERO: &str =
-    "the C program's texts lie below `vm.mmap_min_addr`, where lldb does not read a variable's pointer";
+    "the C program's texts lie below `vm.mmap_min_addr`, where lldb's `memory read` does not find them";
 
 fn lldb_on_c(column: &Column) -> bool {
     column.debugger == Debugger::Lldb && column.language == Language::C
