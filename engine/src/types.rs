@@ -187,6 +187,8 @@ pub struct TableType {
     pub minimum: u32,
     /// Elements at most.
     pub maximum: Option<u32>,
+    /// Its indices are 64 bits wide (the memory64 proposal). It has no more elements than another one.
+    pub table64: bool,
 }
 
 /// The type of a linear memory.

@@ -56,8 +56,7 @@ clang-19 --target=wasm32 -g -O0 -nostdlib -fdebug-compilation-dir=. -Wl,--no-ent
 clang-19 $target -O2 optimized/main.c -o optimized/optimized.wasm
 clang-19 $target -O2 parts/main.c -o parts/parts.wasm
 
-# One program with three kinds of memory. wasm-ld adds a table with 64-bit indices, which nothing uses and few engines know:
-# section 4 is left out.
+# One program with three kinds of memory. That of 64 bits has a table with 64-bit indices.
 for kind in memory32 memory64 shared; do
     case $kind in
     memory32) options="--target=wasm32" ;;
@@ -67,24 +66,6 @@ for kind in memory32 memory64 shared; do
     clang-19 $options -g -O0 -nostdlib -fdebug-compilation-dir=. -Wl,--no-entry -Wl,--global-base=65536 \
         memory/main.c -o memory/$kind.wasm
 done
-python3 - memory/memory64.wasm <<'END'
-import sys
-
-data = open(sys.argv[1], "rb").read()
-kept, at = data[:8], 8
-while at < len(data):
-    size, shift, body = 0, 0, at + 1
-    while True:
-        byte = data[body]
-        size |= (byte & 127) << shift
-        shift, body = shift + 7, body + 1
-        if byte < 128:
-            break
-    if data[at] != 4:
-        kept += data[at : body + size]
-    at = body + size
-open(sys.argv[1], "wb").write(kept)
-END
 
 # Names, but no debug info.
 wat2wasm --debug-names text/text.wat -o text/text.wasm

@@ -174,7 +174,8 @@ fn check_import(store: &mut StoreOpaque, module: &Module, number: usize, item: &
                 let table = table.as_ref();
                 let found = TableType { minimum: table.len() as u32, ..table.ty() };
                 let fits = matches!(expected, ExternType::Table(expected)
-                if is_ref_subtype(found.element, expected.element)
+                if found.table64 == expected.table64
+                    && is_ref_subtype(found.element, expected.element)
                     && is_ref_subtype(expected.element, found.element)
                     && limits_fit(
                         (u64::from(found.minimum), found.maximum.map(u64::from)),
@@ -232,8 +233,9 @@ fn describe(ty: &ExternType) -> String {
     match ty {
         ExternType::Func(ty) => format!("a function of type {ty}"),
         ExternType::Table(ty) => format!(
-            "a table of {} with {}",
+            "a table of {}{} with {}",
             ty.element,
+            if ty.table64 { ", with 64-bit indices," } else { "" },
             limits(u64::from(ty.minimum), ty.maximum.map(u64::from), "elements")
         ),
         ExternType::Memory(ty) => format!(

@@ -460,7 +460,7 @@ fn a_limiter_is_asked_before_anything_is_made() {
     assert!(memory.grow(&mut store, 20).is_err());
     let big = MemoryType { minimum: 9, maximum: None, shared: false, memory64: false, page_size_log2: 16 };
     assert!(Memory::new(&mut store, big).unwrap_err().to_string().contains("resource limit"));
-    let ty = TableType { element: RefType::FUNCREF, minimum: 21, maximum: None };
+    let ty = TableType { element: RefType::FUNCREF, minimum: 21, maximum: None, table64: false };
     assert!(Table::new(&mut store, ty, Val::FuncRef(None)).is_err());
     instance(&mut store, "(module)");
     let third = Module::new(&engine, "(module)").unwrap();
@@ -632,7 +632,7 @@ fn tables_hold_functions_of_host_and_guest() {
         let mut store = Store::new(&engine, ());
         // Made before any module of the store has its type.
         let host = Func::wrap(&mut store, |n: i32| n + 1000);
-        let ty = TableType { element: RefType::FUNCREF, minimum: 2, maximum: Some(6) };
+        let ty = TableType { element: RefType::FUNCREF, minimum: 2, maximum: Some(6), table64: false };
         let table = Table::new(&mut store, ty, Val::FuncRef(None)).unwrap();
         table.set(&mut store, 0, host.into()).unwrap();
         let module = Module::new(
@@ -986,7 +986,7 @@ fn handles_of_another_store_are_refused() {
     let func = Func::wrap(&mut a, || 1);
     let panics = |f: &mut dyn FnMut()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err();
     assert!(panics(&mut || drop(func.call(&mut b, &[], &mut [Val::I32(0)]))));
-    let ty = TableType { element: RefType::FUNCREF, minimum: 1, maximum: None };
+    let ty = TableType { element: RefType::FUNCREF, minimum: 1, maximum: None, table64: false };
     assert!(Table::new(&mut b, ty, func.into()).is_err());
 }
 
@@ -1075,5 +1075,98 @@ fn a_store_lent_to_another_thread_is_checked_against_that_threads_stack() {
         let deep = instance.get_typed_func::<i32, i32>(&mut store, "deep").unwrap();
         assert_eq!(trap_of(deep.call(&mut store, -1)), Trap::StackOverflow);
         assert_eq!(deep.call(&mut store, 1000).unwrap(), 1000);
+    }
+}
+
+#[test]
+fn tables_may_have_indices_of_64_bits() {
+    for engine in engines() {
+        let mut store = Store::new(&engine, ());
+        let found = instance(
+            &mut store,
+            r#"(module (type $number (func (result i32)))
+                (table $wide (export "wide") i64 4 1000000000000 funcref) (table $fixed i64 2 2 funcref) (table $narrow 3 funcref)
+                (table $hosts (export "hosts") i64 1 externref)
+                (elem (table $wide) (i64.const 1) func $seven $eight) (elem $late func $eight $seven)
+                (func $seven (result i32) (i32.const 7)) (func $eight (result i32) (i32.const 8))
+                (elem (table $fixed) (i64.const 0) func $eight $seven)
+                (func (export "call") (param i64) (result i32) (call_indirect $wide (type $number) (local.get 0)))
+                (func (export "fixed") (param i64) (result i32) (call_indirect $fixed (type $number) (local.get 0)))
+                (func (export "tail") (param i64) (result i32) (return_call_indirect $wide (type $number) (local.get 0)))
+                (func (export "narrow") (param i32) (result i32) (call_indirect $narrow (type $number) (local.get 0)))
+                (func (export "size") (result i64) (table.size $wide))
+                (func (export "grow") (param i64) (result i64) (table.grow $wide (ref.func $eight) (local.get 0)))
+                (func (export "get") (param i64) (result i32) (ref.is_null (table.get $wide (local.get 0))))
+                (func (export "set") (param i64) (table.set $wide (local.get 0) (ref.func $seven)))
+                (func (export "host") (param i64 externref) (table.set $hosts (local.get 0) (local.get 1)))
+                (func (export "fill") (param i64 i64) (table.fill $wide (local.get 0) (ref.func $seven) (local.get 1)))
+                (func (export "init") (param i64 i32 i32) (table.init $wide $late (local.get 0) (local.get 1) (local.get 2)))
+                (func (export "copy") (param i64 i64 i64) (table.copy $wide $wide (local.get 0) (local.get 1) (local.get 2)))
+                (func (export "down") (param i32 i64 i32) (table.copy $narrow $wide (local.get 0) (local.get 1) (local.get 2)))
+                (func (export "up") (param i64 i32 i32) (table.copy $wide $narrow (local.get 0) (local.get 1) (local.get 2))))"#,
+        );
+        // What is 1 without its upper half, and what is -1.
+        const FAR: [i64; 3] = [(1 << 32) + 1, 1 << 63 | 1, -1];
+        let mut call =
+            |name: &str, index: i64| found.get_typed_func::<i64, i32>(&mut store, name)?.call(&mut store, index);
+        assert_eq!(call("call", 1).unwrap(), 7);
+        assert_eq!(call("tail", 2).unwrap(), 8);
+        assert_eq!(call("fixed", 1).unwrap(), 7);
+        assert_eq!(call("get", 3).unwrap(), 1);
+        for far in FAR {
+            for name in ["call", "tail", "fixed", "get"] {
+                assert_eq!(trap_of(call(name, far)), Trap::TableOutOfBounds, "{name} {far:#x}");
+            }
+        }
+        let grow = found.get_typed_func::<i64, i64>(&mut store, "grow").unwrap();
+        for far in FAR {
+            assert_eq!(grow.call(&mut store, far).unwrap(), -1);
+        }
+        assert_eq!(grow.call(&mut store, 2).unwrap(), 4);
+        let size = found.get_typed_func::<(), i64>(&mut store, "size").unwrap();
+        assert_eq!(size.call(&mut store, ()).unwrap(), 6);
+        let set = found.get_typed_func::<i64, ()>(&mut store, "set").unwrap();
+        set.call(&mut store, 0).unwrap();
+        let fill = found.get_typed_func::<(i64, i64), ()>(&mut store, "fill").unwrap();
+        fill.call(&mut store, (3, 1)).unwrap();
+        let copy = found.get_typed_func::<(i64, i64, i64), ()>(&mut store, "copy").unwrap();
+        copy.call(&mut store, (5, 0, 1)).unwrap();
+        let init = found.get_typed_func::<(i64, i32, i32), ()>(&mut store, "init").unwrap();
+        init.call(&mut store, (1, 0, 2)).unwrap();
+        let down = found.get_typed_func::<(i32, i64, i32), ()>(&mut store, "down").unwrap();
+        down.call(&mut store, (1, 0, 2)).unwrap();
+        let up = found.get_typed_func::<(i64, i32, i32), ()>(&mut store, "up").unwrap();
+        up.call(&mut store, (4, 2, 1)).unwrap();
+        for far in FAR {
+            assert_eq!(trap_of(set.call(&mut store, far)), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(fill.call(&mut store, (far, 0))), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(fill.call(&mut store, (1, far))), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(copy.call(&mut store, (far, 0, 0))), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(copy.call(&mut store, (0, far, 0))), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(copy.call(&mut store, (0, 0, far))), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(init.call(&mut store, (far, 0, 1))), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(down.call(&mut store, (0, far, 0))), Trap::TableOutOfBounds);
+            assert_eq!(trap_of(up.call(&mut store, (far, 0, 0))), Trap::TableOutOfBounds);
+        }
+        let numbers = (0..6).map(|index| {
+            let call = found.get_typed_func::<i64, i32>(&mut store, "call").unwrap();
+            call.call(&mut store, index).unwrap()
+        });
+        assert_eq!(numbers.collect::<Vec<_>>(), [7, 8, 7, 7, 8, 7]);
+        let narrow = found.get_typed_func::<i32, i32>(&mut store, "narrow").unwrap();
+        assert_eq!((narrow.call(&mut store, 1).unwrap(), narrow.call(&mut store, 2).unwrap()), (7, 8));
+        let host = found.get_typed_func::<(i64, Option<ExternRef>), ()>(&mut store, "host").unwrap();
+        let reference = ExternRef::new(5_u32);
+        host.call(&mut store, (0, Some(reference.clone()))).unwrap();
+        assert_eq!(trap_of(host.call(&mut store, (1 << 32, Some(reference)))), Trap::TableOutOfBounds);
+        // Its indices are part of its type.
+        let mut linker = Linker::new(&engine);
+        linker.instance(&mut store, "p", found).unwrap();
+        let narrow = Module::new(&engine, r#"(module (import "p" "wide" (table 1 funcref)))"#).unwrap();
+        let error = linker.instantiate(&mut store, &narrow).unwrap_err().to_string();
+        assert!(error.contains("with 64-bit indices"), "{error}");
+        let wide = Module::new(&engine, r#"(module (import "p" "wide" (table i64 1 2000000000000 funcref)))"#).unwrap();
+        linker.instantiate(&mut store, &wide).unwrap();
+        assert!(Module::new(&engine, "(module (table i64 5000000000 funcref))").is_err());
     }
 }

@@ -304,11 +304,12 @@ impl InstanceData {
             };
             match &segment.mode {
                 SegmentMode::Active { index, offset } => {
-                    // SAFETY: offsets of tables are of type i32.
-                    let offset = unsafe { data.evaluate(offset)?.f32 };
+                    let raw = data.evaluate(offset)?;
                     // SAFETY: tables live as long as the store, which nobody else uses.
                     let table = unsafe { &mut *data.table(*index)?.as_ptr() };
-                    let doomed = table.init(u64::from(offset), &items, 0, items.len() as u64)?;
+                    // SAFETY: the offset's type is that of the table's indices.
+                    let offset = unsafe { if table.ty().table64 { raw.f64 } else { u64::from(raw.f32) } };
+                    let doomed = table.init(offset, &items, 0, items.len() as u64)?;
                     // SAFETY: nobody else uses the store.
                     unsafe { collect::let_go(data.store(), doomed) };
                 }

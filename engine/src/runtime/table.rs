@@ -227,7 +227,7 @@ mod tests {
     const OWNER: Owner = Owner(0x40);
 
     fn table(minimum: u32, maximum: Option<u32>) -> TableInstance {
-        let ty = TableType { element: RefType::FUNCREF, minimum, maximum };
+        let ty = TableType { element: RefType::FUNCREF, minimum, maximum, table64: false };
         // SAFETY: the table has its own definition.
         unsafe { TableInstance::new(ty, 0, OWNER, None) }.unwrap()
     }
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused_before_anything_is_allocated() {
-        let ty = TableType { element: RefType::FUNCREF, minimum: 4_000_000_000, maximum: None };
+        let ty = TableType { element: RefType::FUNCREF, minimum: 4_000_000_000, maximum: None, table64: false };
         // SAFETY: the table has its own definition.
         assert!(matches!(unsafe { TableInstance::new(ty, 0, OWNER, None) }, Err(TableError::TooLarge { .. })));
     }
@@ -268,7 +268,7 @@ mod tests {
         let references: Vec<_> = (0..3u32).map(VMExternRef::new).collect();
         let word = |index: usize| references[index].as_raw().as_ptr() as u64;
         let counts = || references.iter().map(|reference| reference.strong_count() - 1).collect::<Vec<_>>();
-        let ty = TableType { element: RefType::EXTERNREF, minimum: 3, maximum: None };
+        let ty = TableType { element: RefType::EXTERNREF, minimum: 3, maximum: None, table64: false };
         // SAFETY: the table has its own definition; the words are of references that live longer.
         let new = || unsafe { TableInstance::new(ty, word(0), OWNER, None) }.unwrap();
         let (mut table, mut other) = (new(), new());

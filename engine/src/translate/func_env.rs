@@ -278,6 +278,17 @@ impl<'a> FuncEnv<'a> {
         if self.module.memories[memory.index()].memory64 { value } else { pos.ins().ireduce(types::I32, value) }
     }
 
+    /// An index into a table, or a number of its elements, as 32 bits. What does not fit becomes the largest number, which no
+    /// table has an element for.
+    fn table_index(&self, pos: &mut FuncCursor<'_>, table: TableIndex, index: ir::Value) -> ir::Value {
+        if !self.module.tables[table.index()].table64 {
+            return index;
+        }
+        let largest = pos.ins().iconst(types::I64, i64::from(u32::MAX));
+        let index = pos.ins().umin(index, largest);
+        pos.ins().ireduce(types::I32, index)
+    }
+
     /// The address of element `index` of a table, checked.
     fn table_element(&mut self, builder: &mut FunctionBuilder<'_>, table: TableIndex, index: ir::Value) -> ir::Value {
         let place = self.offsets.table(table.as_u32());
@@ -287,15 +298,16 @@ impl<'a> FuncEnv<'a> {
         let fixed = !place.indirect && ty.maximum == Some(ty.minimum);
         let flags = MemFlags::trusted();
         let flags = if fixed { flags.with_readonly() } else { flags };
+        let index_type = if ty.table64 { types::I64 } else { types::I32 };
         let bound = if fixed {
-            Self::const32(&mut pos, ty.minimum)
+            pos.ins().iconst(index_type, i64::from(ty.minimum))
         } else {
-            self.field_value(&mut pos, place, 8, types::I32, flags)
+            self.field_value(&mut pos, place, 8, index_type, flags)
         };
         let outside = pos.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, bound);
         pos.ins().trapnz(outside, ir::TrapCode::TableOutOfBounds);
         let base = self.field_value(&mut pos, place, 0, types::I64, flags);
-        let index = pos.ins().uextend(types::I64, index);
+        let index = Self::widen(&mut pos, index);
         let offset = pos.ins().ishl_imm(index, 3);
         pos.ins().iadd(base, offset)
     }
@@ -789,7 +801,8 @@ impl FuncEnvironment for FuncEnv<'_> {
 
     fn translate_table_size(&mut self, mut pos: FuncCursor<'_>, index: TableIndex) -> WasmResult<ir::Value> {
         let place = self.offsets.table(index.as_u32());
-        Ok(self.field_value(&mut pos, place, 8, types::I32, MemFlags::trusted()))
+        let ty = if self.module.tables[index.index()].table64 { types::I64 } else { types::I32 };
+        Ok(self.field_value(&mut pos, place, 8, ty, MemFlags::trusted()))
     }
 
     fn translate_table_grow(
@@ -800,7 +813,10 @@ impl FuncEnvironment for FuncEnv<'_> {
         init_value: ir::Value,
     ) -> WasmResult<ir::Value> {
         let table = Self::const32(&mut pos, table_index.as_u32());
-        Ok(self.builtin_value(&mut pos, Builtin::table_grow, &[table, delta, init_value]))
+        let delta = self.table_index(&mut pos, table_index, delta);
+        let old = self.builtin_value(&mut pos, Builtin::table_grow, &[table, delta, init_value]);
+        // -1, or a number of elements, which is never that large.
+        Ok(if self.module.tables[table_index.index()].table64 { pos.ins().sextend(types::I64, old) } else { old })
     }
 
     fn translate_table_get(
@@ -845,6 +861,12 @@ impl FuncEnvironment for FuncEnv<'_> {
     ) -> WasmResult<()> {
         let dst_table = Self::const32(&mut pos, dst_table_index.as_u32());
         let src_table = Self::const32(&mut pos, src_table_index.as_u32());
+        // The number of elements is as wide as the narrower of the two indices.
+        let narrower =
+            if self.module.tables[dst_table_index.index()].table64 { src_table_index } else { dst_table_index };
+        let len = self.table_index(&mut pos, narrower, len);
+        let dst = self.table_index(&mut pos, dst_table_index, dst);
+        let src = self.table_index(&mut pos, src_table_index, src);
         self.builtin(&mut pos, Builtin::table_copy, &[dst_table, src_table, dst, src, len]);
         Ok(())
     }
@@ -858,6 +880,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         len: ir::Value,
     ) -> WasmResult<()> {
         let table = Self::const32(&mut pos, table_index.as_u32());
+        let dst = self.table_index(&mut pos, table_index, dst);
+        let len = self.table_index(&mut pos, table_index, len);
         self.builtin(&mut pos, Builtin::table_fill, &[table, dst, val, len]);
         Ok(())
     }
@@ -873,6 +897,7 @@ impl FuncEnvironment for FuncEnv<'_> {
     ) -> WasmResult<()> {
         let table = Self::const32(&mut pos, table_index.as_u32());
         let segment = Self::const32(&mut pos, seg_index);
+        let dst = self.table_index(&mut pos, table_index, dst);
         self.builtin(&mut pos, Builtin::table_init, &[table, segment, dst, src, len]);
         Ok(())
     }

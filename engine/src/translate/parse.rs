@@ -438,19 +438,24 @@ fn convert_ref(ty: wasmparser::RefType, offset: usize) -> Result<RefType, Transl
 }
 
 fn convert_table(ty: &wasmparser::TableType, offset: usize) -> Result<TableType, TranslateError> {
-    if ty.table64 {
-        return Err(TranslateError::Unsupported { offset, feature: "64-bit tables (the memory64 proposal)".into() });
-    }
     if ty.shared {
         return Err(TranslateError::Unsupported { offset, feature: "shared tables".into() });
     }
-    let size = |size: u64| {
-        u32::try_from(size).map_err(|_| TranslateError::Invalid { offset, reason: "table size above 2^32 - 1".into() })
+    let too_large = |_| {
+        let reason = "table size above 2^32 - 1";
+        if ty.table64 {
+            TranslateError::Unsupported { offset, feature: reason.into() }
+        } else {
+            TranslateError::Invalid { offset, reason: reason.into() }
+        }
     };
+    // No table has so many elements, whatever it may have.
+    let maximum = ty.maximum.map(|size| if ty.table64 { size.min(u64::from(u32::MAX)) } else { size });
     Ok(TableType {
         element: convert_ref(ty.element_type, offset)?,
-        minimum: size(ty.initial)?,
-        maximum: ty.maximum.map(size).transpose()?,
+        minimum: u32::try_from(ty.initial).map_err(too_large)?,
+        maximum: maximum.map(u32::try_from).transpose().map_err(too_large)?,
+        table64: ty.table64,
     })
 }
 

@@ -104,7 +104,7 @@ impl<'e> FileRunner<'e> {
             let global = Global::new(&mut *store, GlobalType { content, mutable: false }, value).expect("a global");
             linker.define(&*store, "spectest", name, global).expect("defined once");
         }
-        let table = TableType { element: RefType::FUNCREF, minimum: 10, maximum: Some(20) };
+        let table = TableType { element: RefType::FUNCREF, minimum: 10, maximum: Some(20), table64: false };
         let table = Table::new(&mut *store, table, Val::FuncRef(None::<Func>)).expect("a table");
         linker.define(&*store, "spectest", "table", table).expect("defined once");
         let memory = MemoryType { minimum: 1, maximum: Some(2), shared: false, memory64: false, page_size_log2: 16 };
