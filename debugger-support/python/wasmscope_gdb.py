@@ -173,7 +173,7 @@ def addresses_of_variables(frame):
             try:
                 # The guest's pointers are too narrow for `address`. gdb's own references are not, and are printed as `@0x1234`.
                 text = symbol.value(frame).const_value().reference_value().format_string(deref_refs=False)
-            except gdb.error:
+            except (gdb.error, RuntimeError):
                 continue
             match = re.search(r"@(0x[0-9a-f]+)$", text)
             if match:
@@ -186,17 +186,18 @@ def announce_instance(event):
     inferior = gdb.selected_inferior()
     if inferior.pid == 0 or inferior.connection is None or inferior.connection.type == "remote":
         return
+    own = None
     try:
         memories = LinearMemories(mappings())
         frame = gdb.newest_frame() if memories.others else None
+        for _ in range(MOST_FRAMES):
+            if frame is None or own is not None:
+                break
+            own = memories.memory_of(addresses_of_variables(frame))
+            frame = frame.older()
     except (OSError, gdb.error):
-        return
-    own = None
-    for _ in range(MOST_FRAMES):
-        if frame is None or own is not None:
-            break
-        own = memories.memory_of(addresses_of_variables(frame))
-        frame = frame.older()
+        # A process that is not this machine's, or a stack that ends in nothing.
+        pass
     followed = gdb.wasmscope_low_memory.chosen if gdb.wasmscope_low_memory else 0
     state = (gdb.selected_thread().ptid, own, followed)
     if own is not None and own != followed and ANNOUNCED.get(inferior.num) != state:
