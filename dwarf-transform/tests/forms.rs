@@ -194,7 +194,7 @@ fn all_forms(version: u16, format64: bool, start: u32, size: u32) -> Vec<(String
     let mut root = vec![(DW_AT_name, DW_FORM_strp, offset(1))];
     if version >= 5 {
         root.push((DW_AT_str_offsets_base, DW_FORM_sec_offset, offset(header)));
-        root.push((DW_AT_addr_base, DW_FORM_sec_offset, offset(8)));
+        root.push((DW_AT_addr_base, DW_FORM_sec_offset, offset(header)));
         root.push((DW_AT_loclists_base, DW_FORM_sec_offset, offset(lists)));
         root.push((DW_AT_rnglists_base, DW_FORM_sec_offset, offset(lists)));
     }
@@ -293,7 +293,11 @@ fn all_forms(version: u16, format64: bool, start: u32, size: u32) -> Vec<(String
         bytes.extend([5, 0, 0, 0]);
         bytes.extend(strings);
         builder.section(".debug_str_offsets", bytes);
-        builder.section(".debug_addr", table(&start.to_le_bytes()));
+        let mut addresses = table(&start.to_le_bytes());
+        if format64 {
+            addresses.splice(..4, [vec![0xff; 4], offset(8)].concat());
+        }
+        builder.section(".debug_addr", addresses);
         // A count of offsets, the offset of the list from where the offsets begin, the list.
         let whole = |kind: u8, rest: &[u8]| {
             let range = [vec![kind], start.to_le_bytes().to_vec(), uleb(u64::from(size))].concat();

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Reads the emitted DWARF of many modules with three readers that share no code with us: `llvm-dwarfdump --verify` finds no more
 # errors than in the module itself, and gdb, when it expands all symbols, and lldb, when it parses all lines, types and
-# variables, make no remark of any kind more often than about the module's own sections (for gdb, put into an ELF file).
+# variables, make no remark of a kind that they do not make about the module's own sections (for gdb, put into an ELF file).
 #
 #   tests/dwarf/verify.sh [-l "0 2"] MODULE.wasm...     the given modules
 #   tests/dwarf/verify.sh -b FOLDER                     builds modules into FOLDER first: of the sources of this repository with
@@ -104,11 +104,9 @@ remarks_of_lldb() {
     lldb-19 -b -o "target create $1" -o 'image dump symtab' -o "command script import $scratch/all.py" 2>&1 |
         grep -iE '^(error|warning)' | sed -E "s/0x[0-9a-f]+/@/g; s/^(error|warning): (\([a-z0-9_]+\) )?[^ ]*\.(elf|wasm)[^ ]* /\1: /"
 }
-# BEFORE AFTER: the kinds of remarks that there are more of.
-more() {
-    awk 'NR == FNR { before[$0]++; next } { after[$0]++ }
-         END { for (it in after) if (after[it] > before[it]) print after[it] - before[it] " x " it }' "$1" "$2"
-}
+# BEFORE AFTER: the kinds of remarks that are new. (Which entries gdb reads, and so how often it says the same, depends on more
+# than their DWARF.)
+new() { sort -u "$1" | grep -vxF -f - "$2" | sort | uniq -c; }
 # What gdb 13 says of what the module has no equal of: pointers of 4 bytes, which it honours; variables whose place is computed (two
 # remarks, of its index, which holds constant addresses only, and evaluates them later).
 cat >"$scratch/of-ours" <<'P'
@@ -151,7 +149,7 @@ for input in "${modules[@]}"; do
                 after=$(errors "$elf")
                 [ "$after" -gt "$before" ] && problems="$after errors (the module has $before)"
                 remarks_of_$debugger "$elf" | grep -v "${allowed[@]}" >"$scratch/after"
-                said=$(more "$scratch/before-$debugger" "$scratch/after")
+                said=$(new "$scratch/before-$debugger" "$scratch/after")
                 [ -n "$said" ] && problems="$problems $debugger: $(echo "$said" | head -3 | tr '\n' ' ')"
             fi
             if [ -n "$problems" ]; then

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::process::Command;
-use tests::{Session, at, engine, programs};
+use tests::{Session, at, engine, line, programs};
 
 /// What gdb answers in `total`, whatever the debug info came from.
 const LIST: &[(&str, &str)] = &[
@@ -147,5 +147,80 @@ fn lldb_follows_pointers_of_8_bytes() {
         answers.assert_contains("expression it->next->next->name", 0, &["\"bread\""]);
         answers.assert_contains("expression sizeof(it->next)", 0, &["8"]);
         answers.assert_contains("expression shop", 0, &["\"corner\""]);
+    }
+}
+
+/// The names, types and language of TinyGo's output; values are those of the Go program in `layouts/go/main.c`.
+#[test]
+fn a_program_in_the_layout_of_tinygo_is_shown_as_go() {
+    for level in [0, 2] {
+        let answers = Session::new("layouts/go/go", level).invoke("_start").run(&[
+            "break main.total",
+            "break '(*main.point).move'",
+            "run",
+            "show language",
+            "backtrace 2",
+            "print *p",
+            "print dx",
+            "ptype p",
+            "continue",
+            "print values",
+            "print values.ptr[1]",
+            "up",
+            "print p.x",
+            "print main.numbers",
+        ]);
+        answers.assert_contains("show language", 0, &["go"]);
+        answers.assert_contains("backtrace 2", 0, &["(*main.point).move (p=0x", "dx=40)", "main.main () at "]);
+        answers.assert_values(&[
+            ("print *p", "{x = 1, y = 2, label = 0x? \"origin\"}"),
+            ("print dx", "40"),
+            ("print values.ptr[1]", "4"),
+            ("print p.x", "41"),
+            ("print main.numbers", "{3, 4, 5}"),
+        ]);
+        answers.assert_contains("ptype p", 0, &["struct main.point {", "int32 x;", "string label;"]);
+        answers.assert_contains("print values", 0, &["len = 3", "cap = <optimized out>"]);
+    }
+    // lldb 19 has no types of Go: functions and lines are what it knows.
+    let answers =
+        Session::new("layouts/go/go", 2).invoke("_start").run_lldb(&["breakpoint set --name main.total", "run", "up"]);
+    answers.assert_contains("up", 0, &["main.main at main.c:"]);
+}
+
+#[test]
+fn unions_optional_pointers_and_slices_of_zig_are_shown() {
+    let stop = format!("break list.zig:{}", line("layouts/zig/list.zig", "sum += switch"));
+    for level in [0, 2] {
+        let answers = Session::new("layouts/zig/list", level).invoke("calculate").arguments(&["10"]).run(&[
+            &stop,
+            "run",
+            "backtrace 2",
+            "print item->name",
+            "print item->price.tag",
+            "print item->price.payload.unknown",
+            "continue",
+            "print *item",
+            "print sum",
+            "delete",
+            "up",
+            "print numbers",
+            "down",
+            "finish",
+        ]);
+        answers.assert_contains("backtrace 2", 0, &["list.total (first=0x", "list.calculate (count=10) at "]);
+        answers.assert_values(&[
+            ("print item->name", "{ptr = 0x? \"saffron\", len = 7}"),
+            ("print item->price.tag", "unknown"),
+            ("print item->price.payload.unknown", "{ptr = 0x? \"much\", len = 4}"),
+            ("print sum", "4"),
+            ("print numbers", "{1, 2, 3, 10}"),
+        ]);
+        answers.assert_contains(
+            "print *item",
+            0,
+            &["\"rye\"", "cents = 250", "tag = cents", "next = 0x0", "kind = bread"],
+        );
+        answers.assert_contains("finish", 0, &["Value returned is", "254"]);
     }
 }

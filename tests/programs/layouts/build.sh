@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds store.c with its debug info in other places. Needs Debian's clang-19, lld-19, llvm-19 and lld-14.
+# Builds store.c with its debug info in other places. Needs Debian's clang-19, lld-19 and llvm-19, and
+# `pip install ziglang==0.13.0`.
 set -eu
 cd "$(dirname "$0")/.."
 here=layouts
@@ -26,8 +27,22 @@ llvm-objcopy-19 --strip-debug --add-section=external_debug_info="$object/name" "
 
 clang-19 --target=wasm32-unknown-unknown $flags -fdebug-macro $link $here/store.c -o $here/macros.wasm
 
-# 64-bit memories. The linker of clang 19 would make the table one of 64 bits too, which the engine does not run.
+# 64-bit memories, with a table of 64-bit indices.
 for optimized in 0 2; do
-    clang-19 --target=wasm64-unknown-unknown $flags -O$optimized -c $here/store.c -o "$object/wide.o"
-    wasm-ld-14 -mwasm64 --no-entry "$object/wide.o" -o $here/wide-O$optimized.wasm
+    clang-19 --target=wasm64-unknown-unknown $flags -O$optimized $link $here/store.c -o $here/wide-O$optimized.wasm
 done
+
+# As TinyGo lays it out: DWARF 4, the language and its names, the stack at the lowest addresses. Made from C by changing LLVM's
+# own description, so that the DWARF is LLVM's.
+clang-19 --target=wasm32-unknown-unknown -g -gdwarf-4 -fdebug-compilation-dir=. -O1 -S -emit-llvm $here/go/main.c -o - |
+    sed -f $here/go/names.sed >"$object/go.ll"
+clang-19 --target=wasm32-unknown-unknown -O1 $link -Wl,--stack-first "$object/go.ll" -o $here/go/go.wasm
+
+# zig writes absolute paths: give it a place that is the same everywhere.
+zig=$(python3 -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig
+place=/tmp/wasmscope-zig/layouts
+mkdir -p $place
+cp $here/zig/list.zig $place
+(cd $place && $zig build-exe -target wasm32-freestanding -O Debug -fno-entry --export=calculate --global-cache-dir $place/cache \
+    --cache-dir $place/cache list.zig -femit-bin=list.wasm)
+cp $place/list.wasm $here/zig/list.wasm
