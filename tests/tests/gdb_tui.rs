@@ -31,6 +31,8 @@ impl Terminal {
         let socket: PathBuf = self.folder.path().join("tmux");
         // What gdb and the engine keep goes there, too; a server that runs in a terminal of a tmux would refuse.
         tmux.arg("-S").arg(socket).args(arguments).env("XDG_CACHE_HOME", self.folder.path()).env_remove("TMUX");
+        // Borders are drawn by what the locale has for them.
+        tmux.env("LC_ALL", "C.UTF-8");
         everything_said(tmux)
     }
 
