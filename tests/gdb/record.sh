@@ -3,7 +3,12 @@
 # RECORD_SOURCES and RECORD_MAIN as in step_record.py.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-helpers="$here/../../debugger-support/python"
+support="$here/../../debugger-support"
+# The helpers of a debugger, in one file, as the program gives them to it.
+helpers() {
+    sed -n "/fn $1_helpers/,/^}/s|.*include_str!(\"../\(.*\)\").*|\1|p" "$support/src/helpers.rs" |
+        while read -r file; do cat "$support/$file"; done
+}
 export RECORD_OUT="$1"
 shift
 scratch=$(mktemp -d)
@@ -13,13 +18,12 @@ case ${DEBUGGER:-gdb} in
 gdb)
     set -- --args "$@"
     set -- -x "$here/step_record.py" "$@"
-    for file in casts dynamic_types containers low_memory wasmscope; do set -- -x "$helpers/${file}_gdb.py" "$@"; done
-    timeout 600 gdb -nx -q -batch -iex 'set auto-load no' "$@" >"$log" 2>&1 </dev/null ||
+    helpers gdb >"$scratch/wasmscope_gdb.py"
+    timeout 600 gdb -nx -q -batch -iex 'set auto-load no' -x "$scratch/wasmscope_gdb.py" "$@" >"$log" 2>&1 </dev/null ||
         { tail -n 30 "$log" >&2; exit 1; }
     ;;
 lldb)
-    cat "$helpers/wasmscope_lldb.py" "$helpers/containers_lldb.py" "$helpers/rust_lldb.py" "$helpers/calls_lldb.py" \
-        >"$scratch/wasmscope_lldb.py"
+    helpers lldb >"$scratch/wasmscope_lldb.py"
     timeout 600 lldb-19 -x -b -O 'settings set plugin.jit-loader.gdb.enable on' \
         -o "command script import $scratch/wasmscope_lldb.py" \
         -o "command script import $here/../lldb/step_record.py" -- "$@" >"$log" 2>&1 </dev/null ||
