@@ -75,7 +75,7 @@ print(next(os.path.dirname(it["manifest_path"]) for it in json.load(sys.stdin)["
             status=$?; rm -f "$2.json" "$2".*.wa[st]*; exit $status' "$source"
     done
     cd - >/dev/null || exit 2
-    modules+=("$root"/tests/programs/*/*.wasm "$root"/dwarf-transform/tests/inputs/*.wasm)
+    modules+=("$root"/tests/programs/*/*.wasm "$root"/tests/programs/*/*/*.wasm "$root"/dwarf-transform/tests/inputs/*.wasm)
 fi
 [ ${#modules[@]} -gt 0 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
 
