@@ -33,7 +33,7 @@ impl AddressTable {
     }
 
     /// The entry of the function at `position`.
-    pub(crate) fn function(&self, position: usize) -> Option<u64> {
-        self.functions.get(position).copied().flatten().map(u64::from)
+    pub(crate) fn function(&self, position: usize) -> Option<u32> {
+        self.functions.get(position).copied().flatten()
     }
 }

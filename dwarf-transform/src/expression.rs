@@ -11,12 +11,12 @@
 //! A wasm local is read from its home in the frame, a wasm global and the memory base through the vmctx.
 
 use crate::address::{ValType, WasmOffset};
-use crate::bytecode::{Bytecode, NeedsOperations, Reference};
+use crate::bytecode::{Bytecode, Reference};
 use crate::guest::{GuestModule, ThreadLocals};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::loss::LossKind;
 use crate::native::{ENTRY_VALUE_HOME, Home, NativeFunction, NativeModule, OPERAND_STACK_HOME};
-use gimli::write::{DebugInfoRef, Expression, UnitEntryId};
+use crate::tables::{EntryId, EntryReference, Expression};
 use gimli::{DieReference, Encoding, Operation, UnitOffset, constants};
 
 /// A guest expression.
@@ -57,14 +57,6 @@ pub(crate) enum Failure {
     /// The object is at this offset in a frame that the guest's compiler has left out, since nothing uses it. LLVM then
     /// leaves out the base of the location.
     NoFrame(u64),
-    /// The expression must be kept as a list of operations.
-    NeedsOperations,
-}
-
-impl From<NeedsOperations> for Failure {
-    fn from(_: NeedsOperations) -> Failure {
-        Failure::NeedsOperations
-    }
 }
 
 impl From<LossKind> for Failure {
@@ -94,9 +86,9 @@ pub(crate) struct FrameBase<'a> {
 /// How references to entries are answered.
 pub(crate) trait EntryLookup<'a> {
     /// The output entry of a base type in the current unit, if operations can name it.
-    fn base_type(&self, offset: UnitOffset) -> Option<UnitEntryId>;
+    fn base_type(&self, offset: UnitOffset) -> Option<EntryId>;
     /// Any output entry.
-    fn entry(&self, reference: DieReference<usize>) -> Option<DebugInfoRef>;
+    fn entry(&self, reference: DieReference<usize>) -> Option<EntryReference>;
     /// The expression in the `DW_AT_location` of an entry, for `DW_OP_call2` and its like.
     fn location(&self, reference: DieReference<usize>) -> Option<GuestExpression<'a>>;
 }
@@ -155,11 +147,7 @@ fn push_home_address(out: &mut Bytecode, cfa_offset: i32) {
 impl<'c, 'a> Context<'c, 'a> {
     /// Translates `expression`.
     pub(crate) fn translate(&self, expression: GuestExpression<'a>, role: Role) -> Result<Expression, Failure> {
-        match self.translate_to(Bytecode::bytes(self.encoding), expression, role) {
-            Err(Failure::NeedsOperations) => self.translate_to(Bytecode::operations(self.encoding), expression, role),
-            result => result,
-        }
-        .map(Bytecode::finish)
+        self.translate_to(Bytecode::new(self.encoding), expression, role).map(Bytecode::finish)
     }
 
     fn translate_to(&self, out: Bytecode, expression: GuestExpression<'a>, role: Role) -> Result<Bytecode, Failure> {
@@ -167,13 +155,13 @@ impl<'c, 'a> Context<'c, 'a> {
         match role {
             Role::Pointer | Role::Referent | Role::DataMember if !self.guest.memory64 => {
                 if !translator.pointer(expression, role)? {
-                    let out = Bytecode::operations(self.encoding);
+                    let out = Bytecode::new(self.encoding);
                     return self.translate_to(out, expression, Role::Location);
                 }
             }
             Role::Method if !self.guest.memory64 => {
                 if !translator.method_pointer(expression)? {
-                    let out = Bytecode::operations(self.encoding);
+                    let out = Bytecode::new(self.encoding);
                     return self.translate_to(out, expression, Role::Location);
                 }
             }
@@ -189,7 +177,7 @@ impl<'c, 'a> Context<'c, 'a> {
     /// The value of a local that a home holds.
     pub(crate) fn local_value(&self, local: u32) -> Result<Expression, Failure> {
         let home = self.home(local)?;
-        let mut out = Bytecode::bytes(self.encoding);
+        let mut out = Bytecode::new(self.encoding);
         push_home_address(&mut out, home.cfa_offset);
         out.op_load(home.size);
         out.op(constants::DW_OP_stack_value);
@@ -199,7 +187,7 @@ impl<'c, 'a> Context<'c, 'a> {
     /// The location of a variable that is nothing but `place`: a wasm local, a wasm global or an entry of the operand
     /// stack.
     pub(crate) fn wasm_location(&self, place: GuestOperation<'a>) -> Result<Expression, Failure> {
-        let mut translator = Translator::new(self, Bytecode::bytes(self.encoding));
+        let mut translator = Translator::new(self, Bytecode::new(self.encoding));
         if translator.simple_location(&[place, Operation::StackValue], Role::Location)? == 0 {
             translator.operation(place, 0)?;
             translator.out.op(constants::DW_OP_stack_value);
@@ -403,7 +391,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                         .lookup
                         .entry(DieReference::DebugInfoRef(value))
                         .ok_or(LossKind::DanglingReference)?;
-                    self.out.reference(Reference::ImplicitPointer { entry, byte_offset })?;
+                    self.out.reference(Reference::ImplicitPointer { entry, byte_offset });
                     complete = true;
                 }
                 Operation::Bra { target } | Operation::Skip { target } => {
@@ -596,7 +584,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                 self.out.op_load(8);
             }
             _ if cell => {
-                self.out.op_cell()?;
+                self.out.op_cell();
                 self.out.op_load(8);
             }
             _ => return Err(LossKind::UntranslatableExpression.into()),
@@ -843,7 +831,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                     self.push(Self::loaded(size));
                 } else {
                     let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                    self.out.reference(Reference::DerefType { size, base })?;
+                    self.out.reference(Reference::DerefType { size, base });
                     self.push(Kind::Typed);
                 }
             }
@@ -938,7 +926,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
             }
             Operation::TypedLiteral { base_type, value } => {
                 let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                self.out.reference(Reference::ConstType { base, value: value.slice().into() })?;
+                self.out.reference(Reference::ConstType { base, value: value.slice().into() });
                 self.push(Kind::Typed);
             }
             Operation::Convert { base_type } => {
@@ -949,7 +937,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                     self.push(Kind::Wide);
                 } else {
                     let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                    self.out.reference(Reference::Convert(base))?;
+                    self.out.reference(Reference::Convert(base));
                     self.push(Kind::Typed);
                 }
             }
@@ -961,7 +949,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                     self.push(Kind::Wide);
                 } else {
                     let base = self.context.lookup.base_type(base_type).ok_or(LossKind::DanglingReference)?;
-                    self.out.reference(Reference::Reinterpret(base))?;
+                    self.out.reference(Reference::Reinterpret(base));
                     self.push(Kind::Typed);
                 }
             }
@@ -975,7 +963,7 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
             Operation::VariableValue { offset } => {
                 let entry =
                     self.context.lookup.entry(DieReference::DebugInfoRef(offset)).ok_or(LossKind::DanglingReference)?;
-                self.out.reference(Reference::VariableValue(entry))?;
+                self.out.reference(Reference::VariableValue(entry));
                 self.push(Kind::Typed);
             }
             Operation::EntryValue { expression } => self.entry_value(expression, depth)?,

@@ -4,26 +4,20 @@ use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::header;
 use gimli::write::{FileId, FileInfo, LineProgram, LineString};
 use gimli::{AttributeValue, Encoding, LineEncoding};
+use std::collections::HashMap;
 
-/// The output's line number program, with the guest's files, and the id of each.
+/// The header of the output's line number program, with the guest's files, and the number of each.
 pub(crate) struct Files {
-    pub(crate) program: LineProgram,
+    /// `None` where the unit has no lines.
+    pub(crate) header: Option<LineProgram>,
     /// By the guest's number.
-    ids: Vec<Option<FileId>>,
-    version: u16,
+    numbers: Vec<Option<u32>>,
 }
 
 impl Files {
-    /// The output's id of the file that the guest numbers `index`.
-    pub(crate) fn get(&self, index: u64) -> Option<FileId> {
-        usize::try_from(index).ok().and_then(|index| self.ids.get(index)).copied().flatten()
-    }
-
     /// The number in the output of the file that the guest numbers `index`.
-    pub(crate) fn number(&self, index: u64) -> Option<u64> {
-        let id = self.get(index)?;
-        let position = self.program.files().position(|file| file.0 == id)? as u64;
-        Some(if self.version >= 5 { position } else { position + 1 })
+    pub(crate) fn number(&self, index: u64) -> Option<u32> {
+        usize::try_from(index).ok().and_then(|index| self.numbers.get(index)).copied().flatten()
     }
 }
 
@@ -36,7 +30,7 @@ fn line_string(bytes: &[u8]) -> LineString {
 /// Copies the directories and files of the unit's line number program.
 pub(crate) fn files<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, encoding: Encoding) -> Files {
     let Some(header) = header(unit) else {
-        return Files { program: LineProgram::none(), ids: Vec::new(), version: encoding.version };
+        return Files { header: None, numbers: Vec::new() };
     };
     let text = |value: AttributeValue<Slice<'a>>| -> LineString {
         line_string(dwarf.line_sections(unit).attr_string(unit, value).map_or(&b"?"[..], |slice| slice.slice()))
@@ -95,5 +89,8 @@ pub(crate) fn files<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, encoding: Encod
     if version < 5 {
         ids[0] = ids.get(1).copied().flatten();
     }
-    Files { program, ids, version: encoding.version }
+    let first = u32::from(encoding.version < 5);
+    let positions: HashMap<FileId, u32> = program.files().zip(first..).map(|(file, number)| (file.0, number)).collect();
+    let numbers = ids.into_iter().map(|id: Option<FileId>| positions.get(&id?).copied()).collect();
+    Files { header: Some(program), numbers }
 }

@@ -11,7 +11,8 @@ use crate::native::NativeModule;
 use crate::options::TransformOptions;
 use crate::output::{Error, Generated};
 use crate::plan::{AddressMaps, Input, Plan, plan_unit};
-use gimli::write;
+use crate::tables::{Dwarf, Unit, Value};
+use gimli::SectionId;
 use rayon::prelude::*;
 
 /// Makes the native debugging information.
@@ -27,10 +28,12 @@ pub fn generate(
     options: &TransformOptions,
 ) -> Result<Generated, Error> {
     check(guest, native, options)?;
-    let mut output = write::Dwarf::new();
+    let version = options.dwarf_version;
+    let mut output = Dwarf::default();
     if !guest.sections.has_dwarf() {
         return Ok(Generated {
             dwarf: output,
+            version,
             addresses: AddressTable::default(),
             macros: Vec::new(),
             losses: Losses::default(),
@@ -48,18 +51,15 @@ pub fn generate(
     let plans = dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect();
     let mut plan = Plan::new(&dwarf, plans);
     let encoding = encoding(options);
-    let mut units: Vec<write::Unit> = plan
+    output.units = plan
         .units
         .par_iter_mut()
         .map(|plan| {
-            let mut unit = write::Unit::new(encoding, write::LineProgram::none());
+            let mut unit = Unit::new();
             Plan::reserve(plan, &mut unit);
             unit
         })
         .collect();
-    for (position, unit) in units.drain(..).enumerate() {
-        plan.units[position].unit_id = Some(output.units.add(unit));
-    }
     let line_owner = line_owners(&plan, &lines, native);
     let strings = Strings::new(&dwarf, &mut output.strings);
     let addresses = if encoding.version >= 5 { address_table(&plan, native) } else { AddressTable::default() };
@@ -73,27 +73,21 @@ pub fn generate(
         lines: &lines,
         line_owner: &line_owner,
     };
-    let filled: Vec<Filled> = output
-        .units
-        .iter_mut()
-        .enumerate()
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(|(position, (_, unit))| fill_unit(fill, position, unit))
-        .collect();
+    let filled: Vec<Filled> =
+        output.units.par_iter_mut().enumerate().map(|(position, unit)| fill_unit(fill, position, unit)).collect();
     let name = if encoding.version >= 5 { gimli::DW_AT_macros } else { gimli::DW_AT_GNU_macros };
     let mut macros = MacroTable::default();
     for (position, (planned, filled)) in plan.units.into_iter().zip(filled).enumerate() {
         losses.merge(planned.losses);
         losses.merge(filled.losses);
-        if let (Some(lists), Some(id)) = (filled.macros, planned.unit_id) {
-            let offset = gimli::DebugMacroOffset(macros.add(position, lists));
-            let unit = output.units.get_mut(id);
-            let root = unit.root();
-            unit.get_mut(root).set(name, write::AttributeValue::DebugMacroRef(offset));
+        if let Some(lists) = filled.macros {
+            let offset = u32::try_from(macros.add(position, lists));
+            let offset = offset.map_err(|_| Error::SectionTooLarge(SectionId::DebugMacro.name()))?;
+            let unit = &mut output.units[position];
+            unit.set(unit.root(), name, Value::SecOffset(offset));
         }
     }
-    Ok(Generated { dwarf: output, addresses, macros: macros.units, losses })
+    Ok(Generated { dwarf: output, version, addresses, macros: macros.units, losses })
 }
 
 /// The addresses that units name by index: those of the functions that some subprogram describes.

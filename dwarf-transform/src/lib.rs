@@ -4,7 +4,7 @@
 //!
 //! 1. [`scan`] reads the guest's DWARF and says which wasm locals need a home in the native frame and where statements
 //!    begin ([`Scan`]);
-//! 2. [`generate`] makes the native debugging information as [`gimli::write`] tables ([`Generated`]), once the code is
+//! 2. [`generate`] makes the native debugging information as [`tables`] ([`Generated`]), once the code is
 //!    compiled ([`NativeModule`]);
 //! 3. [`serialize`] turns the tables into section bytes with relocations ([`Section`]).
 //!
@@ -55,6 +55,7 @@ mod scope;
 mod serialize;
 mod split;
 mod static_objects;
+pub mod tables;
 
 pub use address::{TextOffset, ValType, WasmOffset};
 pub use address_table::AddressTable;

@@ -101,9 +101,9 @@ pub(crate) fn read<'a>(
             read_list(entries, context, &mut budget, |entry| match entry {
                 Read::Entry(entry) => list.push(entry),
                 Read::File { line, file } => match files.number(file) {
-                    Some(file) => list.push(MacroEntry::StartFile { line, file }),
+                    Some(file) => list.push(MacroEntry::StartFile { line, file: u64::from(file) }),
                     // The file's end would end another.
-                    None => list.push(MacroEntry::StartFile { line, file: files.number(1).unwrap_or(0) }),
+                    None => list.push(MacroEntry::StartFile { line, file: files.number(1).map_or(0, u64::from) }),
                 },
                 Read::Import(offset) => {
                     let position = *known.entry(Source::Macro(offset)).or_insert_with(|| {

@@ -3,15 +3,15 @@
 use crate::address_table::AddressTable;
 use crate::loss::Losses;
 use crate::macros::MacroUnit;
+use crate::tables::Dwarf;
 
 /// Native debugging information that has no bytes yet.
 #[derive(Debug)]
 pub struct Generated {
-    /// The tables, which can be inspected.
-    ///
-    /// Expressions are raw bytes where they can be ([`gimli::write::Expression::as_raw`]). In DWARF 5, a `DW_AT_low_pc` whose
-    /// value is a [`Udata`](gimli::write::AttributeValue::Udata) is an index in the table of addresses.
-    pub dwarf: gimli::write::Dwarf,
+    /// The units, which can be inspected.
+    pub dwarf: Dwarf,
+    /// The version that they are to be written in: 4 or 5.
+    pub version: u16,
     /// The addresses that DWARF 5 names by index; empty for DWARF 4.
     pub addresses: AddressTable,
     /// Macros, which units name by their offset in the section to be.
@@ -76,7 +76,21 @@ pub enum Error {
         /// Which list.
         what: &'static str,
     },
-    /// The tables could not be written.
-    #[error("writing the native DWARF: {0}")]
-    Write(#[from] gimli::write::Error),
+    /// A section would be larger than 4 GiB.
+    #[error("the native {0} would be larger than 4 GiB")]
+    SectionTooLarge(&'static str),
+    /// Something refers to an entry that has no place in the tree of its unit.
+    #[error("entry {entry} of unit {unit} has no place in the native DWARF")]
+    UnplacedEntry {
+        /// The unit's position.
+        unit: usize,
+        /// The entry's position in it.
+        entry: usize,
+    },
+    /// The entries of a unit that expressions name lie too far from its begin.
+    #[error("base types lie more than 256 MiB behind the begin of their unit")]
+    DistantBaseType,
+    /// The header of a line number program could not be written.
+    #[error("writing the native line number programs: {0}")]
+    Lines(#[from] gimli::write::Error),
 }

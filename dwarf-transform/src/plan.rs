@@ -12,7 +12,7 @@ use crate::loss::{LossKind, Losses};
 use crate::native::NativeModule;
 use crate::options::PointerFlavour;
 use crate::scope::{Code, Entry, ranges, subprogram_code};
-use gimli::write::{UnitEntryId, UnitId};
+use crate::tables::{self, EntryId};
 use gimli::{AttributeValue, DieReference, SectionId, UnitOffset, constants};
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -35,7 +35,7 @@ pub(crate) struct Planned {
     /// The dropped subtree it lies in, as a position in [`UnitPlan::dead`].
     dead: u32,
     /// Its entry in the output; `None` where it is dropped.
-    pub(crate) id: Option<UnitEntryId>,
+    pub(crate) id: Option<EntryId>,
 }
 
 /// A subtree that goes unless something refers into it.
@@ -61,8 +61,6 @@ pub(crate) struct UnitPlan {
     dead: Vec<Dead>,
     live: Dead,
     pub(crate) losses: Losses,
-    /// Its unit in the output, once that is known.
-    pub(crate) unit_id: Option<UnitId>,
 }
 
 impl UnitPlan {
@@ -441,13 +439,14 @@ impl Plan {
     }
 
     /// Gives every entry that stays an id in its output unit.
-    pub(crate) fn reserve(plan: &mut UnitPlan, output: &mut gimli::write::Unit) {
-        for position in 0..plan.entries.len() {
-            let entry = plan.entries[position];
-            let stays = plan.dead.get(entry.dead as usize).is_none_or(|dead| dead.rescued);
-            // Its parent stays too: it lies in the same dropped subtree or in none.
-            let id = if position == 0 { Some(output.root()) } else { stays.then(|| output.reserve()) };
-            plan.entries[position].id = id;
+    pub(crate) fn reserve(plan: &mut UnitPlan, output: &mut tables::Unit) {
+        // The parent of one that stays does so too: it lies in the same dropped subtree or in none.
+        let stays = |entry: &Planned| plan.dead.get(entry.dead as usize).is_none_or(|dead| dead.rescued);
+        let count = plan.entries.iter().skip(1).filter(|entry| stays(entry)).count();
+        let mut ids = std::iter::once(output.root()).chain(output.reserve(count));
+        for (position, entry) in plan.entries.iter_mut().enumerate() {
+            let stays = position == 0 || plan.dead.get(entry.dead as usize).is_none_or(|dead| dead.rescued);
+            entry.id = if stays { ids.next() } else { None };
         }
     }
 }

@@ -1,183 +1,152 @@
 //! Third stage: section bytes and relocations.
+//!
+//! Units are laid out in parallel, each for itself; then it is known where each begins in every section, and they are
+//! written in parallel.
+
+mod line;
+mod macros;
+mod unit;
 
 use crate::address_table::{ADDRESS_BASE, AddressTable};
-use crate::macros::{MacroEntry, MacroUnit};
 use crate::output::{Error, Generated, Relocation, RelocationTarget, Section};
-use gimli::write::{Address, EndianVec, Error as WriteError, Result as WriteResult, Sections, Writer};
-use gimli::{EndianSlice, LittleEndian, Reader, SectionId, constants};
-use std::collections::HashMap;
+use gimli::SectionId;
+use rayon::prelude::*;
+use unit::{Layout, Starts, Written};
 
-/// The symbol index that stands for the start of `.text` in an [`Address::Symbol`].
-pub(crate) const TEXT_SYMBOL: usize = 0;
-/// The symbol index that stands for the instance cell.
-pub(crate) const CELL_SYMBOL: usize = 1;
-
-/// Bytes of one section and the fields in it that need an address.
-///
-/// Offsets into other debug sections are final when they are written, since each section is written once.
-#[derive(Debug, Clone)]
-struct SectionWriter {
-    bytes: EndianVec<LittleEndian>,
+/// Bytes of a section and the fields in it that need an address.
+#[derive(Debug, Default)]
+struct SectionBytes {
+    bytes: Vec<u8>,
     relocations: Vec<Relocation>,
 }
 
-impl Writer for SectionWriter {
-    type Endian = LittleEndian;
-
-    fn endian(&self) -> LittleEndian {
-        LittleEndian
+impl SectionBytes {
+    fn unsigned(&mut self, value: u64) {
+        push_unsigned(&mut self.bytes, value);
     }
 
-    fn len(&self) -> usize {
-        self.bytes.len()
+    fn signed(&mut self, value: i64) {
+        // A Vec takes everything.
+        let _ = gimli::leb128::write::signed(&mut self.bytes, value);
     }
 
-    fn write(&mut self, bytes: &[u8]) -> WriteResult<()> {
-        self.bytes.write(bytes)
+    fn u16(&mut self, value: u16) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn write_at(&mut self, offset: usize, bytes: &[u8]) -> WriteResult<()> {
-        self.bytes.write_at(offset, bytes)
+    fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    fn write_address(&mut self, address: Address, size: u8) -> WriteResult<()> {
-        match address {
-            Address::Constant(value) => self.write_udata(value, size),
-            Address::Symbol { symbol, addend } => {
-                let target = match symbol {
-                    TEXT_SYMBOL => RelocationTarget::Text,
-                    CELL_SYMBOL => RelocationTarget::InstanceCell,
-                    _ => return Err(WriteError::InvalidAddress),
-                };
-                let offset = u32::try_from(self.len()).map_err(|_| WriteError::OffsetOutOfBounds)?;
-                self.relocations.push(Relocation { offset, size, target, addend });
-                self.write_udata(0, size)
-            }
-        }
+    fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
     }
+
+    /// An address that is known when the code is loaded.
+    fn address(&mut self, target: RelocationTarget, addend: i64) {
+        self.relocations.push(Relocation { offset: self.bytes.len() as u32, size: 8, target, addend });
+        self.u64(0);
+    }
+
+    /// Lets the 8 bytes at `offset` be an address that is known when the code is loaded.
+    fn relocate(&mut self, offset: usize, target: RelocationTarget) {
+        self.relocations.push(Relocation { offset: offset as u32, size: 8, target, addend: 0 });
+    }
+
+    /// Appends what was written for itself.
+    fn append(&mut self, other: SectionBytes) {
+        let begin = self.bytes.len() as u32;
+        let moved = other.relocations.into_iter().map(|it| Relocation { offset: it.offset + begin, ..it });
+        self.relocations.extend(moved);
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+}
+
+/// Sizes, or positions, in the sections that units write to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sizes {
+    info: usize,
+    line: usize,
+    locations: usize,
+    ranges: usize,
 }
 
 /// Writes the tables.
 ///
 /// # Errors
 ///
-/// [`Error::Write`] where a table cannot be encoded: a section of more than 4 GiB.
-pub fn serialize(mut generated: Generated) -> Result<Vec<Section>, Error> {
-    let mut sections = Sections::new(SectionWriter { bytes: EndianVec::new(LittleEndian), relocations: Vec::new() });
-    generated.dwarf.write(&mut sections)?;
-    let mut output: Vec<Section> = address_section(&generated.addresses)?.into_iter().collect();
-    sections.for_each_mut(|id: SectionId, writer| -> Result<(), Error> {
-        let mut bytes = writer.bytes.take();
-        if id == SectionId::DebugAbbrev {
-            index_addresses(&mut bytes);
+/// [`Error::SectionTooLarge`] and its like where a table cannot be encoded.
+pub fn serialize(generated: Generated) -> Result<Vec<Section>, Error> {
+    let Generated { dwarf, version, addresses, macros, losses: _ } = generated;
+    let abbreviations = unit::Abbreviations::of(&dwarf.units, version);
+    let layouts: Vec<Layout> = dwarf
+        .units
+        .par_iter()
+        .enumerate()
+        .map(|(position, unit)| Layout::of(unit, version, abbreviations.codes(position)))
+        .collect::<Result<_, _>>()?;
+    let mut total = Sizes::default();
+    let starts: Vec<Sizes> = layouts
+        .iter()
+        .map(|layout| {
+            let start = total;
+            total.info += layout.sizes.info;
+            total.line += layout.sizes.line;
+            total.locations += layout.sizes.locations;
+            total.ranges += layout.sizes.ranges;
+            start
+        })
+        .collect();
+    let names = unit::Names::of(version);
+    for (size, name) in [
+        (total.info, names.info),
+        (total.line, names.line),
+        (total.locations, names.locations),
+        (total.ranges, names.ranges),
+        (dwarf.strings.len(), SectionId::DebugStr.name()),
+    ] {
+        u32::try_from(size).map_err(|_| Error::SectionTooLarge(name))?;
+    }
+    let all = Starts { layouts: &layouts, starts: &starts, abbreviations: &abbreviations, version };
+    let written: Vec<Written> = dwarf
+        .units
+        .into_par_iter()
+        .enumerate()
+        .map(|(position, unit)| unit::write(&unit, position, all))
+        .collect::<Result<_, _>>()?;
+    let mut parts = Written::default();
+    parts.info.bytes.reserve_exact(total.info);
+    parts.locations.bytes.reserve_exact(total.locations);
+    parts.ranges.bytes.reserve_exact(total.ranges);
+    for unit in written {
+        parts.info.append(unit.info);
+        parts.locations.append(unit.locations);
+        parts.ranges.append(unit.ranges);
+    }
+    let line_starts: Vec<u32> = starts.iter().map(|start| start.line as u32).collect();
+    let mut lines = SectionBytes::default();
+    lines.bytes.reserve_exact(total.line);
+    for layout in layouts {
+        lines.append(layout.line);
+    }
+
+    let mut output: Vec<Section> = address_section(&addresses)?.into_iter().collect();
+    let mut add = |name: &'static str, SectionBytes { bytes, relocations }: SectionBytes| {
+        if !bytes.is_empty() {
+            output.push(Section { name, bytes, relocations });
         }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let mut relocations = std::mem::take(&mut writer.relocations);
-        relocations.sort_by_key(|relocation| relocation.offset);
-        output.push(Section { name: id.name(), bytes, relocations });
-        Ok(())
-    })?;
-    if !generated.macros.is_empty() {
-        macro_section(&generated.macros, &mut output)?;
+    };
+    let plain = |bytes| SectionBytes { bytes, relocations: Vec::new() };
+    add(SectionId::DebugAbbrev.name(), plain(abbreviations.section));
+    add(SectionId::DebugStr.name(), plain(dwarf.strings));
+    add(names.line, lines);
+    add(names.ranges, parts.ranges);
+    add(names.locations, parts.locations);
+    add(names.info, parts.info);
+    if !macros.is_empty() {
+        macros::write(&macros, version, &line_starts, &mut output)?;
     }
     Ok(output)
-}
-
-/// Writes `.debug_macro`, whose texts go to the end of `.debug_str`.
-fn macro_section(units: &[MacroUnit], output: &mut Vec<Section>) -> Result<(), Error> {
-    let small = |size: usize| u32::try_from(size).map_err(|_| WriteError::OffsetOutOfBounds);
-    let lines = line_offsets(output);
-    let version = lines.first().map_or(5, |unit| unit.0.min(5));
-    let strings = SectionId::DebugStr.name();
-    let mut pool = match output.iter_mut().find(|section| section.name == strings) {
-        Some(section) => std::mem::take(&mut section.bytes),
-        None => {
-            output.push(Section { name: strings, bytes: Vec::new(), relocations: Vec::new() });
-            Vec::new()
-        }
-    };
-    let mut starts = Vec::with_capacity(units.len());
-    let mut size = 0;
-    for unit in units {
-        starts.push(size);
-        size += unit.size();
-    }
-    let mut bytes = Vec::with_capacity(size);
-    let mut known: HashMap<&[u8], u32> = HashMap::new();
-    for unit in units {
-        // Version; offsets of 4 bytes, and that of the line number program follows.
-        bytes.extend_from_slice(&version.to_le_bytes());
-        bytes.push(2);
-        bytes.extend_from_slice(&lines.get(unit.unit).map_or(0, |unit| unit.1).to_le_bytes());
-        for entry in &unit.entries {
-            match entry {
-                MacroEntry::Define { line, text } | MacroEntry::Undefine { line, name: text } => {
-                    let define = matches!(entry, MacroEntry::Define { .. });
-                    bytes.push(if define {
-                        constants::DW_MACRO_define_strp.0
-                    } else {
-                        constants::DW_MACRO_undef_strp.0
-                    });
-                    push_unsigned(&mut bytes, *line);
-                    let offset = match known.get(text.as_slice()) {
-                        Some(offset) => *offset,
-                        None => {
-                            let offset = small(pool.len())?;
-                            pool.extend_from_slice(text);
-                            pool.push(0);
-                            known.insert(text, offset);
-                            offset
-                        }
-                    };
-                    bytes.extend_from_slice(&offset.to_le_bytes());
-                }
-                MacroEntry::StartFile { line, file } => {
-                    bytes.push(constants::DW_MACRO_start_file.0);
-                    push_unsigned(&mut bytes, *line);
-                    push_unsigned(&mut bytes, *file);
-                }
-                MacroEntry::EndFile => bytes.push(constants::DW_MACRO_end_file.0),
-                MacroEntry::Import(position) => {
-                    bytes.push(constants::DW_MACRO_import.0);
-                    let start = starts.get(*position).copied().unwrap_or(0);
-                    bytes.extend_from_slice(&small(start)?.to_le_bytes());
-                }
-            }
-        }
-        bytes.push(0);
-    }
-    if let Some(section) = output.iter_mut().find(|section| section.name == strings) {
-        section.bytes = pool;
-    }
-    output.push(Section { name: SectionId::DebugMacro.name(), bytes, relocations: Vec::new() });
-    Ok(())
-}
-
-/// The version of each unit and the offset of its line number program, read back from what was written.
-fn line_offsets(output: &[Section]) -> Vec<(u16, u32)> {
-    let section = |id: SectionId| {
-        let bytes = output.iter().find(|section| section.name == id.name()).map_or(&[][..], |section| &section.bytes);
-        Ok::<_, gimli::Error>(EndianSlice::new(bytes, LittleEndian))
-    };
-    let Ok(dwarf) = gimli::Dwarf::load(section) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    let mut units = dwarf.units();
-    while let Ok(Some(header)) = units.next() {
-        let offset = dwarf.abbreviations(&header).ok().and_then(|abbreviations| {
-            let mut entries = header.entries(&abbreviations);
-            entries.next_dfs().ok()?;
-            match entries.current()?.attr_value(constants::DW_AT_stmt_list)? {
-                gimli::AttributeValue::DebugLineRef(offset) => u32::try_from(offset.0).ok(),
-                _ => None,
-            }
-        });
-        found.push((header.version(), offset.unwrap_or(0)));
-    }
-    found
 }
 
 fn push_unsigned(bytes: &mut Vec<u8>, value: u64) {
@@ -185,62 +154,24 @@ fn push_unsigned(bytes: &mut Vec<u8>, value: u64) {
     let _ = gimli::leb128::write::unsigned(bytes, value);
 }
 
+fn unsigned_size(value: u64) -> usize {
+    gimli::leb128::write::uleb128_size(value)
+}
+
 /// The contribution to `.debug_addr`: a header and the entries.
 fn address_section(table: &AddressTable) -> Result<Option<Section>, Error> {
     if table.entries.is_empty() {
         return Ok(None);
     }
+    let name = SectionId::DebugAddr.name();
     let size = ADDRESS_BASE + table.entries.len() * 8;
-    let length = u32::try_from(size - 4).map_err(|_| WriteError::OffsetOutOfBounds)?;
-    let mut bytes = Vec::with_capacity(size);
-    bytes.extend_from_slice(&length.to_le_bytes());
+    let length = u32::try_from(size - 4).map_err(|_| Error::SectionTooLarge(name))?;
+    let mut section = SectionBytes::default();
+    section.u32(length);
     // Version 5, addresses of 8 bytes, no segments.
-    bytes.extend_from_slice(&[5, 0, 8, 0]);
-    let mut relocations = Vec::with_capacity(table.entries.len());
+    section.bytes.extend_from_slice(&[5, 0, 8, 0]);
     for &(target, addend) in &table.entries {
-        relocations.push(Relocation { offset: bytes.len() as u32, size: 8, target, addend });
-        bytes.extend_from_slice(&[0; 8]);
+        section.address(target, addend);
     }
-    Ok(Some(Section { name: SectionId::DebugAddr.name(), bytes, relocations }))
-}
-
-/// Turns the form of each `DW_AT_low_pc` that is an index (gimli writes no other for a bare number) into `DW_FORM_addrx`,
-/// which is encoded in the same way.
-fn index_addresses(abbreviations: &mut [u8]) {
-    let mut reader = EndianSlice::new(abbreviations, LittleEndian);
-    let total = reader.len();
-    let mut found = Vec::new();
-    // Ends where the section ends, after the last list's end.
-    let _ = (|| -> gimli::Result<()> {
-        while !reader.is_empty() {
-            if reader.read_uleb128()? == 0 {
-                continue;
-            }
-            reader.read_uleb128()?;
-            reader.read_u8()?;
-            loop {
-                let name = reader.read_uleb128()?;
-                let at = total - reader.len();
-                let form = reader.read_uleb128()?;
-                if (name, form) == (0, 0) {
-                    break;
-                }
-                if form == u64::from(constants::DW_FORM_implicit_const.0) {
-                    reader.read_sleb128()?;
-                }
-                if name == u64::from(constants::DW_AT_low_pc.0) && form == u64::from(constants::DW_FORM_udata.0) {
-                    found.push(at);
-                }
-            }
-        }
-        Ok(())
-    })();
-    for at in found {
-        abbreviations[at] = constants::DW_FORM_addrx.0 as u8;
-    }
-}
-
-/// The address of an offset in `.text`.
-pub(crate) fn text_address(offset: crate::TextOffset) -> Address {
-    Address::Symbol { symbol: TEXT_SYMBOL, addend: i64::from(offset.0) }
+    Ok(Some(Section { name, bytes: section.bytes, relocations: section.relocations }))
 }

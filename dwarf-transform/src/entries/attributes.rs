@@ -10,8 +10,7 @@ use crate::plan::NONE;
 use crate::pointers::{PointerKind, holds_value};
 use crate::scan::is_expression;
 use crate::scope::Entry;
-use crate::serialize::text_address;
-use gimli::write::AttributeValue as Value;
+use crate::tables::Value;
 use gimli::{AttributeValue, DieReference, constants as c};
 
 impl<'a> UnitFiller<'_, '_, 'a> {
@@ -64,7 +63,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             && let Some(location) = self.misplaced_reference(entry, function, attr.value())
         {
             match location {
-                Ok(location) => self.output.get_mut(id).set(name, location),
+                Ok(location) => {
+                    let location = self.exprloc(&location);
+                    self.output.get_mut(id).set(name, location);
+                }
                 Err(failure) => self.failed(failure, entry, name),
             }
             return;
@@ -122,7 +124,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         } else {
             TextOffset(self.fill.input.maps.get(function as usize).address(address)?)
         };
-        Some(Value::Address(text_address(text)))
+        Some(Value::Address(text))
     }
 
     fn reference(&mut self, target: Option<(usize, usize)>, entry: &Entry<'a>, name: gimli::DwAt) -> Option<Value> {
@@ -187,7 +189,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             AttributeValue::Block(block) => Value::Block(block.slice().to_vec()),
             AttributeValue::Exprloc(expression) => {
                 if let Some(address) = self.vtable_address(entry, name, expression) {
-                    return Some(Value::Exprloc(address));
+                    return Some(self.exprloc(&address));
                 }
                 if name == c::DW_AT_location
                     && let Some(value) = self.overwritten(entry, expression, function, base, role)
@@ -224,20 +226,23 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             | AttributeValue::DebugStrRef(_)
             | AttributeValue::DebugStrOffsetsIndex(_)
             | AttributeValue::DebugLineStrRef(_)) => return self.string(value, entry, name),
-            AttributeValue::Encoding(value) => Value::Encoding(value),
-            AttributeValue::DecimalSign(value) => Value::DecimalSign(value),
-            AttributeValue::Endianity(value) => Value::Endianity(value),
-            AttributeValue::Accessibility(value) => Value::Accessibility(value),
-            AttributeValue::Visibility(value) => Value::Visibility(value),
-            AttributeValue::Virtuality(value) => Value::Virtuality(value),
-            AttributeValue::Language(value) => Value::Language(value),
-            AttributeValue::AddressClass(value) => Value::AddressClass(value),
-            AttributeValue::IdentifierCase(value) => Value::IdentifierCase(value),
-            AttributeValue::CallingConvention(value) => Value::CallingConvention(value),
-            AttributeValue::Inline(value) => Value::Inline(value),
-            AttributeValue::Ordering(value) => Value::Ordering(value),
-            AttributeValue::FileIndex(index) => match self.files.get(index) {
-                Some(file) => Value::FileIndex(Some(file)),
+            AttributeValue::Encoding(value) => Value::Udata(value.0.into()),
+            AttributeValue::DecimalSign(value) => Value::Udata(value.0.into()),
+            AttributeValue::Endianity(value) => Value::Udata(value.0.into()),
+            AttributeValue::Accessibility(value) => Value::Udata(value.0.into()),
+            AttributeValue::Visibility(value) => Value::Udata(value.0.into()),
+            AttributeValue::Virtuality(value) => Value::Udata(value.0.into()),
+            AttributeValue::Language(value) => Value::Udata(value.0.into()),
+            AttributeValue::AddressClass(value) => Value::Udata(value.0),
+            AttributeValue::IdentifierCase(value) => Value::Udata(value.0.into()),
+            AttributeValue::CallingConvention(value) => Value::Udata(value.0.into()),
+            AttributeValue::Inline(value) => Value::Udata(value.0.into()),
+            AttributeValue::Ordering(value) => Value::Udata(value.0.into()),
+            AttributeValue::FileIndex(index) => match self.files.number(index) {
+                Some(file) => {
+                    self.names_files = true;
+                    Value::Udata(u64::from(file))
+                }
                 None => {
                     if index != 0 {
                         self.lose(LossKind::MalformedAttribute, entry, name);

@@ -5,12 +5,12 @@ use crate::expression::Failure;
 use crate::guest_dwarf::Slice;
 use crate::host_reference::{ExternRefField, FuncRefField, HostReference, misplaced_local};
 use crate::scope::Entry;
-use gimli::write::{AttributeValue as Value, UnitEntryId};
+use crate::tables::{EntryId, Expression, Value};
 use gimli::{AttributeValue, constants as c};
 
 impl<'a> UnitFiller<'_, '_, 'a> {
     /// Makes the entry `id` a pointer to the structure of the host's that a reference leads to.
-    pub(super) fn host_reference(&mut self, reference: HostReference, id: UnitEntryId) {
+    pub(super) fn host_reference(&mut self, reference: HostReference, id: EntryId) {
         let root = self.output.root();
         let structure = self.output.add(root, c::DW_TAG_structure_type);
         match reference {
@@ -18,7 +18,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 self.named(structure, "VMExternRef", 32);
                 let number = self.output.add(root, c::DW_TAG_base_type);
                 self.named(number, "unsigned long", 8);
-                self.output.get_mut(number).set(c::DW_AT_encoding, Value::Encoding(c::DW_ATE_unsigned));
+                self.output.get_mut(number).set(c::DW_AT_encoding, Value::Udata(c::DW_ATE_unsigned.0.into()));
                 let store = self.pointer_to(c::DW_TAG_pointer_type, None);
                 for field in ExternRefField::ALL {
                     let ty = match field {
@@ -42,20 +42,20 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 }
             }
         }
-        let pointer = self.output.get_mut(id);
+        let mut pointer = self.output.get_mut(id);
         pointer.set(c::DW_AT_byte_size, Value::Udata(8));
         pointer.set(c::DW_AT_type, Value::UnitRef(structure));
     }
 
-    fn named(&mut self, id: UnitEntryId, name: &str, size: u64) {
-        let entry = self.output.get_mut(id);
+    fn named(&mut self, id: EntryId, name: &str, size: u64) {
+        let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_name, Value::String(name.into()));
         entry.set(c::DW_AT_byte_size, Value::Udata(size));
     }
 
-    fn host_field(&mut self, structure: UnitEntryId, name: &str, offset: u32, ty: UnitEntryId) {
+    fn host_field(&mut self, structure: EntryId, name: &str, offset: u32, ty: EntryId) {
         let field = self.output.add(structure, c::DW_TAG_member);
-        let entry = self.output.get_mut(field);
+        let mut entry = self.output.get_mut(field);
         entry.set(c::DW_AT_name, Value::String(name.into()));
         entry.set(c::DW_AT_type, Value::UnitRef(ty));
         entry.set(c::DW_AT_data_member_location, Value::Udata(u64::from(offset)));
@@ -67,11 +67,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         variable: &Entry<'a>,
         function: u32,
         location: AttributeValue<Slice<'a>>,
-    ) -> Option<Result<Value, Failure>> {
+    ) -> Option<Result<Expression, Failure>> {
         let AttributeValue::Exprloc(location) = location else { return None };
         let input = self.fill.input;
         let guest = input.guest.functions.get(function as usize)?;
         let local = misplaced_local(input.dwarf, self.unit, guest, variable, location)?;
-        Some(self.context(function, None).local_value(local).map(Value::Exprloc))
+        Some(self.context(function, None).local_value(local))
     }
 }

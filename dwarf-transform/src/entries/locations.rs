@@ -10,7 +10,7 @@ use crate::loss::LossKind;
 use crate::options::PointerFlavour;
 use crate::scan::LocalUse;
 use crate::scope::Entry;
-use gimli::write::{self, AttributeValue as Value, Location, LocationList, RangeList};
+use crate::tables::{Expression, Location, Value};
 use gimli::{AttributeValue, Operation, constants as c};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -39,7 +39,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         entry: &Entry<'a>,
         name: gimli::DwAt,
         expression: GuestExpression<'a>,
-    ) -> Option<write::Expression> {
+    ) -> Option<Expression> {
         let options = self.fill.options;
         if name != c::DW_AT_location || options.flavour != PointerFlavour::Gdb || !options.identity_map {
             return None;
@@ -52,9 +52,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let mut operations = expression.operations(self.unit.encoding());
         match (operations.next().ok()??, operations.next().ok()?) {
             (gimli::Operation::Address { address }, None) if address != 0 && address < u64::from(u32::MAX) - 1 => {
-                let mut plain = write::Expression::new();
-                plain.op_addr(write::Address::Constant(address));
-                Some(plain)
+                let mut plain = Bytecode::new(self.fill.encoding);
+                plain.op_address(address);
+                Some(plain.finish())
             }
             _ => None,
         }
@@ -77,18 +77,16 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let place = self.place(entry);
                 self.losses.count_detail(LossKind::UntranslatableExpression, opcode, || format!("{place}: {name}"));
             }
-            // Translation has been repeated for it.
-            Failure::NeedsOperations => self.lose(LossKind::UntranslatableExpression, entry, name),
         }
     }
 
     pub(super) fn range_list(&mut self, ranges: &[TextRange]) -> Value {
         self.needs_base = true;
-        let list = ranges
-            .iter()
-            .map(|range| write::Range::OffsetPair { begin: u64::from(range.0), end: u64::from(range.1) })
-            .collect();
-        Value::RangeListRef(self.output.ranges.add(RangeList(list)))
+        Value::RangeList(self.output.add_ranges(ranges))
+    }
+
+    pub(super) fn exprloc(&mut self, expression: &Expression) -> Value {
+        Value::Exprloc(self.output.add_expression(expression))
     }
 
     pub(super) fn expression(
@@ -101,20 +99,21 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         role: Role,
     ) -> Option<Value> {
         if expression.0.is_empty() {
-            return Some(Value::Exprloc(write::Expression::new()));
+            return Some(self.exprloc(&Expression::default()));
         }
         // A slot's number, which debuggers recognize by its operation.
         if name == c::DW_AT_vtable_elem_location && is_constant(expression, self.unit.encoding()) {
-            return Some(Value::Exprloc(write::Expression::raw(expression.0.slice().to_vec())));
+            let slot = Expression { bytes: expression.0.slice().to_vec(), operands: Vec::new() };
+            return Some(self.exprloc(&slot));
         }
         let size = self.size_of_pieces(entry, name, expression);
         match (Context { size, ..self.context(function, base) }).translate(expression, role) {
-            Ok(expression) => Some(Value::Exprloc(expression)),
+            Ok(expression) => Some(self.exprloc(&expression)),
             // Nothing will be read from there.
             Err(Failure::NoFrame(offset)) if base.is_some_and(|base| base.native) && self.is_empty_object(entry) => {
-                let mut bytecode = Bytecode::bytes(self.fill.encoding);
+                let mut bytecode = Bytecode::new(self.fill.encoding);
                 bytecode.op_fbreg(i64::try_from(offset).unwrap_or(0));
-                Some(Value::Exprloc(bytecode.finish()))
+                Some(self.exprloc(&bytecode.finish()))
             }
             Err(failure) => {
                 self.failed(failure, entry, name);
@@ -211,7 +210,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let expression = (Context { size, ..self.context(function, base) }).translate(location, role).ok()?;
         let map = self.fill.input.maps.get(position);
         let ranges = parts.into_iter().flat_map(|part| map.ranges(part.start, part.end));
-        let pieces = ranges.map(|range| (range, expression.clone())).collect();
+        let expression = self.output.add_expression(&expression);
+        let pieces = ranges.map(|range| Location { range, expression }).collect();
         Some(self.add_location_list(pieces))
     }
 
@@ -229,7 +229,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             self.lose(LossKind::MalformedList, entry, name);
             return None;
         };
-        let mut pieces: Vec<(TextRange, write::Expression)> = Vec::new();
+        let mut pieces: Vec<Location> = Vec::new();
         let mut failures: HashMap<u8, Failure> = HashMap::new();
         let mut live = false;
         let mut overwritten = false;
@@ -271,13 +271,16 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             let begin = listed.map(WasmOffset).or(self.begin);
             let size = self.size_of_pieces(entry, name, item.data);
             match (Context { begin, size, ..self.context(function, base) }).translate(item.data, role) {
-                Ok(expression) => pieces.extend(ranges.into_iter().map(|range| (range, expression.clone()))),
+                Ok(expression) => {
+                    let expression = self.output.add_expression(&expression);
+                    pieces.extend(ranges.into_iter().map(|range| Location { range, expression }));
+                }
                 Err(failure) => {
                     let key = match failure {
                         Failure::Loss(kind) => kind as u8,
                         Failure::Dropped => u8::MAX,
                         Failure::NoFrame(_) => LossKind::NoFrame as u8,
-                        Failure::Operation(_) | Failure::NeedsOperations => LossKind::UntranslatableExpression as u8,
+                        Failure::Operation(_) => LossKind::UntranslatableExpression as u8,
                     };
                     failures.entry(key).or_insert(failure);
                 }
@@ -301,22 +304,17 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         Some(self.add_location_list(pieces))
     }
 
-    pub(super) fn add_location_list(&mut self, mut pieces: Vec<(TextRange, write::Expression)>) -> Value {
-        pieces.sort_by_key(|piece| piece.0);
-        let mut locations: Vec<Location> = Vec::with_capacity(pieces.len());
-        for ((begin, end), data) in pieces {
-            let (begin, end) = (u64::from(begin), u64::from(end));
-            if let Some(Location::OffsetPair { end: last, data: before, .. }) = locations.last_mut()
-                && *last == begin
-                && *before == data
-            {
-                *last = end;
-                continue;
+    pub(super) fn add_location_list(&mut self, mut pieces: Vec<Location>) -> Value {
+        pieces.sort_by_key(|piece| piece.range);
+        pieces.dedup_by(|next, last| {
+            let joined = last.range.1 == next.range.0 && last.expression == next.expression;
+            if joined {
+                last.range.1 = next.range.1;
             }
-            locations.push(Location::OffsetPair { begin, end, data });
-        }
+            joined
+        });
         self.needs_base = true;
-        Value::LocationListRef(self.output.locations.add(LocationList(locations)))
+        Value::LocationList(self.output.add_locations(&pieces))
     }
 }
 

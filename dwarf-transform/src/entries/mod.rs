@@ -27,54 +27,41 @@ use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, NONE, Plan};
 use crate::pointers::PointerKind;
 use crate::scope::{Entry, scope_begin};
-use crate::serialize::text_address;
-use gimli::write::{self, AttributeValue as Value, DebugInfoRef, UnitEntryId};
+use crate::tables::{EntryId, EntryReference, LineProgram, LineRow, LineSequence, Unit as Output, Value};
 use gimli::{AttributeValue, DieReference, Encoding, Format, Section as _, UnitOffset, constants as c};
 use std::collections::HashMap;
 
-/// The guest's string sections, already in the output's string table.
+/// The string sections of the guest and of its split units, one behind the other: the output's strings.
 pub(crate) struct Strings {
-    /// For each section `(offset in it, id)`, sorted.
-    sections: Vec<Vec<(usize, write::StringId)>>,
-    /// The section of each container.
-    containers: Vec<usize>,
+    /// Where the section of each container begins, and its size.
+    containers: Vec<(usize, usize)>,
 }
 
 impl Strings {
-    /// Adds every string of the guest's `.debug_str` and of those of split units.
-    pub(crate) fn new(dwarf: &GuestDwarf<'_>, table: &mut write::StringTable) -> Strings {
-        let mut strings = Strings { sections: Vec::new(), containers: Vec::new() };
+    /// Copies the sections to `output`.
+    pub(crate) fn new(dwarf: &GuestDwarf<'_>, output: &mut Vec<u8>) -> Strings {
         // The units of a package share their strings.
         let mut known: HashMap<(*const u8, usize), usize> = HashMap::new();
+        let mut containers = Vec::new();
         for container in &dwarf.containers {
             let section = container.debug_str.reader().slice();
-            let position = *known.entry((section.as_ptr(), section.len())).or_insert_with(|| {
-                strings.sections.push(add_strings(section, table));
-                strings.sections.len() - 1
+            // What comes after the last zero is no text.
+            let size = section.iter().rposition(|byte| *byte == 0).map_or(0, |last| last + 1);
+            let begin = *known.entry((section.as_ptr(), section.len())).or_insert_with(|| {
+                let begin = output.len();
+                output.extend_from_slice(&section[..size]);
+                begin
             });
-            strings.containers.push(position);
+            containers.push((begin, size));
         }
-        strings
+        Strings { containers }
     }
 
-    fn get(&self, container: usize, offset: usize) -> Option<write::StringId> {
-        let section = &self.sections[self.containers[container]];
-        let position = section.binary_search_by_key(&offset, |entry| entry.0).ok()?;
-        Some(section[position].1)
+    /// The output's offset of the text at `offset` in the section of a container.
+    fn get(&self, container: usize, offset: usize) -> Option<u32> {
+        let (begin, size) = self.containers[container];
+        u32::try_from(begin + offset).ok().filter(|_| offset < size)
     }
-}
-
-fn add_strings(section: &[u8], table: &mut write::StringTable) -> Vec<(usize, write::StringId)> {
-    let mut ids = Vec::new();
-    let mut offset = 0;
-    while offset < section.len() {
-        let Some(length) = section[offset..].iter().position(|byte| *byte == 0) else {
-            break;
-        };
-        ids.push((offset, table.add(&section[offset..offset + length])));
-        offset += length + 1;
-    }
-    ids
 }
 
 /// Everything that filling a unit looks at.
@@ -104,13 +91,13 @@ struct UnitFiller<'u, 'f, 'a> {
     fill: Fill<'f, 'a>,
     position: usize,
     unit: &'f Unit<'a>,
-    output: &'u mut write::Unit,
+    output: &'u mut Output,
     files: Files,
     losses: Losses,
     /// Pointer types of the debugger's own width, by the position of the guest's pointer type.
-    wide_pointers: HashMap<usize, UnitEntryId>,
+    wide_pointers: HashMap<usize, EntryId>,
     /// The 4-byte type of the members of structures that stand for pointers.
-    address_type: Option<UnitEntryId>,
+    address_type: Option<EntryId>,
     /// An offset pair needs the unit's base address.
     needs_base: bool,
     /// List items left before lists are given up: lists that share their bytes could blow up otherwise.
@@ -119,17 +106,19 @@ struct UnitFiller<'u, 'f, 'a> {
     macros: Option<macros::Source>,
     /// Where the scope around the current entry begins.
     begin: Option<WasmOffset>,
+    /// Some entry names a file.
+    names_files: bool,
 }
 
 impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
-    fn base_type(&self, offset: UnitOffset) -> Option<UnitEntryId> {
+    fn base_type(&self, offset: UnitOffset) -> Option<EntryId> {
         // Operations name base types by their offset in the unit, and only children of the root come early enough.
         let plan = &self.fill.plan.units[self.position];
         let entry = &plan.entries[plan.find(offset.0)?];
         (entry.tag == c::DW_TAG_base_type && entry.parent == 0).then_some(entry.id).flatten()
     }
 
-    fn entry(&self, reference: DieReference<usize>) -> Option<DebugInfoRef> {
+    fn entry(&self, reference: DieReference<usize>) -> Option<EntryReference> {
         let target = self.fill.plan.find(self.fill.input.dwarf, self.position, reference)?;
         self.entry_reference(target)
     }
@@ -152,7 +141,7 @@ impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
 /// Where the walk over the entries is.
 #[derive(Clone, Copy)]
 struct Here<'h, 'a> {
-    id: UnitEntryId,
+    id: EntryId,
     tag: gimli::DwTag,
     function: u32,
     base: Option<&'h FrameBase<'a>>,
@@ -168,7 +157,7 @@ pub(crate) struct Filled {
 }
 
 /// Fills one unit.
-pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut write::Unit) -> Filled {
+pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Output) -> Filled {
     let unit = &fill.input.dwarf.units[position];
     let files = files(fill.input.dwarf, unit, fill.encoding);
     let guest = fill.input.guest;
@@ -190,6 +179,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
         address_type: None,
         needs_base: false,
         begin: None,
+        names_files: false,
         list_budget: list_bytes * 4 + 100_000,
         macros: None,
     };
@@ -200,8 +190,8 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut wr
     filler.wasm_variables();
     filler.root();
     let macros = filler.macros.map(|source| filler.read_macros(source));
-    let UnitFiller { files, losses, .. } = filler;
-    output.line_program = files.program;
+    let UnitFiller { losses, .. } = filler;
+    output.seal();
     Filled { losses, macros }
 }
 
@@ -222,8 +212,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         })
     }
 
-    /// Writes the line sequences of the functions whose lines this unit has.
+    /// Makes the line sequences of the functions whose lines this unit has.
     fn lines(&mut self) {
+        let Some(files) = self.files.header.take() else {
+            return;
+        };
+        let mut program = LineProgram { files, rows: Vec::new(), sequences: Vec::new() };
         let lldb = self.fill.options.flavour == PointerFlavour::Lldb;
         for &position in &self.fill.line_owner[self.position] {
             let native = &self.fill.input.native.functions[position];
@@ -236,39 +230,35 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             } else if self.is_rust() {
                 rows = rows_for_gdb(rows, self.fill.lines[self.position].function(position), native);
             }
-            if rows.is_empty() || self.files.program.is_none() {
-                continue;
-            }
-            let start = native.text.start;
-            let mut begun = false;
-            for row in rows {
-                let Some(file) = self.files.get(u64::from(row.file)) else {
-                    continue;
-                };
-                let program = &mut self.files.program;
-                if !begun {
-                    begun = true;
-                    program.begin_sequence(Some(text_address(start)));
-                }
-                let out = program.row();
-                out.address_offset = u64::from(row.text.saturating_sub(start.0));
-                out.file = file;
-                out.line = u64::from(row.line);
-                out.column = u64::from(row.column);
-                out.discriminator = u64::from(row.discriminator);
-                out.is_statement = row.is_stmt;
-                out.prologue_end = row.prologue_end;
-                out.epilogue_begin = row.epilogue_begin;
-                program.generate_row();
-            }
-            if begun {
-                self.files.program.end_sequence(u64::from(native.text.end.0 - start.0));
+            let begin = program.rows.len();
+            program.rows.extend(rows.into_iter().filter_map(|row| {
+                Some(LineRow {
+                    text: TextOffset(row.text),
+                    file: self.files.number(u64::from(row.file))?,
+                    line: row.line,
+                    column: row.column,
+                    discriminator: row.discriminator,
+                    is_stmt: row.is_stmt,
+                    prologue_end: row.prologue_end,
+                    epilogue_begin: row.epilogue_begin,
+                })
+            }));
+            if program.rows.len() > begin {
+                let text = (native.text.start.0, native.text.end.0);
+                program.sequences.push(LineSequence { text, rows_end: program.rows.len() as u32 });
             }
         }
+        program.rows.shrink_to_fit();
+        self.output.line_program = Some(program);
     }
 
-    /// The unit's own code addresses.
+    /// The unit's own code addresses and lines.
     fn root(&mut self) {
+        if self.output.line_program.as_ref().is_some_and(|program| self.names_files || !program.rows.is_empty()) {
+            self.output.set_line_program();
+        } else {
+            self.output.line_program = None;
+        }
         let native = self.fill.input.native;
         let mut ranges: Vec<TextRange> = self.fill.plan.units[self.position]
             .functions
@@ -281,7 +271,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         crate::address_map::merge(&mut ranges);
         let root = self.output.root();
         // A split unit has its directory in the skeleton.
-        if self.output.get(root).get(c::DW_AT_comp_dir).is_none()
+        if !self.output.has(root, c::DW_AT_comp_dir)
             && let Some(directory) = self.unit.comp_dir
         {
             let directory = directory.slice().split(|byte| *byte == 0).next().unwrap_or_default();
@@ -289,12 +279,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
         if !ranges.is_empty() || self.needs_base {
             // The base of all offset pairs, so that they are offsets in .text.
-            self.output.get_mut(root).set(c::DW_AT_low_pc, Value::Address(text_address(TextOffset(0))));
+            self.output.get_mut(root).set(c::DW_AT_low_pc, Value::Address(TextOffset(0)));
         }
         if !self.fill.addresses.entries.is_empty() {
-            // gimli has no value of its own for this offset; it has the form of every other.
-            let base = Value::DebugMacroRef(gimli::DebugMacroOffset(ADDRESS_BASE));
-            self.output.get_mut(root).set(c::DW_AT_addr_base, base);
+            self.output.get_mut(root).set(c::DW_AT_addr_base, Value::SecOffset(ADDRESS_BASE as u32));
         }
         if !ranges.is_empty() {
             let list = self.range_list(&ranges);
@@ -347,7 +335,6 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     continue;
                 }
             }
-            self.output.get_mut(id).reserve(entry.attrs().len());
             if planned.tag == c::DW_TAG_subprogram {
                 let base = self.subprogram(&entry, id, planned.function, plan.codeless(here));
                 frame_bases.push((entry.depth(), base));
@@ -379,20 +366,20 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     }
 
     /// The code of a subprogram and its frame base.
-    fn subprogram(&mut self, entry: &Entry<'a>, id: UnitEntryId, function: u32, codeless: bool) -> FrameBase<'a> {
+    fn subprogram(&mut self, entry: &Entry<'a>, id: EntryId, function: u32, codeless: bool) -> FrameBase<'a> {
         let native = self.fill.input.native;
         let Some(code) = native.functions.get(function as usize).filter(|_| !codeless) else {
             return FrameBase::default();
         };
         let size = code.text.end.0 - code.text.start.0;
         let low = match self.fill.addresses.function(function as usize) {
-            Some(index) => Value::Udata(index),
-            None => Value::Address(text_address(code.text.start)),
+            Some(index) => Value::AddressIndex(index),
+            None => Value::Address(code.text.start),
         };
         self.output.get_mut(id).set(c::DW_AT_low_pc, low);
         self.output.get_mut(id).set(c::DW_AT_high_pc, Value::Data4(size));
         if !self.fill.options.lines_only && self.has_hidden_result(entry) {
-            self.output.get_mut(id).set(c::DW_AT_calling_convention, Value::CallingConvention(c::DW_CC_nocall));
+            self.output.get_mut(id).set(c::DW_AT_calling_convention, Value::Udata(c::DW_CC_nocall.0.into()));
         }
         let mut base = FrameBase::default();
         let Some(value) = entry.attr_value(c::DW_AT_frame_base).filter(|_| !self.fill.options.lines_only) else {
@@ -414,7 +401,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         base.guest = Some(expression);
         match self.context(function, None).translate(expression, Role::FrameBase) {
             Ok(native) => {
-                self.output.get_mut(id).set(c::DW_AT_frame_base, Value::Exprloc(native));
+                let native = self.exprloc(&native);
+                self.output.get_mut(id).set(c::DW_AT_frame_base, native);
                 base.native = true;
             }
             Err(failure) => self.failed(failure, entry, c::DW_AT_frame_base),

@@ -9,7 +9,7 @@
 
 use super::UnitFiller;
 use crate::options::PointerFlavour;
-use gimli::write::{AttributeValue as Value, UnitEntryId};
+use crate::tables::{EntryId, Value};
 use gimli::{AttributeValue, constants as c};
 use std::collections::HashSet;
 
@@ -17,10 +17,10 @@ use std::collections::HashSet;
 #[derive(Default)]
 struct Types {
     /// Those that a cast can name.
-    named: Vec<UnitEntryId>,
+    named: Vec<EntryId>,
     has_char: bool,
     /// Those that have a pointer type.
-    pointed: HashSet<UnitEntryId>,
+    pointed: HashSet<EntryId>,
 }
 
 impl UnitFiller<'_, '_, '_> {
@@ -116,27 +116,27 @@ impl UnitFiller<'_, '_, '_> {
         )
     }
 
-    fn character(&mut self) -> UnitEntryId {
+    fn character(&mut self) -> EntryId {
         let root = self.output.root();
         let id = self.output.add(root, c::DW_TAG_base_type);
-        let entry = self.output.get_mut(id);
+        let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_name, Value::String(b"char".to_vec()));
-        entry.set(c::DW_AT_encoding, Value::Encoding(c::DW_ATE_signed_char));
+        entry.set(c::DW_AT_encoding, Value::Udata(c::DW_ATE_signed_char.0.into()));
         entry.set(c::DW_AT_byte_size, Value::Udata(1));
         id
     }
 
-    fn void(&mut self) -> UnitEntryId {
+    fn void(&mut self) -> EntryId {
         let root = self.output.root();
         let id = self.output.add(root, c::DW_TAG_unspecified_type);
         self.output.get_mut(id).set(c::DW_AT_name, Value::String(b"void".to_vec()));
         id
     }
 
-    fn guest_pointer(&mut self, target: UnitEntryId) -> UnitEntryId {
+    fn guest_pointer(&mut self, target: EntryId) -> EntryId {
         let root = self.output.root();
         let id = self.output.add(root, c::DW_TAG_pointer_type);
-        let entry = self.output.get_mut(id);
+        let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_byte_size, Value::Udata(4));
         entry.set(c::DW_AT_type, Value::UnitRef(target));
         id

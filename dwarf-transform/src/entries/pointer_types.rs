@@ -4,7 +4,7 @@ use super::UnitFiller;
 use crate::guest_dwarf::Slice;
 use crate::options::PointerFlavour;
 use crate::pointers::{POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, pointer_kind};
-use gimli::write::{AttributeValue as Value, UnitEntryId};
+use crate::tables::{EntryId, Value};
 use gimli::{AttributeValue, constants as c};
 
 impl<'a> UnitFiller<'_, '_, 'a> {
@@ -33,7 +33,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     }
 
     /// A pointer (or reference) type of lldb's width to what the guest's one at `position` points to.
-    fn wide_pointer(&mut self, position: usize) -> UnitEntryId {
+    fn wide_pointer(&mut self, position: usize) -> EntryId {
         if let Some(id) = self.wide_pointers.get(&position) {
             return *id;
         }
@@ -48,7 +48,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     }
 
     /// Makes the entry `id` the structure that stands for the pointer type at `position` in memory.
-    pub(super) fn pointer_structure(&mut self, position: usize, id: UnitEntryId) {
+    pub(super) fn pointer_structure(&mut self, position: usize, id: EntryId) {
         let plan = &self.fill.plan.units[self.position];
         let kind = pointer_kind(plan.entries[position].tag);
         // Not quite the name of the real pointer type: lldb keeps formatters by name, and these need others.
@@ -62,19 +62,19 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             Some(id) => id,
             None => {
                 let id = self.output.add(root, c::DW_TAG_base_type);
-                let base = self.output.get_mut(id);
+                let mut base = self.output.get_mut(id);
                 base.set(c::DW_AT_name, Value::String(b"__wasm_address".to_vec()));
-                base.set(c::DW_AT_encoding, Value::Encoding(c::DW_ATE_unsigned));
+                base.set(c::DW_AT_encoding, Value::Udata(c::DW_ATE_unsigned.0.into()));
                 base.set(c::DW_AT_byte_size, Value::Udata(4));
                 self.address_type = Some(id);
                 id
             }
         };
-        let entry = self.output.get_mut(id);
+        let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
         entry.set(c::DW_AT_byte_size, Value::Udata(4));
         let member = self.output.add(id, c::DW_TAG_member);
-        let entry = self.output.get_mut(member);
+        let mut entry = self.output.get_mut(member);
         entry.set(c::DW_AT_name, Value::String(POINTER_MEMBER.as_bytes().to_vec()));
         entry.set(c::DW_AT_type, Value::UnitRef(address_type));
         entry.set(c::DW_AT_data_member_location, Value::Udata(0));
@@ -104,13 +104,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     }
 
     /// An operator of the pointer structure that takes nothing but the object, which `this` points to.
-    fn pointer_operator(&mut self, structure: UnitEntryId, this: UnitEntryId, name: String, result: UnitEntryId) {
+    fn pointer_operator(&mut self, structure: EntryId, this: EntryId, name: String, result: EntryId) {
         let operator = self.member_function(structure, this, name, POINTER_OPERATOR_SYMBOL);
         self.output.get_mut(operator).set(c::DW_AT_type, Value::UnitRef(result));
     }
 
     /// `T *operator=(T *)`.
-    fn pointer_assignment(&mut self, structure: UnitEntryId, wide: UnitEntryId) {
+    fn pointer_assignment(&mut self, structure: EntryId, wide: EntryId) {
         let this = self.pointer_to(c::DW_TAG_pointer_type, Some(Value::UnitRef(structure)));
         let operator = self.member_function(structure, this, "operator=".to_owned(), POINTER_ASSIGNMENT_SYMBOL);
         self.output.get_mut(operator).set(c::DW_AT_type, Value::UnitRef(wide));
@@ -118,19 +118,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.output.get_mut(parameter).set(c::DW_AT_type, Value::UnitRef(wide));
     }
 
-    fn member_function(
-        &mut self,
-        structure: UnitEntryId,
-        this: UnitEntryId,
-        name: String,
-        symbol: &str,
-    ) -> UnitEntryId {
+    fn member_function(&mut self, structure: EntryId, this: EntryId, name: String, symbol: &str) -> EntryId {
         let function = self.output.add(structure, c::DW_TAG_subprogram);
         let object = self.output.add(function, c::DW_TAG_formal_parameter);
-        let entry = self.output.get_mut(object);
+        let mut entry = self.output.get_mut(object);
         entry.set(c::DW_AT_type, Value::UnitRef(this));
         entry.set(c::DW_AT_artificial, Value::FlagPresent);
-        let entry = self.output.get_mut(function);
+        let mut entry = self.output.get_mut(function);
         entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
         entry.set(c::DW_AT_linkage_name, Value::String(symbol.as_bytes().to_vec()));
         entry.set(c::DW_AT_declaration, Value::FlagPresent);
@@ -139,7 +133,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         function
     }
 
-    pub(super) fn pointer_to(&mut self, tag: gimli::DwTag, pointee: Option<Value>) -> UnitEntryId {
+    pub(super) fn pointer_to(&mut self, tag: gimli::DwTag, pointee: Option<Value>) -> EntryId {
         let root = self.output.root();
         let id = self.output.add(root, tag);
         self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(8));
@@ -158,7 +152,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     }
 
     /// Pointers without a size would have that of the host's.
-    pub(super) fn pointer_size(&mut self, id: UnitEntryId, tag: gimli::DwTag) {
+    pub(super) fn pointer_size(&mut self, id: EntryId, tag: gimli::DwTag) {
         let pointer = matches!(
             tag,
             c::DW_TAG_pointer_type
@@ -166,7 +160,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 | c::DW_TAG_rvalue_reference_type
                 | c::DW_TAG_ptr_to_member_type
         );
-        if pointer && self.output.get(id).get(c::DW_AT_byte_size).is_none() {
+        if pointer && !self.output.has(id, c::DW_AT_byte_size) {
             let size = if self.fill.input.guest.memory64 { 8 } else { 4 };
             self.output.get_mut(id).set(c::DW_AT_byte_size, Value::Udata(size));
         }

@@ -4,7 +4,7 @@ use super::{MAX_TYPE_CHAIN, UnitFiller};
 use crate::guest_dwarf::Slice;
 use crate::pointers::{PointerKind, is_transparent, pointer_kind};
 use crate::scope::Entry;
-use gimli::write::{AttributeValue as Value, DebugInfoRef};
+use crate::tables::{EntryReference, Value};
 use gimli::{AttributeValue, DieReference, UnitOffset, constants as c};
 
 impl<'a> UnitFiller<'_, '_, 'a> {
@@ -29,9 +29,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
-    pub(super) fn entry_reference(&self, (unit, entry): (usize, usize)) -> Option<DebugInfoRef> {
-        let plan = &self.fill.plan.units[unit];
-        Some(DebugInfoRef::Entry(plan.unit_id?, plan.entries[entry].id?))
+    pub(super) fn entry_reference(&self, (unit, entry): (usize, usize)) -> Option<EntryReference> {
+        let id = self.fill.plan.units[unit].entries[entry].id?;
+        Some(EntryReference { unit: u32::try_from(unit).ok()?, entry: id })
     }
 
     /// The pointer type that a type is, after type definitions and qualifiers.

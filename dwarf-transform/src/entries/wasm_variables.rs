@@ -5,12 +5,12 @@ use crate::address::{ValType, WasmOffset};
 use crate::expression::{Context, Failure, GuestOperation};
 use crate::guest::{StackEntry, WasmVariables};
 use crate::plan::NONE;
-use gimli::write::{self, AttributeValue as Value, UnitEntryId};
+use crate::tables::{EntryId, Expression, Location, Value};
 use gimli::{Operation, constants as c};
 use std::collections::{BTreeMap, HashMap};
 
 /// The types of these variables, one of each in a unit.
-type Types = HashMap<ValType, UnitEntryId>;
+type Types = HashMap<ValType, EntryId>;
 
 impl<'a> UnitFiller<'_, '_, 'a> {
     /// Adds the variables to the functions of the unit, and the globals to the unit itself if it has any.
@@ -35,12 +35,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
-    fn wasm_locals(&mut self, parent: UnitEntryId, function: u32, types: &mut Types) {
+    fn wasm_locals(&mut self, parent: EntryId, function: u32, types: &mut Types) {
         let guest = self.fill.input.guest;
         for (index, ty) in (0..).zip(&guest.functions[function as usize].locals) {
             if let Ok(location) = self.wasm_place(function, None, Operation::WasmLocal { index }) {
                 let name = format!("__wasm_local{index}");
-                self.wasm_variable(parent, name, *ty, Value::Exprloc(location), types);
+                let location = self.exprloc(&location);
+                self.wasm_variable(parent, name, *ty, location, types);
             }
         }
     }
@@ -49,12 +50,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let root = self.output.root();
         for (index, ty) in (0..).zip(&self.fill.input.guest.globals) {
             if let Ok(location) = self.wasm_place(NONE, None, Operation::WasmGlobal { index }) {
-                self.wasm_variable(root, format!("__wasm_global{index}"), *ty, Value::Exprloc(location), types);
+                let location = self.exprloc(&location);
+                self.wasm_variable(root, format!("__wasm_global{index}"), *ty, location, types);
             }
         }
     }
 
-    fn wasm_operand_stack(&mut self, parent: UnitEntryId, function: u32, variables: &WasmVariables, types: &mut Types) {
+    fn wasm_operand_stack(&mut self, parent: EntryId, function: u32, variables: &WasmVariables, types: &mut Types) {
         let mut places: BTreeMap<(u32, &str), (ValType, Vec<StackEntry>)> = BTreeMap::new();
         for entry in variables.operand_stacks.get(function as usize).into_iter().flatten() {
             let place = places.entry((entry.depth, type_name(entry.ty)));
@@ -67,7 +69,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 if let Ok(location) = self.wasm_place(function, Some(begin), Operation::WasmStack { index: depth }) {
                     let map = self.fill.input.maps.get(function as usize);
                     let ranges = map.ranges(u64::from(begin.0), u64::from(end.0));
-                    pieces.extend(ranges.into_iter().map(|range| (range, location.clone())));
+                    let expression = self.output.add_expression(&location);
+                    pieces.extend(ranges.into_iter().map(|range| Location { range, expression }));
                 }
             }
             if pieces.is_empty() {
@@ -85,21 +88,21 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         function: u32,
         begin: Option<WasmOffset>,
         place: GuestOperation<'a>,
-    ) -> Result<write::Expression, Failure> {
+    ) -> Result<Expression, Failure> {
         Context { begin, ..self.context(function, None) }.wasm_location(place)
     }
 
-    fn wasm_variable(&mut self, parent: UnitEntryId, name: String, ty: ValType, location: Value, types: &mut Types) {
+    fn wasm_variable(&mut self, parent: EntryId, name: String, ty: ValType, location: Value, types: &mut Types) {
         let ty = *types.entry(ty).or_insert_with(|| self.wasm_type(ty));
         let id = self.output.add(parent, c::DW_TAG_variable);
-        let entry = self.output.get_mut(id);
+        let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
         entry.set(c::DW_AT_type, Value::UnitRef(ty));
         entry.set(c::DW_AT_artificial, Value::FlagPresent);
         entry.set(c::DW_AT_location, location);
     }
 
-    fn wasm_type(&mut self, ty: ValType) -> UnitEntryId {
+    fn wasm_type(&mut self, ty: ValType) -> EntryId {
         let encoding = match ty {
             ValType::I32 | ValType::I64 => c::DW_ATE_signed,
             ValType::F32 | ValType::F64 => c::DW_ATE_float,
@@ -111,10 +114,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let id = self.output.add(root, c::DW_TAG_base_type);
         let is_vector = ty == ValType::V128;
         let (name, size) = if is_vector { ("u8", 1) } else { (type_name(ty), ty.size()) };
-        let entry = self.output.get_mut(id);
+        let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_name, Value::String(format!("__wasm_{name}").into_bytes()));
         entry.set(c::DW_AT_byte_size, Value::Udata(u64::from(size)));
-        entry.set(c::DW_AT_encoding, Value::Encoding(encoding));
+        entry.set(c::DW_AT_encoding, Value::Udata(encoding.0.into()));
         if !is_vector {
             return id;
         }
