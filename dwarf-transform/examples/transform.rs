@@ -25,7 +25,7 @@ fn main() {
     let scanned = begin.elapsed();
     let native = common::native_module(&guest, &operators, &scan);
     let begin = Instant::now();
-    let generated = generate(&guest, &native, &options).expect("generate");
+    let generated = generate(&guest, scan.lines, &native, &options).expect("generate");
     let took = begin.elapsed();
     eprint!("{}{}", scan.losses, generated.losses);
     let begin = Instant::now();

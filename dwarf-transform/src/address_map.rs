@@ -30,13 +30,9 @@ impl AddressMap {
     ///
     /// `hidden`: see [`hidden_rows`].
     pub(crate) fn new(native: &NativeFunction, body_start: u32, hidden: &[bool]) -> AddressMap {
-        let boundary = |text: u32| {
-            let traps = native.traps.binary_search_by_key(&text, |trap| trap.0).is_ok();
-            let returns = native.calls.binary_search_by_key(&text, |call| call.return_address.0).is_ok();
-            if traps && !returns && text > native.text.start.0 { text - 1 } else { text }
-        };
+        let boundaries = boundaries(native);
         let collect = |offsets: &dyn Fn(usize) -> Option<u32>| {
-            let mut pieces: Pieces = Vec::with_capacity(native.rows.len());
+            let mut pieces: Pieces = Vec::with_capacity(native.rows.len() + 1);
             let mut current = body_start;
             let mut push = |wasm: u32, start: u32, end: u32| {
                 let start = start.max(native.prologue_end.0);
@@ -48,19 +44,19 @@ impl AddressMap {
                     _ => pieces.push((wasm, start, end)),
                 }
             };
-            let first = native.rows.first().map_or(native.text.end.0, |row| boundary(row.text.0));
-            push(current, native.text.start.0, first);
-            for (position, row) in native.rows.iter().enumerate() {
-                let end = native.rows.get(position + 1).map_or(native.text.end.0, |next| boundary(next.text.0));
+            push(current, native.text.start.0, boundaries[0]);
+            for (position, ends) in boundaries.windows(2).enumerate() {
                 current = offsets(position).unwrap_or(current);
-                push(current, boundary(row.text.0), end);
+                push(current, ends[0], ends[1]);
             }
-            pieces.sort_unstable();
+            // Mostly sorted, which this algorithm makes use of.
+            pieces.sort();
+            pieces.shrink_to_fit();
             pieces
         };
         let pieces = collect(&|position| native.rows[position].wasm.map(|wasm| wasm.0));
         let places = moved_rows(native);
-        let moved = places.iter().map(|(position, _)| boundary(native.rows[*position].text.0)).collect();
+        let moved = places.iter().map(|(position, _)| boundaries[*position]).collect();
         let scopes = places.iter().any(|(position, _)| !hidden.get(*position).unwrap_or(&false)).then(|| {
             let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
             for &(position, statement) in places.iter().filter(|place| !hidden.get(place.0).unwrap_or(&false)) {
@@ -98,13 +94,36 @@ impl AddressMap {
     }
 }
 
+/// Where the code of each row begins, and the end of the last: see [`AddressMap::new`].
+fn boundaries(native: &NativeFunction) -> Vec<u32> {
+    // All three lists are sorted.
+    let mut traps = native.traps.iter().map(|trap| trap.0).peekable();
+    let mut returns = native.calls.iter().map(|call| call.return_address.0).peekable();
+    let mut boundaries = Vec::with_capacity(native.rows.len() + 1);
+    for text in native.rows.iter().map(|row| row.text.0) {
+        while traps.next_if(|trap| *trap < text).is_some() {}
+        while returns.next_if(|address| *address < text).is_some() {}
+        let traps_here = traps.peek() == Some(&text) && returns.peek() != Some(&text);
+        boundaries.push(if traps_here && text > native.text.start.0 { text - 1 } else { text });
+    }
+    boundaries.push(native.text.end.0);
+    boundaries
+}
+
 fn native_ranges(pieces: &Pieces, begin: u64, end: u64) -> Vec<TextRange> {
     let from = pieces.partition_point(|piece| u64::from(piece.0) < begin);
     let to = pieces.partition_point(|piece| u64::from(piece.0) < end);
     if from >= to {
         return Vec::new();
     }
-    let mut ranges: Vec<TextRange> = pieces[from..to].iter().map(|piece| (piece.1, piece.2)).collect();
+    // Most code follows that of the operator before, and needs no place of its own.
+    let mut ranges: Vec<TextRange> = Vec::new();
+    for &(_, start, end) in &pieces[from..to] {
+        match ranges.last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            _ => ranges.push((start, end)),
+        }
+    }
     merge(&mut ranges);
     ranges
 }
@@ -184,16 +203,13 @@ pub(crate) fn hidden_rows(native: &NativeFunction, lines: &[GuestRow]) -> Vec<bo
 
 /// Sorts ranges and joins those that touch or overlap.
 pub(crate) fn merge(ranges: &mut Vec<TextRange>) {
-    ranges.sort_unstable();
-    let mut kept = 0;
-    for position in 0..ranges.len() {
-        let range = ranges[position];
-        if kept > 0 && range.0 <= ranges[kept - 1].1 {
-            ranges[kept - 1].1 = ranges[kept - 1].1.max(range.1);
-        } else {
-            ranges[kept] = range;
-            kept += 1;
+    // Mostly sorted, which this algorithm makes use of.
+    ranges.sort();
+    ranges.dedup_by(|next, last| {
+        let joined = next.0 <= last.1;
+        if joined {
+            last.1 = last.1.max(next.1);
         }
-    }
-    ranges.truncate(kept);
+        joined
+    });
 }

@@ -4,7 +4,7 @@ use crate::address_table::AddressTable;
 use crate::entries::{Fill, Filled, Strings, encoding, fill_unit};
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf};
-use crate::guest_lines::UnitLines;
+use crate::guest_lines::{GuestLines, UnitLines};
 use crate::loss::Losses;
 use crate::macros::MacroTable;
 use crate::native::NativeModule;
@@ -15,7 +15,7 @@ use crate::tables::{Dwarf, Unit, Value};
 use gimli::SectionId;
 use rayon::prelude::*;
 
-/// Makes the native debugging information.
+/// Makes the native debugging information. `lines` are those that the first stage has read of `guest`.
 ///
 /// The units are worked on in parallel; the result does not depend on how many threads there are.
 ///
@@ -24,6 +24,7 @@ use rayon::prelude::*;
 /// Only where the caller's own input is inconsistent ([`Error`]); never because of the guest's DWARF.
 pub fn generate(
     guest: &GuestModule<'_>,
+    lines: GuestLines,
     native: &NativeModule,
     options: &TransformOptions,
 ) -> Result<Generated, Error> {
@@ -41,9 +42,8 @@ pub fn generate(
     }
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
-    // What is wrong with the lines was counted by the first stage.
-    let read_lines = |unit| UnitLines::read(unit, &index, &mut Losses::default());
-    let lines: Vec<UnitLines> = dwarf.units.par_iter().map(read_lines).collect();
+    let mut lines = lines.units;
+    lines.resize(dwarf.units.len(), UnitLines::default());
     let maps = AddressMaps::new(native, &index, &lines, options.flavour);
     let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps, lines_only: options.lines_only };
     let mut losses = dwarf.losses.clone();

@@ -8,7 +8,7 @@ use gimli::{
     AttributeValue, DebugAddrBase, DebugLocListsBase, DebugRngListsBase, DebugStrOffsetsBase, EndianSlice,
     LittleEndian, UnitHeader, UnitType, constants,
 };
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// Bytes of a guest section.
 pub(crate) type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -261,6 +261,13 @@ impl FunctionIndex {
         let address = u32::try_from(address).ok().filter(|address| *address != 0)?;
         let position = self.bodies.partition_point(|body| body.0 <= address).checked_sub(1)?;
         (address < self.bodies[position].2).then_some(position)
+    }
+
+    /// The addresses that belong to the function at `position` and to no later one.
+    pub(crate) fn addresses(&self, position: usize) -> Range<u64> {
+        let (lowest, _, end) = self.bodies[position];
+        let next = self.bodies.get(position + 1).map_or(u32::MAX, |next| next.0);
+        u64::from(lowest.max(1))..u64::from(end.min(next))
     }
 
     /// The address where the body of the function at `position` begins.

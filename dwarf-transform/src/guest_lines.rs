@@ -23,8 +23,15 @@ pub(crate) struct GuestRow {
     pub(crate) epilogue_begin: bool,
 }
 
+/// The guest's line tables. Both stages need them, and they are read once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuestLines {
+    /// By unit.
+    pub(crate) units: Vec<UnitLines>,
+}
+
 /// The rows of one unit's line table that lie in live functions.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UnitLines {
     rows: Vec<GuestRow>,
     functions: BTreeMap<usize, Range<usize>>,
@@ -36,14 +43,19 @@ impl UnitLines {
         let Some(program) = unit.line_program.clone() else {
             return UnitLines::default();
         };
-        let mut found: Vec<(usize, GuestRow)> = Vec::new();
+        let mut found: Vec<GuestRow> = Vec::new();
+        // The rows of a function that follow one another: its position, and where they begin.
+        let mut runs: Vec<(usize, usize)> = Vec::new();
         let mut rows = program.rows();
         // A sequence that begins outside of every function belongs to a dropped one, and its rows overlap live code by
         // accident only.
         let mut alive = None;
+        // The function of the row before, and the addresses that belong to it.
+        let mut current = None;
+        let mut here = 0..0;
         loop {
             let row = match rows.next_row() {
-                Ok(Some((_, row))) => *row,
+                Ok(Some((_, row))) => row,
                 Ok(None) => break,
                 Err(error) => {
                     let place = unit.place();
@@ -56,41 +68,64 @@ impl UnitLines {
                 continue;
             }
             let address = row.address();
-            let position = index.find(address);
-            if !*alive.get_or_insert(position.is_some()) {
+            if !here.contains(&address) {
+                current = index.find(address);
+                here = current.map_or(0..0, |position| index.addresses(position));
+            }
+            if !*alive.get_or_insert(current.is_some()) {
                 continue;
             }
-            let (Some(position), Ok(offset)) = (position, u32::try_from(address)) else {
+            let (Some(position), Ok(offset)) = (current, u32::try_from(address)) else {
                 continue;
             };
+            if runs.last().is_none_or(|run| run.0 != position) {
+                runs.push((position, found.len()));
+            }
             let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-            found.push((
-                position,
-                GuestRow {
-                    offset,
-                    file: narrow(row.file_index()),
-                    line: row.line().map_or(0, |line| narrow(line.get())),
-                    column: match row.column() {
-                        ColumnType::LeftEdge => 0,
-                        ColumnType::Column(column) => narrow(column.get()),
-                    },
-                    discriminator: narrow(row.discriminator()),
-                    is_stmt: row.is_stmt(),
-                    prologue_end: row.prologue_end(),
-                    epilogue_begin: row.epilogue_begin(),
+            found.push(GuestRow {
+                offset,
+                file: narrow(row.file_index()),
+                line: row.line().map_or(0, |line| narrow(line.get())),
+                column: match row.column() {
+                    ColumnType::LeftEdge => 0,
+                    ColumnType::Column(column) => narrow(column.get()),
                 },
-            ));
+                discriminator: narrow(row.discriminator()),
+                is_stmt: row.is_stmt(),
+                prologue_end: row.prologue_end(),
+                epilogue_begin: row.epilogue_begin(),
+            });
         }
-        found.sort_by_key(|(position, row)| (*position, row.offset));
+        found.shrink_to_fit();
+        UnitLines::sorted(found, &runs)
+    }
+
+    /// Rows that come in runs, which linkers write in the order of the functions, and sorted.
+    fn sorted(mut rows: Vec<GuestRow>, runs: &[(usize, usize)]) -> UnitLines {
+        let end = |run: usize| runs.get(run + 1).map_or(rows.len(), |next| next.1);
+        let ranges: Vec<_> = (0..runs.len()).map(|run| (runs[run].0, runs[run].1..end(run))).collect();
+        if ranges.is_sorted_by(|one, next| one.0 < next.0) {
+            for (_, range) in &ranges {
+                let rows = &mut rows[range.clone()];
+                if !rows.is_sorted_by_key(|row| row.offset) {
+                    rows.sort_by_key(|row| row.offset);
+                }
+            }
+            return UnitLines { rows, functions: ranges.into_iter().collect() };
+        }
+        let mut by_function: BTreeMap<usize, Vec<GuestRow>> = BTreeMap::new();
+        for (position, range) in ranges {
+            by_function.entry(position).or_default().extend_from_slice(&rows[range]);
+        }
+        rows.clear();
         let mut functions = BTreeMap::new();
-        let mut begin = 0;
-        while begin < found.len() {
-            let position = found[begin].0;
-            let end = begin + found[begin..].partition_point(|row| row.0 == position);
-            functions.insert(position, begin..end);
-            begin = end;
+        for (position, mut own) in by_function {
+            own.sort_by_key(|row| row.offset);
+            let begin = rows.len();
+            rows.append(&mut own);
+            functions.insert(position, begin..rows.len());
         }
-        UnitLines { rows: found.into_iter().map(|(_, row)| row).collect(), functions }
+        UnitLines { rows, functions }
     }
 
     /// The rows of the function at `position`, sorted by offset.

@@ -22,7 +22,7 @@
 //! let scan = scan(&guest);
 //! // Here the code generator makes homes for `scan.uses` and reports what it made.
 //! let native = NativeModule::default();
-//! let generated = generate(&guest, &native, &TransformOptions::default())?;
+//! let generated = generate(&guest, scan.lines, &native, &TransformOptions::default())?;
 //! assert!(generated.losses.is_empty());
 //! assert!(serialize(generated)?.is_empty());
 //! # Ok::<(), dwarf_transform::Error>(())
@@ -63,6 +63,7 @@ pub use generate::generate;
 pub use guest::{
     GuestFunction, GuestModule, GuestSection, GuestSections, GuestSplitFile, StackEntry, ThreadLocals, WasmVariables,
 };
+pub use guest_lines::GuestLines;
 pub use host_reference::{EXTERNREF_STRUCTURE, ExternRefField, FUNCREF_STRUCTURE, FuncRefField};
 pub use loss::{LossKind, Losses};
 pub use macros::{MacroEntry, MacroUnit};

@@ -5,7 +5,7 @@ use crate::entries::is_callee_location;
 use crate::expression::GuestExpression;
 use crate::guest::{GuestFunction, GuestModule, StackEntry};
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
-use crate::guest_lines::{UnitLines, statements};
+use crate::guest_lines::{GuestLines, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
@@ -101,6 +101,8 @@ pub struct Scan {
     pub zeroed_addresses: bool,
     /// Variables with an address of their own: sorted by address, one at each.
     pub static_objects: Vec<StaticObject>,
+    /// The line tables, for the second stage.
+    pub lines: GuestLines,
     /// What could not be read.
     pub losses: Losses,
 }
@@ -135,6 +137,7 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     let scans: Vec<UnitScan> = dwarf.units.par_iter().map(|unit| scan_unit(guest, &dwarf, unit, &index)).collect();
     let (mut at_zero, mut subprograms) = (0, 0);
     let mut static_objects = Vec::new();
+    let mut lines = GuestLines::default();
     for scan in scans {
         static_objects.extend(scan.static_objects);
         for (position, mut named) in scan.local_uses {
@@ -165,6 +168,7 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         at_zero += scan.at_zero;
         subprograms += scan.subprograms;
         losses.merge(scan.losses);
+        lines.units.push(scan.lines);
     }
     if let Some(variables) = &guest.wasm_variables {
         for (position, uses) in functions.iter_mut().enumerate().filter(|(_, uses)| uses.described) {
@@ -187,7 +191,7 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     let zeroed_addresses = subprograms > 1 && at_zero == subprograms;
     static_objects.sort_unstable();
     static_objects.dedup_by_key(|object| object.address);
-    Scan { uses: VariableUses { functions }, zeroed_addresses, static_objects, losses }
+    Scan { uses: VariableUses { functions }, zeroed_addresses, static_objects, lines, losses }
 }
 
 /// All that the wasm-level view shows of a function.

@@ -26,7 +26,7 @@ fn transform(wasm: &[u8], sections: &[(String, Vec<u8>)]) -> String {
     guest.sections.sections = sections.iter().map(|(name, bytes)| GuestSection { name, bytes }).collect();
     let scan = scan(&guest);
     let native = native_module(&guest, &operators, &scan);
-    let generated = generate(&guest, &native, &TransformOptions::default()).expect("generate");
+    let generated = generate(&guest, scan.lines.clone(), &native, &TransformOptions::default()).expect("generate");
     assert_eq!(generated.losses.get(LossKind::MalformedUnit), 0, "{}", generated.losses);
     let mut text = format!("losses\n{}", generated.losses);
     text.push_str(&dump::dump(&serialize(generated).expect("serialize")));

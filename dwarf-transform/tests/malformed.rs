@@ -55,7 +55,7 @@ fn run(guest: &GuestModule<'_>, native: &NativeModule) -> Losses {
     let mut losses = Losses::default();
     for (dwarf_version, flavour) in [(4, PointerFlavour::Lldb), (5, PointerFlavour::Gdb)] {
         let options = TransformOptions { dwarf_version, flavour, ..TransformOptions::default() };
-        let generated = generate(guest, native, &options).expect("guest DWARF is never an error");
+        let generated = generate(guest, scan.lines.clone(), native, &options).expect("guest DWARF is never an error");
         losses = generated.losses.clone();
         serialize(generated).expect("what was generated can be written");
     }

@@ -39,7 +39,7 @@ fn transform_bytes(wasm: &[u8], split: &[(String, Vec<u8>)], options: &Transform
     }
     let scan = scan(&guest);
     let native = native_module(&guest, &operators, &scan);
-    let generated = generate(&guest, &native, options).expect("generate");
+    let generated = generate(&guest, scan.lines.clone(), &native, options).expect("generate");
     let mut text = format!("losses\n{}{}", scan.losses, generated.losses);
     writeln!(text, "dead functions: {}", generated.losses.dead_functions()).unwrap();
     let sections = serialize(generated).expect("serialize");
@@ -52,7 +52,7 @@ fn sections(name: &str, options: &TransformOptions) -> Vec<Section> {
     let (guest, operators) = read_module(&wasm);
     let scan = scan(&guest);
     let native = native_module(&guest, &operators, &scan);
-    serialize(generate(&guest, &native, options).expect("generate")).expect("serialize")
+    serialize(generate(&guest, scan.lines.clone(), &native, options).expect("generate")).expect("serialize")
 }
 
 #[test]
@@ -111,7 +111,8 @@ fn what_the_wasm_has_is_shown_beside_the_source() {
     let native = native_module(&guest, &operators, &scan);
     for (version, flavour) in [(4, PointerFlavour::Gdb), (5, PointerFlavour::Lldb)] {
         let options = TransformOptions { dwarf_version: version, flavour, ..TransformOptions::default() };
-        let sections = serialize(generate(&guest, &native, &options).expect("generate")).expect("serialize");
+        let sections =
+            serialize(generate(&guest, scan.lines.clone(), &native, &options).expect("generate")).expect("serialize");
         let text = dump::dump(&sections);
         let shown = text.split("\n").filter(|line| line.contains("__wasm_") || line.contains("artificial"));
         insta::assert_snapshot!(format!("wasm_variables_{version}"), shown.collect::<Vec<_>>().join("\n"));
@@ -281,7 +282,8 @@ fn llvm_dwarfdump_finds_no_error() {
             let (guest, operators) = read_module(&wasm);
             let scan = scan(&guest);
             let native = native_module(&guest, &operators, &scan);
-            let sections = serialize(generate(&guest, &native, &options).expect("generate")).expect("serialize");
+            let sections = serialize(generate(&guest, scan.lines.clone(), &native, &options).expect("generate"))
+                .expect("serialize");
             let path = folder.path().join(format!("{name}-{dwarf_version}.elf"));
             std::fs::write(&path, common::elf(&sections, &native)).expect("file");
             let tool = ["llvm-dwarfdump-19", "llvm-dwarfdump"]

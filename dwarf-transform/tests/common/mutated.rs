@@ -93,7 +93,8 @@ impl Seed {
             [(5, PointerFlavour::Gdb, false), (4, PointerFlavour::Lldb, false), (5, PointerFlavour::Gdb, true)]
         {
             let options = TransformOptions { dwarf_version, flavour, lines_only, ..TransformOptions::default() };
-            let generated = generate(&guest, &native, &options).expect("guest DWARF is never an error");
+            let generated =
+                generate(&guest, scan.lines.clone(), &native, &options).expect("guest DWARF is never an error");
             let sections = serialize(generated).expect("what was generated can be written");
             read(&sections).expect("what was written can be read");
         }

@@ -131,8 +131,7 @@ impl Compilation {
         }
         let functions = compile_functions(&*isa, &mut translation, debug.as_ref())?;
         let linked = link(&*isa, &translation, functions)?;
-        let artifact = write_artifact(&*isa, &translation, linked, debug.as_ref(), &mut report)?;
-        drop(debug);
+        let artifact = write_artifact(&*isa, &translation, linked, debug, &mut report)?;
         Ok(Compilation { artifact, report, declarations: translation.into_declarations() })
     }
 
@@ -154,6 +153,7 @@ struct GuestDebug<'a> {
     guest: dwarf_transform::GuestModule<'a>,
     uses: dwarf_transform::VariableUses,
     static_objects: Vec<dwarf_transform::StaticObject>,
+    lines: dwarf_transform::GuestLines,
 }
 
 impl<'a> GuestDebug<'a> {
@@ -213,7 +213,7 @@ impl<'a> GuestDebug<'a> {
             );
         }
         report.scan_losses = scan.losses;
-        Some(GuestDebug { guest, uses: scan.uses, static_objects: scan.static_objects })
+        Some(GuestDebug { guest, uses: scan.uses, static_objects: scan.static_objects, lines: scan.lines })
     }
 }
 
@@ -469,9 +469,11 @@ fn anchor_ranges(
 /// A module's code in one piece.
 struct Linked {
     text: Vec<u8>,
-    /// What each piece is, where it starts, and what is known of it.
-    functions: Vec<(FunctionKind, u32, CompiledFunction)>,
+    functions: Vec<LinkedFunction>,
 }
+
+/// A function, where it starts in the text, and what is known of it.
+type LinkedFunction = (FunctionKind, u32, CompiledFunction);
 
 fn link(
     isa: &dyn TargetIsa,
@@ -533,7 +535,7 @@ fn write_artifact(
     isa: &dyn TargetIsa,
     translation: &ModuleTranslation<'_>,
     linked: Linked,
-    debug: Option<&GuestDebug<'_>>,
+    debug: Option<GuestDebug<'_>>,
     report: &mut CompileReport,
 ) -> Result<Vec<u8>, CompileError> {
     let (machine, arch) = match isa.triple().architecture {
@@ -549,12 +551,14 @@ fn write_artifact(
     };
     let mut builder = ArtifactBuilder::new(machine);
     let frames = frame_table(arch, &linked)?;
-    let debug_sections = debug.map_or_else(Vec::new, |debug| native_debug_info(translation, &linked, debug, report));
     builder.functions =
         linked.functions.iter().map(|(kind, start, f)| artifact_function(translation, *kind, *start, f)).collect();
-    let static_objects = debug.map_or(&[][..], |debug| &debug.static_objects);
+    let static_objects = debug.as_ref().map_or(&[][..], |debug| &debug.static_objects);
     builder.guest_symbols = guest_symbols::guest_symbols(translation, static_objects);
-    builder.text = linked.text;
+    let Linked { text, functions } = linked;
+    builder.text = text;
+    let debug_sections = debug
+        .map_or_else(Vec::new, |debug| native_debug_info(translation, builder.text.len(), functions, debug, report));
     let at = LinkLayout::eh_frame_address(machine, builder.text.len());
     let mut addresses = SectionAddresses { text: artifact::TEXT_ADDRESS, eh_frame: at, eh_frame_hdr: 0 };
     builder.eh_frame = frames.eh_frame(addresses)?;
@@ -678,12 +682,16 @@ fn artifact_function(
 /// Translates the guest's debug info. Whatever goes wrong is reported; the program runs without it.
 fn native_debug_info(
     translation: &ModuleTranslation<'_>,
-    linked: &Linked,
-    debug: &GuestDebug<'_>,
+    text_size: usize,
+    functions: Vec<LinkedFunction>,
+    debug: GuestDebug<'_>,
     report: &mut CompileReport,
 ) -> Vec<dwarf_transform::Section> {
     let tunables = translation.tunables;
-    let native = native_module(translation, linked);
+    let GuestDebug { guest, lines, uses, .. } = debug;
+    // It was for the compiler, and what follows takes the most memory of all.
+    drop(uses);
+    let native = native_module(translation, text_size, functions);
     let options = dwarf_transform::TransformOptions {
         flavour: match tunables.pointer_flavour {
             PointerFlavour::Gdb => dwarf_transform::PointerFlavour::Gdb,
@@ -696,7 +704,7 @@ fn native_debug_info(
     };
     // The transform reads what strangers have written; whatever it does, the program must run.
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let generated = dwarf_transform::generate(&debug.guest, &native, &options)?;
+        let generated = dwarf_transform::generate(&guest, lines, &native, &options)?;
         let losses = generated.losses.clone();
         Ok::<_, dwarf_transform::Error>((dwarf_transform::serialize(generated)?, losses))
     }));
@@ -718,7 +726,11 @@ fn native_debug_info(
     }
 }
 
-fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_transform::NativeModule {
+fn native_module(
+    translation: &ModuleTranslation<'_>,
+    text_size: usize,
+    functions: Vec<LinkedFunction>,
+) -> dwarf_transform::NativeModule {
     let base = translation.code_section.start as u32;
     let module = &translation.module;
     let offsets = VMOffsets::new(module);
@@ -742,13 +754,13 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
             })
             .collect(),
         instance_cell: true,
-        text_size: linked.text.len() as u32,
+        text_size: text_size as u32,
         ..dwarf_transform::NativeModule::default()
     };
-    for (kind, start, function) in &linked.functions {
-        let range = text(*start)..text(*start + function.code.len() as u32);
+    for (kind, start, function) in functions {
+        let range = text(start)..text(start + function.code.len() as u32);
         let FunctionKind::Guest(_) = kind else {
-            native.stubs.push(dwarf_transform::NativeStub { name: symbol(translation, *kind), text: range });
+            native.stubs.push(dwarf_transform::NativeStub { name: symbol(translation, kind), text: range });
             continue;
         };
         native.functions.push(dwarf_transform::NativeFunction {
@@ -792,7 +804,7 @@ fn native_module(translation: &ModuleTranslation<'_>, linked: &Linked) -> dwarf_
                 .iter()
                 .map(|&(operator, depth, end)| (wasm(operator), depth, wasm(end)))
                 .collect(),
-            overwritten: function.overwritten.clone(),
+            overwritten: function.overwritten,
             traps: function
                 .traps
                 .iter()
