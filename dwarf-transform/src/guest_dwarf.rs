@@ -1,6 +1,6 @@
 //! Reading the guest's DWARF, tolerant of everything that can be wrong with it.
 
-use crate::address::WasmOffset;
+use crate::address::{ValType, WasmOffset};
 use crate::guest::GuestModule;
 use crate::loss::{LossKind, Losses};
 use crate::split::{SplitUnits, skeleton_of};
@@ -236,6 +236,7 @@ fn read_unit<'a>(
 pub(crate) struct FunctionIndex {
     /// `(lowest address taken for the function, body start, body end)`, sorted.
     bodies: Vec<(u32, u32, u32)>,
+    has_references: Vec<bool>,
 }
 
 impl FunctionIndex {
@@ -253,7 +254,8 @@ impl FunctionIndex {
                 (lowest, start, function.body.end.0)
             })
             .collect();
-        FunctionIndex { bodies }
+        let has_references = guest.functions.iter().map(|function| function.locals.contains(&ValType::Ref)).collect();
+        FunctionIndex { bodies, has_references }
     }
 
     /// The position of the function that `address` belongs to.
@@ -268,6 +270,11 @@ impl FunctionIndex {
         let (lowest, _, end) = self.bodies[position];
         let next = self.bodies.get(position + 1).map_or(u32::MAX, |next| next.0);
         u64::from(lowest.max(1))..u64::from(end.min(next))
+    }
+
+    /// Whether some local of the function at `position` is a reference.
+    pub(crate) fn has_references(&self, position: usize) -> bool {
+        self.has_references[position]
     }
 
     /// The address where the body of the function at `position` begins.

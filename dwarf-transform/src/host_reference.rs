@@ -146,9 +146,6 @@ pub(crate) fn misplaced_local<'a>(
     variable: &Entry<'a>,
     location: GuestExpression<'a>,
 ) -> Option<u32> {
-    if !function.locals.contains(&ValType::Ref) {
-        return None;
-    }
     let mut operations = location.operations(unit.encoding());
     let (offset, step) = match (operations.next().ok()??, operations.next().ok()?) {
         (Operation::FrameOffset { offset }, None) => (u64::try_from(offset).ok()?, FRAME_ALIGNMENT),

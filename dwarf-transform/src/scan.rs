@@ -271,7 +271,7 @@ fn scan_entries<'a>(
             match attr.value() {
                 AttributeValue::Exprloc(expression) => {
                     let function = &guest.functions[position];
-                    let misplaced = (attr.name() == gimli::constants::DW_AT_location)
+                    let misplaced = (attr.name() == gimli::constants::DW_AT_location && index.has_references(position))
                         .then(|| misplaced_local(dwarf, unit, function, &entry, expression));
                     match misplaced.flatten() {
                         Some(local) => {

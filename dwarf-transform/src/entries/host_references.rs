@@ -71,6 +71,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let AttributeValue::Exprloc(location) = location else { return None };
         let input = self.fill.input;
         let guest = input.guest.functions.get(function as usize)?;
+        if !input.index.has_references(function as usize) {
+            return None;
+        }
         let local = misplaced_local(input.dwarf, self.unit, guest, variable, location)?;
         Some(self.context(function, None).local_value(local))
     }

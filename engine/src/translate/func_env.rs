@@ -64,7 +64,8 @@ pub(crate) struct HomeSlots {
     pub(crate) locals: Vec<(u32, u32, ValType)>,
     /// The size of the slot.
     pub(crate) size: u32,
-    by_local: HashMap<u32, (u32, ValType)>,
+    /// The same sorted by local.
+    by_local: Vec<(u32, u32, ValType)>,
 }
 
 impl HomeSlots {
@@ -79,9 +80,16 @@ impl HomeSlots {
             let offset = homes.size.next_multiple_of(size);
             homes.size = offset + size;
             homes.locals.push((local, offset, ty));
-            homes.by_local.insert(local, (offset, ty));
         }
+        homes.by_local.clone_from(&homes.locals);
+        homes.by_local.sort_unstable_by_key(|home| home.0);
         homes
+    }
+
+    /// The offset in the slot and the type of a local that has a home.
+    fn home(&self, local: u32) -> Option<(u32, ValType)> {
+        let at = self.by_local.binary_search_by_key(&local, |home| home.0).ok()?;
+        Some((self.by_local[at].1, self.by_local[at].2))
     }
 }
 
@@ -425,7 +433,7 @@ impl<'a> FuncEnv<'a> {
     /// Copies what the operator just translated has pushed, where debug info names it.
     fn copy_stack_entry(&mut self, op: &Operator<'_>, builder: &mut FunctionBuilder<'_>) {
         let number = self.next_operator.wrapping_sub(1);
-        let Some(copy) = self.copies.by_operator.get(&number) else { return };
+        let Some(copy) = self.copies.after(number) else { return };
         let (depth, ty) = (copy.depth, copy.ty);
         let pushed = match op {
             Operator::LocalGet { local_index } | Operator::LocalTee { local_index } => {
@@ -439,8 +447,8 @@ impl<'a> FuncEnv<'a> {
                 .and_then(|inst| builder.func.dfg.inst_results(inst).first().copied()),
         };
         let home = self.homes.as_ref().and_then(|homes| {
-            let (offset, _) = homes.by_local.get(&(dwarf_transform::OPERAND_STACK_HOME + depth))?;
-            Some((homes.slot?, *offset as i32))
+            let (offset, _) = homes.home(dwarf_transform::OPERAND_STACK_HOME + depth)?;
+            Some((homes.slot?, offset as i32))
         });
         match (pushed.filter(|value| builder.func.dfg.value_type(*value) == ir_type(ty)), home) {
             (Some(value), Some((slot, offset))) => {
@@ -473,7 +481,7 @@ impl<'a> FuncEnv<'a> {
     /// Stores a local's current value to `home`: its own, or the one for its value at entry.
     fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, home: u32) {
         let Some(homes) = &self.homes else { return };
-        let (Some(slot), Some(&(offset, _))) = (homes.slot, homes.by_local.get(&home)) else { return };
+        let (Some(slot), Some((offset, _))) = (homes.slot, homes.home(home)) else { return };
         let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         let value = builder.use_var(Variable::new(local as usize));
         builder.ins().stack_store(value, slot, offset as i32);
@@ -1069,7 +1077,7 @@ impl FuncEnvironment for FuncEnv<'_> {
             && state.reachable()
             && self.homes_are_writable()
             && let Some(homes) = &self.homes
-            && let (Some(slot), Some(&(home, ty))) = (homes.slot, homes.by_local.get(local_index))
+            && let (Some(slot), Some((home, ty))) = (homes.slot, homes.home(*local_index))
             && !matches!(ty, ValType::Ref(_))
         {
             let value = builder.ins().stack_load(ir_type(ty), slot, home as i32);

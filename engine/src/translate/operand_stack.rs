@@ -8,14 +8,14 @@ use super::FunctionInput;
 use crate::environ::Module;
 use crate::types::{HeapType, RefType, ValType};
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
 
 /// What is to be copied where.
 #[derive(Debug, Default)]
 pub(crate) struct StackCopies {
-    /// What is to be copied after an operator, by its number.
-    pub(crate) by_operator: HashMap<usize, StackCopy>,
+    /// What is to be copied after an operator, by its number: sorted.
+    by_operator: Vec<(usize, StackCopy)>,
     /// Depths of which some entry is copied.
     pub(crate) depths: BTreeSet<u32>,
     /// What debug info names and cannot be copied: file offset of an operator, and depth.
@@ -34,9 +34,16 @@ pub(crate) struct StackCopy {
 }
 
 impl StackCopies {
+    /// What is to be copied after operator `number`.
+    pub(crate) fn after(&self, number: usize) -> Option<&StackCopy> {
+        let at = self.by_operator.binary_search_by_key(&number, |copy| copy.0).ok()?;
+        Some(&self.by_operator[at].1)
+    }
+
     /// The copy after operator `number` could not be made.
     pub(crate) fn lose(&mut self, number: usize) {
-        if let Some(copy) = self.by_operator.get(&number) {
+        if let Ok(at) = self.by_operator.binary_search_by_key(&number, |copy| copy.0) {
+            let copy = &self.by_operator[at].1;
             self.lost.extend(copy.named_at.iter().map(|&offset| (offset, copy.depth)));
         }
     }
@@ -51,6 +58,8 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
     }
     // A body that is invalid is refused when it is translated; here it only has nothing to copy.
     let Some(tracker) = Tracker::new(input, module) else { return copies };
+    let mut by_operator: HashMap<usize, StackCopy> = HashMap::new();
+    let last = wanted.last().map_or(0, |&(at, _)| at);
     // Entries that are named and still there: where, how deep, and who pushed them.
     let mut there: Vec<(u32, u32, usize)> = Vec::new();
     tracker.follow(input, |offset, pushers| {
@@ -65,13 +74,16 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
         for &(_, depth) in wanted[first..].iter().take_while(|&&(at, _)| at == offset) {
             if let Some(Some((operator, ty))) = pushers.get(depth as usize) {
                 let copy = StackCopy { depth, ty: *ty, named_at: Vec::new() };
-                copies.by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
+                by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
                 copies.depths.insert(depth);
                 copies.lost.remove(&(offset, depth));
                 there.push((offset, depth, *operator));
             }
         }
+        if offset < last || !there.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
+    copies.by_operator = by_operator.into_iter().collect();
+    copies.by_operator.sort_unstable_by_key(|copy| copy.0);
     copies.ends.sort_unstable();
     copies
 }
@@ -106,7 +118,10 @@ pub(crate) fn spans(input: &FunctionInput<'_>, module: &Module) -> Vec<StackSpan
         open.extend(stack[same..].iter().map(|entry| (*entry, at)));
     };
     if let Some(tracker) = Tracker::new(input, module) {
-        tracker.follow(input, |offset, stack| step(offset, &stack[..stack.len().min(SHOWN_DEPTHS)]));
+        tracker.follow(input, |offset, stack| {
+            step(offset, &stack[..stack.len().min(SHOWN_DEPTHS)]);
+            ControlFlow::Continue(())
+        });
     }
     step(input.body.range().end as u32, &[]);
     spans
@@ -133,13 +148,16 @@ impl<'a> Tracker<'a> {
         Some(Tracker { validator, module, pushers: Vec::new(), blocks: vec![0] })
     }
 
-    /// Calls `before` with the offset of each operator and the stack before it. Stops at the first operator that is invalid.
-    fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &Pushers)) {
+    /// Calls `before` with the offset of each operator and the stack before it. Stops when told to, and at the first operator
+    /// that is invalid.
+    fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &Pushers) -> ControlFlow<()>) {
         let Ok(mut reader) = input.body.get_operators_reader() else { return };
         let mut number = 0;
         while !reader.eof() {
             let Ok((op, offset)) = reader.read_with_offset() else { return };
-            before(offset as u32, &self.pushers);
+            if before(offset as u32, &self.pushers).is_break() {
+                return;
+            }
             if self.validator.op(offset, &op).is_err() {
                 return;
             }

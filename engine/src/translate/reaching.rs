@@ -29,10 +29,9 @@ impl Reaching {
             return None;
         }
         let mut flow = Flow::new(body, &assignments);
-        // What comes back to the heads of loops is known once a pass adds nothing to it.
-        while flow.pass(None)? {}
         let mut changes = Vec::new();
-        flow.pass(Some(&mut changes))?;
+        // What comes back to the heads of loops is known once a pass adds nothing to it.
+        while flow.pass(&mut changes)? {}
         Some(Reaching { assignments, changes })
     }
 
@@ -111,29 +110,39 @@ impl<'a> Flow<'a> {
     }
 
     /// Goes through the body once: whether anything new comes to the head of a loop; `None` where the body makes no sense.
-    fn pass(&mut self, mut changes: Option<&mut Vec<(u32, Bits)>>) -> Option<bool> {
+    fn pass(&mut self, changes: &mut Vec<(u32, Bits)>) -> Option<bool> {
+        changes.clear();
         let size = self.size;
         let mut state = Bits::new(size);
-        let mut shown = Bits::new(size);
+        // The state may be another one than that of the last of the changes.
+        let mut stale = false;
         let mut next_assignment = 0;
         let mut open = vec![Block { head: None, label: Bits::new(size), alternative: None }];
         let mut next_head = 0;
         let mut changed = false;
         for (number, effect) in self.body.effects.iter().enumerate() {
-            if let Some(changes) = changes.as_deref_mut().filter(|_| state != shown) {
-                changes.push((self.body.offsets[number], state.clone()));
-                shown.clone_from(&state);
+            if stale {
+                stale = false;
+                let is_known = changes.last().map_or(state.is_empty(), |(_, last)| *last == state);
+                if !is_known {
+                    changes.push((self.body.offsets[number], state.clone()));
+                }
             }
             match *effect {
-                Effect::None => {}
+                Effect::None => continue,
                 Effect::Set(_) => {
-                    if let Some((_, own, of_local)) = self.assigned.get(next_assignment).filter(|it| it.0 == number) {
-                        of_local.clone().for_each(|other| state.remove(other));
-                        state.add(*own);
-                        next_assignment += 1;
-                    }
+                    let Some((_, own, of_local)) = self.assigned.get(next_assignment).filter(|it| it.0 == number)
+                    else {
+                        continue;
+                    };
+                    of_local.clone().for_each(|other| state.remove(other));
+                    state.add(*own);
+                    next_assignment += 1;
                 }
-                Effect::Block => open.push(Block { head: None, label: Bits::new(size), alternative: None }),
+                Effect::Block => {
+                    open.push(Block { head: None, label: Bits::new(size), alternative: None });
+                    continue;
+                }
                 Effect::Loop => {
                     state.add_all(self.heads.get(next_head)?);
                     open.push(Block { head: Some(next_head), label: Bits::new(size), alternative: None });
@@ -141,6 +150,7 @@ impl<'a> Flow<'a> {
                 }
                 Effect::If => {
                     open.push(Block { head: None, label: Bits::new(size), alternative: Some(state.clone()) });
+                    continue;
                 }
                 Effect::Else => {
                     let block = open.last_mut()?;
@@ -158,7 +168,10 @@ impl<'a> Flow<'a> {
                     changed |= self.branch(&mut open, depth, &state)?;
                     state.clear();
                 }
-                Effect::BrIf(depth) => changed |= self.branch(&mut open, depth, &state)?,
+                Effect::BrIf(depth) => {
+                    changed |= self.branch(&mut open, depth, &state)?;
+                    continue;
+                }
                 Effect::BrTable { first, count } => {
                     for &depth in self.body.labels(first, count) {
                         changed |= self.branch(&mut open, depth, &state)?;
@@ -167,6 +180,7 @@ impl<'a> Flow<'a> {
                 }
                 Effect::Leave => state.clear(),
             }
+            stale = true;
         }
         Some(changed)
     }
@@ -207,6 +221,10 @@ impl Bits {
             None => self.first &= !(1 << at),
             Some(word) => self.rest[word] &= !(1 << (at % 64)),
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first == 0 && self.rest.iter().all(|word| *word == 0)
     }
 
     fn clear(&mut self) {
