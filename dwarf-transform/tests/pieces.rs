@@ -21,7 +21,7 @@ fn transform(sections: &[(String, Vec<u8>)], flavour: PointerFlavour) -> (String
     let scan = scan(&guest);
     let native = native_module(&guest, &operators, &scan);
     let options = TransformOptions { flavour, ..TransformOptions::default() };
-    let generated = generate(&guest, &native, &options).expect("generate");
+    let generated = generate(&guest, scan.lines, &native, &options).expect("generate");
     let partial = generated.losses.get(LossKind::PartialObject);
     (dump::dump(&serialize(generated).expect("serialize")), partial)
 }

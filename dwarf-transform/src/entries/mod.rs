@@ -348,7 +348,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 if entry.attr(c::DW_AT_entry_pc).is_some()
                     && let Some(first) = ranges.first()
                 {
-                    self.output.get_mut(id).set(c::DW_AT_entry_pc, Value::Address(text_address(TextOffset(first.0))));
+                    self.output.get_mut(id).set(c::DW_AT_entry_pc, Value::Address(TextOffset(first.0)));
                 }
             }
             let base = frame_bases.last().map(|base| base.1.clone());
