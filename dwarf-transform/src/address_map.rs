@@ -14,6 +14,7 @@ pub(crate) struct AddressMap {
     scopes: Option<Pieces>,
     /// Where code begins that was moved into another statement: sorted.
     moved: Vec<u32>,
+    hidden: Vec<bool>,
 }
 
 /// `(wasm offset, native start, native end)`, sorted.
@@ -28,8 +29,8 @@ impl AddressMap {
     /// that lies apart from its code in the frame outside. No program counter is that byte, unless a call ends there: a
     /// caller is looked up by the byte before its return address.
     ///
-    /// `hidden`: see [`hidden_rows`].
-    pub(crate) fn new(native: &NativeFunction, body_start: u32, hidden: &[bool]) -> AddressMap {
+    /// `lines` are the guest's where moved code is to be hidden in the rows of its statements.
+    pub(crate) fn new(native: &NativeFunction, body_start: u32, lines: &[GuestRow]) -> AddressMap {
         let boundaries = boundaries(native);
         let collect = |offsets: &dyn Fn(usize) -> Option<u32>| {
             let mut pieces: Pieces = Vec::with_capacity(native.rows.len() + 1);
@@ -56,6 +57,7 @@ impl AddressMap {
         };
         let pieces = collect(&|position| native.rows[position].wasm.map(|wasm| wasm.0));
         let places = moved_rows(native);
+        let hidden = hidden_rows(native, lines, &places);
         let moved = places.iter().map(|(position, _)| boundaries[*position]).collect();
         let scopes = places.iter().any(|(position, _)| !hidden.get(*position).unwrap_or(&false)).then(|| {
             let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
@@ -64,7 +66,13 @@ impl AddressMap {
             }
             collect(&|position| offsets[position])
         });
-        AddressMap { pieces, scopes, moved }
+        AddressMap { pieces, scopes, moved, hidden }
+    }
+
+    /// Which native rows have been moved into a statement, and gdb never looks at: they get no row in the line table. Empty where
+    /// there is none.
+    pub(crate) fn hidden(&self) -> &[bool] {
+        &self.hidden
     }
 
     /// The native code of the guest range `begin..end`: sorted, disjoint, not touching.
@@ -172,19 +180,19 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
 /// they get no row in the line table, so that a step over the statement passes them. Such a row lies in the statement's first
 /// row of the line table, or in one of the same line that follows it. An anchor or a trap does not come right behind it: gdb
 /// asks where the byte before a stop belongs, to find out whether an inlined function begins there.
-pub(crate) fn hidden_rows(native: &NativeFunction, lines: &[GuestRow]) -> Vec<bool> {
-    let mut hidden = vec![false; if lines.is_empty() { 0 } else { native.rows.len() }];
-    if hidden.is_empty() {
-        return hidden;
+fn hidden_rows(native: &NativeFunction, lines: &[GuestRow], moved: &[(usize, u32)]) -> Vec<bool> {
+    if lines.is_empty() || moved.is_empty() {
+        return Vec::new();
     }
-    let moved = moved_rows(native);
+    let mut hidden = vec![false; native.rows.len()];
     let mut moved = moved.iter().map(|(position, _)| *position).peekable();
     // The line of the statement, until a row of another one begins.
     let mut statement = None;
     for (position, row) in native.rows.iter().enumerate() {
         let is_moved = moved.next_if_eq(&position).is_some();
-        let next_stops = native.rows.get(position + 1).is_none_or(|next| next.anchor || is_fixed(native, position + 1));
-        if is_moved && statement.is_some() && !next_stops {
+        let next_stops =
+            || native.rows.get(position + 1).is_none_or(|next| next.anchor || is_fixed(native, position + 1));
+        if is_moved && statement.is_some() && !next_stops() {
             hidden[position] = true;
             continue;
         }

@@ -47,6 +47,8 @@ pub fn generate(
     let maps = AddressMaps::new(native, &index, &lines, options.flavour);
     let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps, lines_only: options.lines_only };
     let mut losses = dwarf.losses.clone();
+    let described = lines.iter().flat_map(UnitLines::functions);
+    maps.make(described.filter(|position| *position < native.functions.len()).collect());
 
     let plans = dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect();
     let mut plan = Plan::new(&dwarf, plans);

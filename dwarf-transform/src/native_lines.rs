@@ -48,7 +48,7 @@ impl NativeRow {
 }
 
 /// The rows of a function, sorted by address. Empty where the guest has no lines for it. `opening_stop`: a debugger that
-/// steps into it is to stop at its opening line. `hidden` native rows get none (see [`crate::address_map::hidden_rows`]).
+/// steps into it is to stop at its opening line. `hidden` native rows get none (see [`crate::address_map::AddressMap::hidden`]).
 pub(crate) fn function_rows(
     guest: &[GuestRow],
     native: &NativeFunction,

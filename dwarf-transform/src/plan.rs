@@ -3,7 +3,7 @@
 //! A function that the linker dropped goes with everything in it, and so does a scope of which no native instruction
 //! is left; unless something that stays refers to an entry in it. Then the whole of it stays, without code.
 
-use crate::address_map::{AddressMap, TextRange, hidden_rows, merge};
+use crate::address_map::{AddressMap, TextRange, merge};
 use crate::definitions::Definitions;
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
@@ -14,6 +14,7 @@ use crate::options::PointerFlavour;
 use crate::scope::{Code, Entry, ranges, subprogram_code};
 use crate::tables::{self, EntryId};
 use gimli::{AttributeValue, DieReference, SectionId, UnitOffset, constants};
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -104,11 +105,18 @@ impl<'m> AddressMaps<'m> {
         AddressMaps { native, index, maps: native.functions.iter().map(|_| OnceLock::new()).collect(), lines }
     }
 
+    /// Makes the maps of `functions`, in parallel.
+    pub(crate) fn make(&self, functions: Vec<usize>) {
+        functions.into_par_iter().for_each(|position| {
+            self.get(position);
+        });
+    }
+
     /// The map of the function at `position`.
     pub(crate) fn get(&self, position: usize) -> &AddressMap {
         self.maps[position].get_or_init(|| {
             let native = &self.native.functions[position];
-            AddressMap::new(native, self.index.start(position), &hidden_rows(native, self.lines[position]))
+            AddressMap::new(native, self.index.start(position), self.lines[position])
         })
     }
 

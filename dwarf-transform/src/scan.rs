@@ -183,6 +183,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         });
         uses.local_uses.sort_unstable();
         uses.local_uses.dedup();
+        // They are kept until all functions are compiled.
+        uses.local_uses.shrink_to_fit();
+        uses.statements.shrink_to_fit();
         uses.locals = uses.local_uses.iter().map(|named| named.local).collect();
         uses.locals.dedup();
         uses.stack_values.sort_unstable();
@@ -209,11 +212,18 @@ fn use_everything(function: &GuestFunction, operand_stack: Option<&Vec<StackEntr
 
 fn scan_unit<'a>(guest: &GuestModule<'_>, dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex) -> UnitScan {
     let mut scan = UnitScan::default();
-    scan.lines = UnitLines::read(unit, index, &mut scan.losses);
-    if let Err(error) = scan_entries(guest, dwarf, unit, index, &mut scan) {
+    let mut losses = Losses::default();
+    let (lines, entries) = rayon::join(
+        || UnitLines::read(unit, index, &mut losses),
+        || scan_entries(guest, dwarf, unit, index, &mut scan),
+    );
+    scan.lines = lines;
+    losses.merge(std::mem::take(&mut scan.losses));
+    if let Err(error) = entries {
         let place = unit.place();
-        scan.losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
+        losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
+    scan.losses = losses;
     scan
 }
 

@@ -616,9 +616,10 @@ impl Unit {
         self.set_kind(entry, name, kind, value);
     }
 
-    /// Names the unit's line number program.
-    pub(crate) fn set_line_program(&mut self) {
+    /// Gives the unit its line number program.
+    pub(crate) fn set_line_program(&mut self, program: LineProgram) {
         self.set_kind(self.root(), c::DW_AT_stmt_list, Kind::LineProgram, 0);
+        self.line_program = Some(program);
     }
 
     fn set_kind(&mut self, entry: EntryId, name: DwAt, kind: Kind, value: u32) {

@@ -13,7 +13,7 @@ mod wasm_variables;
 pub(crate) use attributes::is_callee_location;
 
 use crate::address::{TextOffset, WasmOffset};
-use crate::address_map::{TextRange, hidden_rows};
+use crate::address_map::TextRange;
 use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::expression::{EntryLookup, FrameBase, GuestExpression, Role};
 use crate::files::{Files, files};
@@ -79,6 +79,16 @@ pub(crate) struct Fill<'f, 'a> {
     pub(crate) line_owner: &'f [Vec<usize>],
 }
 
+impl Fill<'_, '_> {
+    /// Is the unit at `position` written in Rust?
+    fn is_rust(&self, position: usize) -> bool {
+        let root = self.plan.units[position].entries.first().map(|root| UnitOffset(root.offset as usize));
+        let root = root.and_then(|root| self.input.dwarf.units[position].entry(root).ok());
+        let language = root.and_then(|root| root.attr_value(c::DW_AT_language));
+        language == Some(AttributeValue::Language(c::DW_LANG_Rust))
+    }
+}
+
 /// The output's encoding.
 pub(crate) fn encoding(options: &TransformOptions) -> Encoding {
     Encoding { format: Format::Dwarf32, version: options.dwarf_version, address_size: 8 }
@@ -92,7 +102,7 @@ struct UnitFiller<'u, 'f, 'a> {
     position: usize,
     unit: &'f Unit<'a>,
     output: &'u mut Output,
-    files: Files,
+    files: &'u Files,
     losses: Losses,
     /// Pointer types of the debugger's own width, by the position of the guest's pointer type.
     wide_pointers: HashMap<usize, EntryId>,
@@ -150,6 +160,47 @@ struct Here<'h, 'a> {
     pointer: Option<PointerKind>,
 }
 
+/// The rows of the functions whose lines the unit at `position` has, and of each function its code and where its rows end.
+fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow>, Vec<LineSequence>) {
+    if files.header.is_none() {
+        return (Vec::new(), Vec::new());
+    }
+    let is_rust = fill.is_rust(position);
+    let opening_stops = &fill.plan.units[position].opening_stops;
+    let mut all = Vec::new();
+    let mut sequences = Vec::new();
+    for &function in &fill.line_owner[position] {
+        let native = &fill.input.native.functions[function];
+        let guest = fill.lines[position].function(function);
+        let opening_stop = opening_stops.binary_search(&function).is_ok();
+        let mut rows = function_rows(guest, native, opening_stop, fill.input.maps.get(function).hidden());
+        if fill.options.flavour == PointerFlavour::Lldb {
+            rows = rows_for_lldb(rows, native, !is_rust);
+        } else if is_rust {
+            rows = rows_for_gdb(rows, guest, native);
+        }
+        let begin = all.len();
+        all.extend(rows.into_iter().filter_map(|row| {
+            Some(LineRow {
+                text: TextOffset(row.text),
+                file: files.number(u64::from(row.file))?,
+                line: row.line,
+                column: row.column,
+                discriminator: row.discriminator,
+                is_stmt: row.is_stmt,
+                prologue_end: row.prologue_end,
+                epilogue_begin: row.epilogue_begin,
+            })
+        }));
+        if all.len() > begin {
+            let text = (native.text.start.0, native.text.end.0);
+            sequences.push(LineSequence { text, rows_end: all.len() as u32 });
+        }
+    }
+    all.shrink_to_fit();
+    (all, sequences)
+}
+
 /// What comes of a unit beside its entries.
 pub(crate) struct Filled {
     pub(crate) losses: Losses,
@@ -159,7 +210,7 @@ pub(crate) struct Filled {
 /// Fills one unit.
 pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Output) -> Filled {
     let unit = &fill.input.dwarf.units[position];
-    let files = files(fill.input.dwarf, unit, fill.encoding);
+    let mut files = files(fill.input.dwarf, unit, fill.encoding);
     let guest = fill.input.guest;
     let list_bytes: usize = guest
         .split_files
@@ -168,31 +219,39 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
         .chain([&guest.sections])
         .map(|sections| sections.size(".debug_loc") + sections.size(".debug_r"))
         .sum();
-    let mut filler = UnitFiller {
-        fill,
-        position,
-        unit,
-        output,
-        files,
-        losses: Losses::default(),
-        wide_pointers: HashMap::new(),
-        address_type: None,
-        needs_base: false,
-        begin: None,
-        names_files: false,
-        list_budget: list_bytes * 4 + 100_000,
-        macros: None,
-    };
-    filler.lines();
-    // An error in the entries was counted when they were planned, and ends both passes at the same entry.
-    let _ = filler.entries();
-    filler.named_pointers();
-    filler.wasm_variables();
-    filler.root();
-    let macros = filler.macros.map(|source| filler.read_macros(source));
-    let UnitFiller { losses, .. } = filler;
+    let (filled, (rows, sequences)) = rayon::join(
+        || {
+            let mut filler = UnitFiller {
+                fill,
+                position,
+                unit,
+                output: &mut *output,
+                files: &files,
+                losses: Losses::default(),
+                wide_pointers: HashMap::new(),
+                address_type: None,
+                needs_base: false,
+                begin: None,
+                names_files: false,
+                list_budget: list_bytes * 4 + 100_000,
+                macros: None,
+            };
+            // An error in the entries was counted when they were planned, and ends both passes at the same entry.
+            let _ = filler.entries();
+            filler.named_pointers();
+            filler.wasm_variables();
+            filler.root();
+            let macros = filler.macros.map(|source| filler.read_macros(source));
+            (Filled { losses: filler.losses, macros }, filler.names_files)
+        },
+        || line_rows(fill, position, &files),
+    );
+    let (filled, names_files) = filled;
+    if let Some(files) = files.header.take().filter(|_| names_files || !rows.is_empty()) {
+        output.set_line_program(LineProgram { files, rows, sequences });
+    }
     output.seal();
-    Filled { losses, macros }
+    filled
 }
 
 impl<'a> UnitFiller<'_, '_, 'a> {
@@ -207,58 +266,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     fn read_macros(&mut self, source: macros::Source) -> UnitMacros {
         let (unit, losses) = (self.unit, &mut self.losses);
-        macros::read(self.fill.input.dwarf, unit, source, &self.files, |kind, reason| {
+        macros::read(self.fill.input.dwarf, unit, source, self.files, |kind, reason| {
             losses.count(kind, || format!("{}: {reason}", unit.place()));
         })
     }
 
-    /// Makes the line sequences of the functions whose lines this unit has.
-    fn lines(&mut self) {
-        let Some(files) = self.files.header.take() else {
-            return;
-        };
-        let mut program = LineProgram { files, rows: Vec::new(), sequences: Vec::new() };
-        let lldb = self.fill.options.flavour == PointerFlavour::Lldb;
-        for &position in &self.fill.line_owner[self.position] {
-            let native = &self.fill.input.native.functions[position];
-            let opening_stop = self.fill.plan.units[self.position].opening_stops.binary_search(&position).is_ok();
-            let guest = self.fill.lines[self.position].function(position);
-            let hidden = if lldb { Vec::new() } else { hidden_rows(native, guest) };
-            let mut rows = function_rows(guest, native, opening_stop, &hidden);
-            if lldb {
-                rows = rows_for_lldb(rows, native, !self.is_rust());
-            } else if self.is_rust() {
-                rows = rows_for_gdb(rows, self.fill.lines[self.position].function(position), native);
-            }
-            let begin = program.rows.len();
-            program.rows.extend(rows.into_iter().filter_map(|row| {
-                Some(LineRow {
-                    text: TextOffset(row.text),
-                    file: self.files.number(u64::from(row.file))?,
-                    line: row.line,
-                    column: row.column,
-                    discriminator: row.discriminator,
-                    is_stmt: row.is_stmt,
-                    prologue_end: row.prologue_end,
-                    epilogue_begin: row.epilogue_begin,
-                })
-            }));
-            if program.rows.len() > begin {
-                let text = (native.text.start.0, native.text.end.0);
-                program.sequences.push(LineSequence { text, rows_end: program.rows.len() as u32 });
-            }
-        }
-        program.rows.shrink_to_fit();
-        self.output.line_program = Some(program);
-    }
-
-    /// The unit's own code addresses and lines.
+    /// The unit's own code addresses.
     fn root(&mut self) {
-        if self.output.line_program.as_ref().is_some_and(|program| self.names_files || !program.rows.is_empty()) {
-            self.output.set_line_program();
-        } else {
-            self.output.line_program = None;
-        }
         let native = self.fill.input.native;
         let mut ranges: Vec<TextRange> = self.fill.plan.units[self.position]
             .functions

@@ -105,7 +105,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// Is the unit written in Rust?
     pub(super) fn is_rust(&self) -> bool {
-        self.attribute_of(self.position, 0, c::DW_AT_language) == Some(AttributeValue::Language(c::DW_LANG_Rust))
+        self.fill.is_rust(self.position)
     }
 
     /// How many scalars a type consists of, for the question whether it is returned in a register.

@@ -225,6 +225,9 @@ fn extract(
             Some((site.ret_addr, out.rows[row].wasm?))
         })
         .collect();
+    // All functions are kept until the last one is compiled.
+    out.rows.shrink_to_fit();
+    out.traps.shrink_to_fit();
     out
 }
 
