@@ -1,7 +1,7 @@
 //! What must be known of a function's operators before they are translated, read in one pass.
 
 use super::FunctionInput;
-use wasmparser::Operator;
+use wasmparser::{BrTable, VisitOperator};
 
 /// A function's operators in order.
 #[derive(Debug, Default)]
@@ -47,40 +47,26 @@ impl BodyScan {
 
     /// Reads the operators. What comes after a malformed one is left out; the translator will refuse the function.
     pub(crate) fn read(input: &FunctionInput<'_>) -> BodyScan {
-        let mut scan = BodyScan { end: input.body.range().end as u32, ..BodyScan::default() };
+        let range = input.body.range();
+        let mut scan = BodyScan { end: range.end as u32, ..BodyScan::default() };
         let Ok(mut reader) = input.body.get_operators_reader() else { return scan };
+        // Most operators take one byte or two.
+        scan.offsets.reserve(range.len() / 2);
+        scan.effects.reserve(range.len() / 2);
         let mut open = vec![BodyScan::FUNCTION];
         while !reader.eof() {
-            let Ok((op, offset)) = reader.read_with_offset() else { break };
+            let offset = reader.original_position() as u32;
+            let Ok(effect) = reader.visit_operator(&mut Effects { labels: &mut scan.labels }) else { break };
             let number = scan.offsets.len() as u32;
-            let effect = match op {
-                Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => Effect::Set(local_index),
-                Operator::Block { .. } => Effect::Block,
-                Operator::Loop { .. } => Effect::Loop,
-                Operator::If { .. } => Effect::If,
-                Operator::Else => Effect::Else,
-                Operator::End => Effect::End(open.pop().unwrap_or(BodyScan::FUNCTION)),
-                Operator::Br { relative_depth } => Effect::Br(relative_depth),
-                Operator::BrIf { relative_depth }
-                | Operator::BrOnNull { relative_depth }
-                | Operator::BrOnNonNull { relative_depth } => Effect::BrIf(relative_depth),
-                Operator::BrTable { targets } => {
-                    let first = scan.labels.len();
-                    scan.labels.push(targets.default());
-                    scan.labels.extend(targets.targets().map_while(Result::ok));
-                    Effect::BrTable { first: first as u32, count: (scan.labels.len() - first) as u32 }
+            let effect = match effect {
+                Effect::Block | Effect::Loop | Effect::If => {
+                    open.push(number);
+                    effect
                 }
-                Operator::Return
-                | Operator::Unreachable
-                | Operator::ReturnCall { .. }
-                | Operator::ReturnCallIndirect { .. }
-                | Operator::ReturnCallRef { .. } => Effect::Leave,
-                _ => Effect::None,
+                Effect::End(_) => Effect::End(open.pop().unwrap_or(BodyScan::FUNCTION)),
+                _ => effect,
             };
-            if matches!(effect, Effect::Block | Effect::Loop | Effect::If) {
-                open.push(number);
-            }
-            scan.offsets.push(offset as u32);
+            scan.offsets.push(offset);
             scan.effects.push(effect);
         }
         scan
@@ -108,6 +94,59 @@ impl BodyScan {
                 && end <= self.offsets.get(number + 1).copied().unwrap_or(self.end)
         })
     }
+}
+
+/// Finds what each operator does. The opener of an `end` is not known here.
+struct Effects<'s> {
+    labels: &'s mut Vec<u32>,
+}
+
+impl Effects<'_> {
+    fn table(&mut self, targets: &BrTable<'_>) -> Effect {
+        let first = self.labels.len();
+        self.labels.push(targets.default());
+        self.labels.extend(targets.targets().map_while(Result::ok));
+        Effect::BrTable { first: first as u32, count: (self.labels.len() - first) as u32 }
+    }
+}
+
+macro_rules! effect {
+    (LocalSet, $visitor:ident, $local:ident) => { Effect::Set($local) };
+    (LocalTee, $visitor:ident, $local:ident) => { Effect::Set($local) };
+    (Block, $visitor:ident, $ty:ident) => { Effect::Block };
+    (Loop, $visitor:ident, $ty:ident) => { Effect::Loop };
+    (If, $visitor:ident, $ty:ident) => { Effect::If };
+    (Else, $visitor:ident) => { Effect::Else };
+    (End, $visitor:ident) => { Effect::End(BodyScan::FUNCTION) };
+    (Br, $visitor:ident, $depth:ident) => { Effect::Br($depth) };
+    (BrIf, $visitor:ident, $depth:ident) => { Effect::BrIf($depth) };
+    (BrOnNull, $visitor:ident, $depth:ident) => { Effect::BrIf($depth) };
+    (BrOnNonNull, $visitor:ident, $depth:ident) => { Effect::BrIf($depth) };
+    (BrTable, $visitor:ident, $targets:ident) => { $visitor.table(&$targets) };
+    (Return, $visitor:ident) => { Effect::Leave };
+    (Unreachable, $visitor:ident) => { Effect::Leave };
+    (ReturnCall, $visitor:ident $(, $argument:ident)*) => { Effect::Leave };
+    (ReturnCallIndirect, $visitor:ident $(, $argument:ident)*) => { Effect::Leave };
+    (ReturnCallRef, $visitor:ident $(, $argument:ident)*) => { Effect::Leave };
+    ($operator:ident, $visitor:ident $(, $argument:ident)*) => { Effect::None };
+}
+
+macro_rules! visit_effects {
+    ($(@$proposal:ident $operator:ident $({ $($argument:ident: $ty:ty),* })? => $visit:ident)*) => {
+        $(
+            #[allow(unused_variables, reason = "the operands of most operators do not matter")]
+            fn $visit(&mut self $($(, $argument: $ty)*)?) -> Effect {
+                let visitor = self;
+                effect!($operator, visitor $($(, $argument)*)?)
+            }
+        )*
+    };
+}
+
+impl<'a> VisitOperator<'a> for Effects<'_> {
+    type Output = Effect;
+
+    wasmparser::for_each_operator!(visit_effects);
 }
 
 #[cfg(test)]
