@@ -111,24 +111,60 @@ impl Effects<'_> {
 }
 
 macro_rules! effect {
-    (LocalSet, $visitor:ident, $local:ident) => { Effect::Set($local) };
-    (LocalTee, $visitor:ident, $local:ident) => { Effect::Set($local) };
-    (Block, $visitor:ident, $ty:ident) => { Effect::Block };
-    (Loop, $visitor:ident, $ty:ident) => { Effect::Loop };
-    (If, $visitor:ident, $ty:ident) => { Effect::If };
-    (Else, $visitor:ident) => { Effect::Else };
-    (End, $visitor:ident) => { Effect::End(BodyScan::FUNCTION) };
-    (Br, $visitor:ident, $depth:ident) => { Effect::Br($depth) };
-    (BrIf, $visitor:ident, $depth:ident) => { Effect::BrIf($depth) };
-    (BrOnNull, $visitor:ident, $depth:ident) => { Effect::BrIf($depth) };
-    (BrOnNonNull, $visitor:ident, $depth:ident) => { Effect::BrIf($depth) };
-    (BrTable, $visitor:ident, $targets:ident) => { $visitor.table(&$targets) };
-    (Return, $visitor:ident) => { Effect::Leave };
-    (Unreachable, $visitor:ident) => { Effect::Leave };
-    (ReturnCall, $visitor:ident $(, $argument:ident)*) => { Effect::Leave };
-    (ReturnCallIndirect, $visitor:ident $(, $argument:ident)*) => { Effect::Leave };
-    (ReturnCallRef, $visitor:ident $(, $argument:ident)*) => { Effect::Leave };
-    ($operator:ident, $visitor:ident $(, $argument:ident)*) => { Effect::None };
+    (LocalSet, $visitor:ident, $local:ident) => {
+        Effect::Set($local)
+    };
+    (LocalTee, $visitor:ident, $local:ident) => {
+        Effect::Set($local)
+    };
+    (Block, $visitor:ident, $ty:ident) => {
+        Effect::Block
+    };
+    (Loop, $visitor:ident, $ty:ident) => {
+        Effect::Loop
+    };
+    (If, $visitor:ident, $ty:ident) => {
+        Effect::If
+    };
+    (Else, $visitor:ident) => {
+        Effect::Else
+    };
+    (End, $visitor:ident) => {
+        Effect::End(BodyScan::FUNCTION)
+    };
+    (Br, $visitor:ident, $depth:ident) => {
+        Effect::Br($depth)
+    };
+    (BrIf, $visitor:ident, $depth:ident) => {
+        Effect::BrIf($depth)
+    };
+    (BrOnNull, $visitor:ident, $depth:ident) => {
+        Effect::BrIf($depth)
+    };
+    (BrOnNonNull, $visitor:ident, $depth:ident) => {
+        Effect::BrIf($depth)
+    };
+    (BrTable, $visitor:ident, $targets:ident) => {
+        $visitor.table(&$targets)
+    };
+    (Return, $visitor:ident) => {
+        Effect::Leave
+    };
+    (Unreachable, $visitor:ident) => {
+        Effect::Leave
+    };
+    (ReturnCall, $visitor:ident $(, $argument:ident)*) => {
+        Effect::Leave
+    };
+    (ReturnCallIndirect, $visitor:ident $(, $argument:ident)*) => {
+        Effect::Leave
+    };
+    (ReturnCallRef, $visitor:ident $(, $argument:ident)*) => {
+        Effect::Leave
+    };
+    ($operator:ident, $visitor:ident $(, $argument:ident)*) => {
+        Effect::None
+    };
 }
 
 macro_rules! visit_effects {
