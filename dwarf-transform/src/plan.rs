@@ -169,6 +169,7 @@ pub(crate) fn plan_unit<'a>(input: Input<'_, 'a>, unit: &Unit<'a>) -> UnitPlan {
         let place = unit.place();
         plan.losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
+    plan.entries.shrink_to_fit();
     for functions in [&mut plan.functions, &mut plan.opening_stops] {
         functions.sort_unstable();
         functions.dedup();

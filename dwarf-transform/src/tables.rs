@@ -330,6 +330,13 @@ pub struct LineProgram {
     pub sequences: Vec<LineSequence>,
 }
 
+/// Lets a long list grow by a quarter at a time, not to the double.
+fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() && list.len() >= 1024 {
+        list.reserve_exact(list.len() / 4);
+    }
+}
+
 /// A unit and its entries.
 #[derive(Debug)]
 pub struct Unit {
@@ -393,6 +400,7 @@ impl Unit {
     /// Adds a child to `parent`.
     pub fn add(&mut self, parent: EntryId, tag: DwTag) -> EntryId {
         let id = EntryId::new(self.entries.len());
+        make_room(&mut self.entries);
         self.entries.push(RESERVED);
         self.add_reserved(id, parent, tag);
         id
@@ -638,6 +646,7 @@ impl Unit {
             None => entry.first_attribute = new,
         }
         entry.last_attribute = new;
+        make_room(&mut self.attributes);
         self.attributes.push(Attribute { name, kind, next: NONE, value });
     }
 
@@ -649,6 +658,9 @@ impl Unit {
     /// Forgets what only filling needs.
     pub(crate) fn seal(&mut self) {
         self.known = Known::default();
+        self.attributes.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        self.locations.items.shrink_to_fit();
     }
 }
 
