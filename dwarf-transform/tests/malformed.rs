@@ -197,6 +197,7 @@ const FORM_EXPRLOC: u8 = 0x18;
 const FORM_REF4: u8 = 0x13;
 const FORM_SEC_OFFSET: u8 = 0x17;
 const FORM_REF_ADDR: u8 = 0x10;
+const FORM_DATA16: u8 = 0x1e;
 
 fn with_variable(expression: &[u8]) -> Losses {
     let mut variable = vec![2, u8::try_from(expression.len()).expect("short")];
@@ -208,6 +209,19 @@ fn with_variable(expression: &[u8]) -> Losses {
         .entry(&variable)
         .entry(&[0])
         .run()
+}
+
+/// It would be a block in DWARF 4, and taken for an expression.
+#[test]
+fn a_constant_of_16_bytes_is_no_location() {
+    let losses = Builder::default()
+        .abbreviation(1, COMPILE_UNIT, true, &[])
+        .abbreviation(2, VARIABLE, false, &[(AT_LOCATION, FORM_DATA16)])
+        .entry(&[1, 2])
+        .entry(&[0x02; 16])
+        .entry(&[0])
+        .run();
+    assert_eq!(losses.get(LossKind::UnsupportedAttribute), 1, "{losses}");
 }
 
 #[test]

@@ -202,6 +202,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             AttributeValue::Data2(value) => Value::Data2(value),
             AttributeValue::Data4(value) => Value::Data4(value),
             AttributeValue::Data8(value) => Value::Data8(value),
+            // A block in DWARF 4, which would be taken for an expression.
+            AttributeValue::Data16(_) if is_expression(name) => return self.unsupported(entry, name),
             AttributeValue::Data16(value) => Value::Data16(value),
             AttributeValue::Sdata(value) => Value::Sdata(value),
             AttributeValue::Udata(value) => Value::Udata(value),
