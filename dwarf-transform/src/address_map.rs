@@ -59,9 +59,10 @@ impl AddressMap {
         let places = moved_rows(native);
         let hidden = hidden_rows(native, lines, &places);
         let moved = places.iter().map(|(position, _)| boundaries[*position]).collect();
-        let scopes = places.iter().any(|(position, _)| !hidden.get(*position).unwrap_or(&false)).then(|| {
+        let mut shown = places.iter().filter(|place| !hidden.get(place.0).unwrap_or(&false)).peekable();
+        let scopes = shown.peek().is_some().then(|| {
             let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
-            for &(position, statement) in places.iter().filter(|place| !hidden.get(place.0).unwrap_or(&false)) {
+            for &(position, statement) in shown {
                 offsets[position] = Some(statement);
             }
             collect(&|position| offsets[position])

@@ -454,8 +454,7 @@ impl Plan {
         let count = plan.entries.iter().skip(1).filter(|entry| stays(entry)).count();
         let mut ids = std::iter::once(output.root()).chain(output.reserve(count));
         for (position, entry) in plan.entries.iter_mut().enumerate() {
-            let stays = position == 0 || plan.dead.get(entry.dead as usize).is_none_or(|dead| dead.rescued);
-            entry.id = if stays { ids.next() } else { None };
+            entry.id = if position == 0 || stays(entry) { ids.next() } else { None };
         }
     }
 }
