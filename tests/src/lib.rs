@@ -29,6 +29,19 @@ pub fn programs() -> PathBuf {
     package().join("programs")
 }
 
+/// Compiles a module with debug info; it must succeed.
+pub fn compile(module: &Path, options: &[&str], artifact: &Path) {
+    let output = Command::new(engine())
+        .args(["compile", "-g"])
+        .args(options)
+        .arg(module)
+        .arg("-o")
+        .arg(artifact)
+        .output()
+        .expect("the engine starts");
+    assert!(output.status.success(), "{}: {}", module.display(), String::from_utf8_lossy(&output.stderr));
+}
+
 /// The command line under test: `$WASMSCOPE`, or a release build of this workspace, made now if it is out of date.
 pub fn engine() -> &'static Path {
     static ENGINE: OnceLock<PathBuf> = OnceLock::new();

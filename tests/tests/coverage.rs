@@ -1,9 +1,7 @@
 //! In how much of the code of optimized guests where their DWARF locates a variable the native DWARF locates it too.
 
-use std::process::Command;
-
 use clap::Parser;
-use tests::{engine, programs};
+use tests::{compile, programs};
 use wasm_objdump::{Arguments, run};
 
 /// The share in percent, by a reader that shares no code with the transform.
@@ -11,14 +9,7 @@ fn coverage(program: &str, level: &str) -> f64 {
     let scratch = tempfile::tempdir().unwrap();
     let module = programs().join(format!("{program}.wasm"));
     let artifact = scratch.path().join("program.elf");
-    let output = Command::new(engine())
-        .args(["compile", "-g", "--opt-level", level])
-        .arg(&module)
-        .arg("-o")
-        .arg(&artifact)
-        .output()
-        .expect("the engine starts");
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    compile(&module, &["--opt-level", level], &artifact);
     let arguments = Arguments::parse_from([
         "wasm-objdump".as_ref(),
         "--coverage".as_ref(),

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use tests::{engine, programs, tool};
+use tests::{compile, programs, tool};
 
 /// How many errors `llvm-dwarfdump --verify` finds, and what it says.
 fn verify(path: &Path) -> (usize, String) {
@@ -36,14 +35,7 @@ fn emitted_dwarf_verifies_where_the_input_does() {
         let (before, _) = verify(&input);
         for level in ["0", "2"] {
             let artifact = scratch.path().join("program.elf");
-            let output = Command::new(engine())
-                .args(["compile", "-g", "--opt-level", level])
-                .arg(&input)
-                .arg("-o")
-                .arg(&artifact)
-                .output()
-                .expect("the engine starts");
-            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+            compile(&input, &["--opt-level", level], &artifact);
             let units = tool("llvm-dwarfdump-19", "llvm-19")
                 .args(["--debug-info", "--recurse-depth=0"])
                 .arg(&artifact)

@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use artifact::{Artifact, LoadedModule, joint_image, registered_image};
-use tests::{engine, programs, tool};
+use tests::{compile, programs, tool};
 
 /// What llvm-dwarfdump says of a section, without the offsets (eight digits or small; addresses are large).
 fn dump(path: &Path, section: &str) -> Vec<String> {
@@ -31,13 +30,7 @@ fn one_object_for_several_modules_says_what_their_own_say() {
     let mut files = Vec::new();
     for (number, program) in ["cxx-O2", "rust-O2", "c-O0", "cxx-O2"].into_iter().enumerate() {
         let file = scratch.path().join(number.to_string());
-        let output = Command::new(engine())
-            .args(["compile", "-g", "-o"])
-            .arg(&file)
-            .arg(programs().join(format!("abilities/{program}.wasm")))
-            .output()
-            .expect("the engine starts");
-        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        compile(&programs().join(format!("abilities/{program}.wasm")), &[], &file);
         files.push(fs::read(&file).unwrap());
     }
     let artifacts: Vec<_> = files.iter().map(|file| Artifact::parse(file).unwrap()).collect();

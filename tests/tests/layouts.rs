@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::process::Command;
-use tests::{Session, at, engine, line, programs};
+use tests::{Session, at, compile, engine, line, programs};
 
 /// What gdb answers in `total`, whatever the debug info came from.
 const LIST: &[(&str, &str)] = &[
@@ -102,12 +102,7 @@ fn dwarf_4_answers_as_dwarf_5_does() {
 
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let artifact = scratch.path().join("four.elf");
-    let compiled = Command::new(engine())
-        .args(["compile", "-g", "--dwarf-version", "4", "-o"])
-        .arg(&artifact)
-        .arg(programs().join("records/records.wasm"))
-        .status();
-    assert!(compiled.expect("the engine runs").success());
+    compile(&programs().join("records/records.wasm"), &["--dwarf-version", "4"], &artifact);
     let units = tests::tool("llvm-dwarfdump-19", "llvm-19").arg("--debug-info").arg(&artifact).output().expect("runs");
     let units = String::from_utf8_lossy(&units.stdout).into_owned();
     assert!(units.contains("version = 0x0004") && !units.contains("version = 0x0005"), "not all units are version 4");
