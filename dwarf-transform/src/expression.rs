@@ -306,6 +306,11 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
 
     fn run(&mut self, expression: GuestExpression<'a>, role: Role) -> Result<(), Failure> {
         let (operations, offsets) = self.decode(expression)?;
+        // Most expressions are one simple location, which needs none of what follows.
+        let is_whole = !operations.iter().any(|operation| matches!(operation, Operation::Piece { .. }));
+        if is_whole && self.simple_location(&operations, role)? > 0 {
+            return Ok(());
+        }
         let mut branches: Vec<(usize, usize)> = Vec::new();
         let mut starts: Vec<usize> = Vec::with_capacity(operations.len() + 1);
         let mut saved: Vec<Option<Vec<Kind>>> = vec![None; operations.len() + 1];

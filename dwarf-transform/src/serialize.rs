@@ -150,12 +150,17 @@ pub fn serialize(generated: Generated) -> Result<Vec<Section>, Error> {
 }
 
 fn push_unsigned(bytes: &mut Vec<u8>, value: u64) {
-    // A Vec takes everything.
-    let _ = gimli::leb128::write::unsigned(bytes, value);
+    // Most numbers are small.
+    if value < 0x80 {
+        bytes.push(value as u8);
+    } else {
+        // A Vec takes everything.
+        let _ = gimli::leb128::write::unsigned(bytes, value);
+    }
 }
 
 fn unsigned_size(value: u64) -> usize {
-    gimli::leb128::write::uleb128_size(value)
+    (value | 1).ilog2() as usize / 7 + 1
 }
 
 /// The contribution to `.debug_addr`: a header and the entries.

@@ -401,7 +401,7 @@ fn debug_plan<'a>(
             let named: Vec<_> = uses
                 .local_uses
                 .iter()
-                .filter(|named| named.local < dwarf_transform::ENTRY_VALUE_HOME)
+                .filter(|named| named.local < dwarf_transform::ENTRY_VALUE_HOME && named.begin < named.end)
                 .map(|named| NamedRange {
                     local: named.local,
                     operators: file_offset(named.begin)..file_offset(named.end),
@@ -421,29 +421,43 @@ fn debug_plan<'a>(
 
 /// Where locals hold something else than the variables that are said to be in them.
 fn overwritten(uses: &dwarf_transform::FunctionUses, body: &BodyScan, base: u32) -> Vec<dwarf_transform::Overwritten> {
-    let uses: Vec<_> = uses.local_uses.iter().filter(|named| named.variable.is_some()).copied().collect();
     let file_offset = |offset: dwarf_transform::WasmOffset| base.saturating_add(offset.0);
+    let mut uses: Vec<_> = uses.local_uses.iter().filter(|named| named.variable.is_some()).copied().collect();
+    uses.sort_by_key(|named| (named.local, named.variable));
     let mut locals: Vec<u32> = uses.iter().map(|named| named.local).collect();
     locals.dedup();
-    let Some(reaching) = Reaching::of(body, &locals) else { return Vec::new() };
-    let mut found: Vec<dwarf_transform::Overwritten> = Vec::new();
-    for uses in uses.chunk_by(|one, other| one.local == other.local) {
-        for location in uses {
-            let own: Vec<u32> = uses
-                .iter()
-                .filter(|other| other.variable == location.variable)
-                .map(|other| file_offset(other.begin))
-                .collect();
-            let range = file_offset(location.begin)..file_offset(location.end);
-            found.extend(reaching.foreign(location.local, range, |behind| own.contains(&behind)).into_iter().map(
-                |range| {
-                    let [begin, end] = [range.start, range.end].map(|at| dwarf_transform::WasmOffset(at - base));
-                    dwarf_transform::Overwritten { location: *location, begin, end }
-                },
-            ));
+    let mut assignments = body.assignments(&locals);
+    // The locations of one variable in one local, with the assignments that they begin behind.
+    let mut variables: Vec<(&[dwarf_transform::LocalUse], Vec<u32>)> = Vec::new();
+    let of_one = |one: &dwarf_transform::LocalUse, other: &dwarf_transform::LocalUse| {
+        (one.local, one.variable) == (other.local, other.variable)
+    };
+    for locations in uses.chunk_by(of_one) {
+        let local = locations[0].local;
+        let mut own: Vec<u32> = locations.iter().map(|location| file_offset(location.begin)).collect();
+        own.sort_unstable();
+        let first = assignments.partition_point(|assignment| assignment.local < local);
+        let mut of_local = assignments[first..].iter().take_while(|assignment| assignment.local == local);
+        // Where the variable is located behind each assignment, the local holds nothing else.
+        if of_local.any(|assignment| own.binary_search(&assignment.behind).is_err()) {
+            variables.push((locations, own));
         }
     }
-    found.shrink_to_fit();
+    let asked = |local| variables.binary_search_by_key(&local, |(locations, _)| locations[0].local).is_ok();
+    assignments.retain(|assignment| asked(assignment.local));
+    let Some(mut reaching) = Reaching::of(body, assignments) else { return Vec::new() };
+    let mut found: Vec<dwarf_transform::Overwritten> = Vec::new();
+    for (locations, own) in &variables {
+        for location in *locations {
+            let range = file_offset(location.begin)..file_offset(location.end);
+            let foreign = reaching.foreign(location.local, range, |behind| own.binary_search(&behind).is_ok());
+            found.extend(foreign.into_iter().map(|range| {
+                let [begin, end] = [range.start, range.end].map(|at| dwarf_transform::WasmOffset(at - base));
+                dwarf_transform::Overwritten { location: *location, begin, end }
+            }));
+        }
+    }
+    found.sort_unstable();
     found
 }
 
@@ -885,7 +899,7 @@ mod tests {
         use crate::translate::Effect;
         let body = BodyScan {
             offsets: vec![100, 102, 104],
-            effects: vec![Effect::None, Effect::Loop, Effect::None],
+            effects: vec![(1, Effect::Loop)],
             end: 106,
             ..BodyScan::default()
         };

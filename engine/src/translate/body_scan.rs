@@ -8,8 +8,8 @@ use wasmparser::{BrTable, VisitOperator};
 pub(crate) struct BodyScan {
     /// File offset of each operator.
     pub(crate) offsets: Vec<u32>,
-    /// What each does to the flow of control and to locals.
-    pub(crate) effects: Vec<Effect>,
+    /// The numbers of those that do something to the flow of control or to locals, and what.
+    pub(crate) effects: Vec<(u32, Effect)>,
     /// File offset of the body's end.
     pub(crate) end: u32,
     /// Labels of all `br_table` operators.
@@ -41,6 +41,16 @@ pub(crate) enum Effect {
     Leave,
 }
 
+/// An operator that assigns a local.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Assignment {
+    pub(crate) local: u32,
+    /// File offset behind the operator.
+    pub(crate) behind: u32,
+    /// The operator's number.
+    pub(crate) operator: u32,
+}
+
 impl BodyScan {
     /// "Opened" by no operator.
     pub(crate) const FUNCTION: u32 = u32::MAX;
@@ -52,7 +62,7 @@ impl BodyScan {
         let Ok(mut reader) = input.body.get_operators_reader() else { return scan };
         // Most operators take one byte or two.
         scan.offsets.reserve(range.len() / 2);
-        scan.effects.reserve(range.len() / 2);
+        scan.effects.reserve(range.len() / 8);
         let mut open = vec![BodyScan::FUNCTION];
         while !reader.eof() {
             let offset = reader.original_position() as u32;
@@ -67,9 +77,35 @@ impl BodyScan {
                 _ => effect,
             };
             scan.offsets.push(offset);
-            scan.effects.push(effect);
+            if effect != Effect::None {
+                scan.effects.push((number, effect));
+            }
         }
         scan
+    }
+
+    /// File offset behind the operator `number`.
+    pub(crate) fn behind(&self, number: u32) -> u32 {
+        self.offsets.get(number as usize + 1).copied().unwrap_or(self.end)
+    }
+
+    /// The assignments of `locals` (sorted), sorted.
+    pub(crate) fn assignments(&self, locals: &[u32]) -> Vec<Assignment> {
+        let assigns = |&(operator, effect): &(u32, Effect)| match effect {
+            Effect::Set(local) if locals.binary_search(&local).is_ok() => {
+                Some(Assignment { local, behind: self.behind(operator), operator })
+            }
+            _ => None,
+        };
+        let mut found: Vec<Assignment> = self.effects.iter().filter_map(assigns).collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// What the operator `number` does.
+    pub(crate) fn effect(&self, number: u32) -> Effect {
+        let found = self.effects.binary_search_by_key(&number, |effect| effect.0);
+        found.map_or(Effect::None, |at| self.effects[at].1)
     }
 
     /// The labels of a `br_table`, its default first.
@@ -81,17 +117,23 @@ impl BodyScan {
     /// belongs to the first operator that is more than `block`, `loop`, `else` or `end`, so those in between count.
     pub(crate) fn is_reached_from_elsewhere(&self, offset: u32) -> bool {
         let Ok(number) = self.offsets.binary_search(&offset) else { return false };
-        let joins = |effect: &Effect| matches!(effect, Effect::Loop | Effect::Else | Effect::End(_));
-        let is_structure = |effect: &&Effect| joins(effect) || matches!(effect, Effect::Block);
-        number.checked_sub(1).is_some_and(|before| joins(&self.effects[before]))
-            || self.effects[number..].iter().take_while(is_structure).any(joins)
+        let joins = |effect: Effect| matches!(effect, Effect::Loop | Effect::Else | Effect::End(_));
+        let is_structure = |effect: &Effect| joins(*effect) || matches!(effect, Effect::Block);
+        let number = number as u32;
+        let next = self.effects.partition_point(|effect| effect.0 < number);
+        let before = next.checked_sub(1).map(|before| self.effects[before]);
+        before.is_some_and(|(at, effect)| at + 1 == number && joins(effect))
+            || (number..)
+                .zip(&self.effects[next..])
+                .map_while(|(number, &(at, effect))| (number == at).then_some(effect))
+                .take_while(is_structure)
+                .any(joins)
     }
 
     /// Is there nothing from `begin` to `end` but one `local.set` or `local.tee`, which makes no code of its own?
     pub(crate) fn is_one_set(&self, begin: u32, end: u32) -> bool {
         self.offsets.binary_search(&begin).is_ok_and(|number| {
-            matches!(self.effects[number], Effect::Set(_))
-                && end <= self.offsets.get(number + 1).copied().unwrap_or(self.end)
+            matches!(self.effect(number as u32), Effect::Set(_)) && end <= self.behind(number as u32)
         })
     }
 }
@@ -186,14 +228,24 @@ impl<'a> VisitOperator<'a> for Effects<'_> {
 }
 
 #[cfg(test)]
+impl BodyScan {
+    /// A body of one byte an operator.
+    pub(super) fn of_bytes(effects: &[Effect], labels: &[u32]) -> BodyScan {
+        let end = effects.len() as u32;
+        let effects = (0..end).zip(effects.iter().copied()).filter(|effect| effect.1 != Effect::None).collect();
+        BodyScan { offsets: (0..end).collect(), effects, end, labels: labels.to_vec() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn statements_at_loops_and_joins_are_reached_from_elsewhere() {
         use Effect::{Block, BrIf, End, Loop, None};
-        let effects = vec![None, Block, Loop, None, BrIf(0), End(2), End(1), None, Block, None];
-        let scan = BodyScan { offsets: (0..10).map(|n| n * 2).collect(), effects, end: 20, ..BodyScan::default() };
+        let effects = [None, Block, Loop, None, BrIf(0), End(2), End(1), None, Block, None];
+        let scan = BodyScan { offsets: (0..10).map(|n| n * 2).collect(), ..BodyScan::of_bytes(&effects, &[]) };
         let reached: Vec<_> = (0..10).filter(|n| scan.is_reached_from_elsewhere(n * 2)).collect();
         assert_eq!(reached, [1, 2, 3, 5, 6, 7]);
         assert!(!scan.is_reached_from_elsewhere(3), "between operators");

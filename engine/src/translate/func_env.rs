@@ -489,6 +489,10 @@ impl<'a> FuncEnv<'a> {
 
     /// The statement that the operator at `offset` belongs to, if it has no anchor yet.
     fn due_anchor(&mut self, offset: u32) -> Option<AnchorRange> {
+        let is_next = self.anchors.get(self.next_anchor).is_some_and(|anchor| anchor.start <= offset);
+        if !is_next && self.pending_anchor.is_none() {
+            return None;
+        }
         let mut due = self.pending_anchor.take();
         while let Some(&anchor) = self.anchors.get(self.next_anchor) {
             if anchor.start > offset {
@@ -1099,15 +1103,25 @@ impl FuncEnvironment for FuncEnv<'_> {
         if self.homes.is_none() {
             return Ok(());
         }
-        let offset = self.operators.get(self.next_operator.wrapping_sub(1)).copied().unwrap_or(0);
+        let number = self.next_operator.wrapping_sub(1);
+        let assigned = match op {
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => Some(*local_index),
+            _ => None,
+        };
+        let stored = assigned.filter(|_| self.needed.as_ref().is_none_or(|needed| needed.at_operator(number)));
+        let is_copied = self.copies.after(number).is_some();
+        if stored.is_none() && !is_copied {
+            return Ok(());
+        }
+        let offset = self.operators.get(number).copied().unwrap_or(0);
         // Only stores are made from here on.
         builder.set_srcloc(ir::SourceLoc::new(offset | HOME_BIT));
-        if let Operator::LocalSet { local_index } | Operator::LocalTee { local_index } = op
-            && self.needed.as_ref().is_none_or(|needed| needed.at_operator(self.next_operator.wrapping_sub(1)))
-        {
-            self.store_home(builder, *local_index);
+        if let Some(local) = stored {
+            self.store_home(builder, local);
         }
-        self.copy_stack_entry(op, builder);
+        if is_copied {
+            self.copy_stack_entry(op, builder);
+        }
         builder.set_srcloc(ir::SourceLoc::new(offset));
         Ok(())
     }

@@ -5,11 +5,12 @@
 //! named. That is the liveness of data flow analysis, with the named ranges as uses, followed backwards through the
 //! structured control flow. A loop's head is taken to need whatever is named in the loop or needed after it.
 
+use super::bits::Bits;
 use super::body_scan::{BodyScan, Effect};
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-/// Where a local is named, as file offsets.
+/// Where a local is named, as file offsets; not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NamedRange {
     pub(crate) local: u32,
@@ -19,15 +20,15 @@ pub(crate) struct NamedRange {
 /// The assignments that need a store.
 #[derive(Debug, Default)]
 pub(crate) struct NeededStores {
-    /// By the number of the operator.
-    operators: Vec<bool>,
+    /// The numbers of the operators: sorted.
+    operators: Vec<u32>,
     /// Locals whose first value (a parameter, or zero) needs one: sorted.
     entry: Vec<u32>,
 }
 
 impl NeededStores {
     pub(crate) fn at_operator(&self, number: usize) -> bool {
-        self.operators.get(number).copied().unwrap_or(true)
+        u32::try_from(number).is_ok_and(|number| self.operators.binary_search(&number).is_ok())
     }
 
     pub(crate) fn at_entry(&self, local: u32) -> bool {
@@ -35,31 +36,51 @@ impl NeededStores {
     }
 }
 
-/// Finds the assignments that need a store; `None` where the body makes no sense.
+/// How much may be looked at, so that a module cannot make this take long.
+const MAX_WORK: usize = 1 << 28;
+
+/// The locals for which it pays to look for each one's ranges.
+const FEW: usize = 4;
+
+/// Finds the assignments that need a store; `None` where the body makes no sense, or would take too long.
 pub(crate) fn needed_stores(body: &BodyScan, named: &[NamedRange]) -> Option<NeededStores> {
     let mut locals: Vec<u32> = named.iter().map(|named| named.local).collect();
     locals.sort_unstable();
     locals.dedup();
+    if locals.len() <= FEW
+        && let Some(needed) = assigned_in_a_line(body, &locals, named)
+    {
+        return Some(needed);
+    }
+    let loops = body.effects.iter().filter(|effect| effect.1 == Effect::Loop).count();
+    let sets = (body.effects.len() + body.labels.len()).saturating_mul(locals.len().div_ceil(64));
+    if loops.saturating_mul(named.len()).saturating_add(sets) > MAX_WORK {
+        return None;
+    }
     let mut analysis = Analysis::new(&locals, named);
-    let mut needed = NeededStores { operators: vec![false; body.offsets.len()], entry: Vec::new() };
+    let mut needed = NeededStores::default();
     let mut open: Vec<Block> = Vec::new();
-    for (number, &effect) in body.effects.iter().enumerate().rev() {
+    for &(number, effect) in body.effects.iter().rev() {
+        analysis.go_to(body.behind(number));
         match effect {
             Effect::None => {}
             Effect::Set(local) => {
                 if let Ok(position) = locals.binary_search(&local) {
-                    needed.operators[number] = analysis.live.contains(position);
+                    if analysis.live.contains(position) {
+                        needed.operators.push(number);
+                    }
                     analysis.live.remove(position);
                 }
             }
             Effect::End(opener) => {
                 let mut label = analysis.live.clone();
-                if body.effects.get(opener as usize) == Some(&Effect::Loop) {
-                    let end = body.offsets[number];
-                    label.add_all(&analysis.named_in(body.offsets[opener as usize]..end));
-                    open.iter().for_each(|block| label.add_all(&block.label));
+                let mut around = open.last().map_or_else(|| Bits::new(locals.len()), |block| block.around.clone());
+                if body.effect(opener) == Effect::Loop {
+                    label.add_all(&analysis.named_in(body.offsets[opener as usize]..body.offsets[number as usize]));
+                    label.add_all(&around);
                 }
-                open.push(Block { label, alternative: None });
+                around.add_all(&label);
+                open.push(Block { label, around, alternative: None });
             }
             Effect::Else => {
                 let block = open.last_mut()?;
@@ -73,7 +94,9 @@ pub(crate) fn needed_stores(body: &BodyScan, named: &[NamedRange]) -> Option<Nee
                 open.pop()?;
             }
             Effect::Br(depth) => analysis.live = label(&open, depth)?.clone(),
-            Effect::BrIf(depth) => analysis.live.add_all(label(&open, depth)?),
+            Effect::BrIf(depth) => {
+                analysis.live.add_all(label(&open, depth)?);
+            }
             Effect::BrTable { first, count } => {
                 analysis.live.clear();
                 for &depth in body.labels(first, count) {
@@ -82,9 +105,49 @@ pub(crate) fn needed_stores(body: &BodyScan, named: &[NamedRange]) -> Option<Nee
             }
             Effect::Leave => analysis.live.clear(),
         }
-        analysis.go_to(body.offsets[number]);
+        analysis.go_to(body.offsets[number as usize]);
     }
+    analysis.go_to(body.offsets.first().copied()?);
+    needed.operators.reverse();
     needed.entry = locals.iter().enumerate().filter(|(at, _)| analysis.live.contains(*at)).map(|(_, l)| *l).collect();
+    Some(needed)
+}
+
+/// The same (or more, in code that is never reached) where locals are assigned at most once, and in no block: code without optimization keeps nothing but its frame
+/// pointer in a local that is named.
+fn assigned_in_a_line(body: &BodyScan, locals: &[u32], named: &[NamedRange]) -> Option<NeededStores> {
+    // The offset of the operator that assigns each local.
+    let mut assigned: Vec<Option<u32>> = vec![None; locals.len()];
+    let mut needed = NeededStores::default();
+    let mut depth = 0_usize;
+    for &(number, effect) in &body.effects {
+        match effect {
+            Effect::Block | Effect::Loop | Effect::If => depth += 1,
+            Effect::End(_) => depth = depth.saturating_sub(1),
+            Effect::Set(local) => {
+                let Ok(position) = locals.binary_search(&local) else { continue };
+                let at = body.offsets[number as usize];
+                if depth > 0 || assigned[position].replace(at).is_some() {
+                    return None;
+                }
+                let behind = body.behind(number);
+                let is_behind = |named: &NamedRange| {
+                    named.local == local && !named.operators.is_empty() && named.operators.end > behind
+                };
+                if named.iter().any(is_behind) {
+                    needed.operators.push(number);
+                }
+            }
+            _ => {}
+        }
+    }
+    for (&local, assigned) in locals.iter().zip(assigned) {
+        let is_before = |named: &NamedRange| assigned.is_none_or(|at| named.operators.start <= at);
+        let mut of_local = named.iter().filter(|named| named.local == local);
+        if of_local.any(is_before) {
+            needed.entry.push(local);
+        }
+    }
     Some(needed)
 }
 
@@ -92,6 +155,8 @@ pub(crate) fn needed_stores(body: &BodyScan, named: &[NamedRange]) -> Option<Nee
 struct Block {
     /// What is needed where its label leads.
     label: Bits,
+    /// What is needed where any label leads that is in reach.
+    around: Bits,
     /// What is needed at the beginning of `else`.
     alternative: Option<Bits>,
 }
@@ -135,7 +200,7 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// Goes back to the operator at `offset` and adds what is named there.
+    /// Goes back to the operator at `offset` and adds what is named from there on.
     fn go_to(&mut self, offset: u32) {
         while let Some(&(begin, position)) = self.around.peek()
             && begin > offset
@@ -156,6 +221,8 @@ impl<'a> Analysis<'a> {
                 self.around.push((begin, position));
                 self.counts[position] += 1;
                 self.named_here.add(position);
+            } else {
+                self.live.add(self.positions[range]);
             }
         }
         self.live.add_all(&self.named_here);
@@ -172,51 +239,15 @@ impl<'a> Analysis<'a> {
     }
 }
 
-/// A set of locals, by their position.
-#[derive(Clone, Debug)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(len: usize) -> Bits {
-        Bits(vec![0; len.div_ceil(64)])
-    }
-
-    fn contains(&self, at: usize) -> bool {
-        self.0[at / 64] >> (at % 64) & 1 != 0
-    }
-
-    fn add(&mut self, at: usize) {
-        self.0[at / 64] |= 1 << (at % 64);
-    }
-
-    fn remove(&mut self, at: usize) {
-        self.0[at / 64] &= !(1 << (at % 64));
-    }
-
-    fn clear(&mut self) {
-        self.0.fill(0);
-    }
-
-    fn add_all(&mut self, other: &Bits) {
-        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A body of one byte an operator.
-    fn body(effects: &[Effect]) -> BodyScan {
-        let offsets = (0..effects.len() as u32).collect();
-        BodyScan { offsets, effects: effects.to_vec(), end: effects.len() as u32, ..BodyScan::default() }
-    }
-
-    fn stores(effects: &[Effect], named: &[(u32, Range<u32>)]) -> (Vec<usize>, Vec<u32>) {
+    fn stores(effects: &[Effect], named: &[(u32, Range<u32>)]) -> (Vec<u32>, Vec<u32>) {
         let named: Vec<_> =
             named.iter().map(|(local, range)| NamedRange { local: *local, operators: range.clone() }).collect();
-        let needed = needed_stores(&body(effects), &named).expect("the body makes sense");
-        ((0..effects.len()).filter(|number| needed.operators[*number]).collect(), needed.entry)
+        let needed = needed_stores(&BodyScan::of_bytes(effects, &[]), &named).expect("the body makes sense");
+        (needed.operators, needed.entry)
     }
 
     const FUNCTION_END: Effect = Effect::End(BodyScan::FUNCTION);
@@ -238,6 +269,26 @@ mod tests {
         assert_eq!(stores(&effects, &[(0, 0..1)]), (vec![], vec![0]));
         assert_eq!(stores(&effects, &[(0, 2..4)]), (vec![1], vec![]));
         assert_eq!(stores(&effects, &[(0, 0..4)]), (vec![1], vec![0]));
+    }
+
+    #[test]
+    fn few_locals_that_are_assigned_once_have_the_same_stores_as_by_the_analysis() {
+        use Effect::{Block, BrIf, End, Loop, None, Set};
+        let bodies: [&[Effect]; 3] = [
+            &[Set(0), None, Set(1), Loop, BrIf(0), End(3), None, FUNCTION_END],
+            &[None, Set(0), Block, BrIf(0), End(2), None, Set(1), FUNCTION_END],
+            &[Set(1), Block, None, End(1), Set(0), None, None, FUNCTION_END],
+        ];
+        for effects in bodies {
+            for (begin, end) in (0..8).flat_map(|begin| (begin + 1..=8).map(move |end| (begin, end))) {
+                let few = [(0, begin..end), (1, 3..4), (2, begin..end)];
+                // Enough locals for the analysis.
+                let many: Vec<_> = few.iter().cloned().chain((3..8).map(|local| (local, 0..1))).collect();
+                let (operators, mut entry) = stores(effects, &many);
+                entry.retain(|local| *local < 3);
+                assert_eq!(stores(effects, &few), (operators, entry), "{effects:?}, {begin}..{end}");
+            }
+        }
     }
 
     #[test]
@@ -270,7 +321,7 @@ mod tests {
         use Effect::{Block, BrTable, End, None, Set};
         let effects =
             [Set(0), Block, Block, BrTable { first: 0, count: 2 }, End(2), Set(0), None, End(1), None, FUNCTION_END];
-        let mut body = body(&effects);
+        let mut body = BodyScan::of_bytes(&effects, &[]);
         body.labels = vec![0, 1];
         let named = [NamedRange { local: 0, operators: 8..9 }];
         let needed = needed_stores(&body, &named).expect("the body makes sense");
@@ -282,7 +333,8 @@ mod tests {
 
     #[test]
     fn a_body_with_labels_out_of_reach_has_no_answer() {
-        assert!(needed_stores(&body(&[Effect::Br(1), FUNCTION_END]), &[]).is_none());
-        assert!(needed_stores(&body(&[Effect::Else]), &[]).is_none());
+        let named: Vec<_> = (0..8).map(|local| NamedRange { local, operators: 0..1 }).collect();
+        assert!(needed_stores(&BodyScan::of_bytes(&[Effect::Br(1), FUNCTION_END], &[]), &named).is_none());
+        assert!(needed_stores(&BodyScan::of_bytes(&[Effect::Else], &[]), &named).is_none());
     }
 }

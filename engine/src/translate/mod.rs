@@ -1,6 +1,7 @@
 //! From wasm bytes to declarations and Cranelift's intermediate representation.
 
 mod barriers;
+mod bits;
 mod body_scan;
 mod error;
 mod func_env;

@@ -36,6 +36,9 @@ pub(crate) struct StackCopy {
 impl StackCopies {
     /// What is to be copied after operator `number`.
     pub(crate) fn after(&self, number: usize) -> Option<&StackCopy> {
+        if self.by_operator.is_empty() {
+            return None;
+        }
         let at = self.by_operator.binary_search_by_key(&number, |copy| copy.0).ok()?;
         Some(&self.by_operator[at].1)
     }

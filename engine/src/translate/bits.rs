@@ -1,0 +1,104 @@
+//! A set of small numbers.
+
+use std::ops::Range;
+
+/// A set of numbers below a size that it is made for. Up to 64 members it needs no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bits {
+    first: u64,
+    rest: Vec<u64>,
+}
+
+impl Bits {
+    pub(super) fn new(size: usize) -> Bits {
+        Bits { first: 0, rest: vec![0; size.div_ceil(64).saturating_sub(1)] }
+    }
+
+    pub(super) fn contains(&self, at: usize) -> bool {
+        self.word(at / 64) >> (at % 64) & 1 != 0
+    }
+
+    pub(super) fn add(&mut self, at: usize) {
+        *self.word_mut(at / 64) |= 1 << (at % 64);
+    }
+
+    pub(super) fn remove(&mut self, at: usize) {
+        *self.word_mut(at / 64) &= !(1 << (at % 64));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == 0 && self.rest.iter().all(|word| *word == 0)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.first = 0;
+        self.rest.fill(0);
+    }
+
+    /// Whether that adds anything.
+    pub(super) fn add_all(&mut self, other: &Bits) -> bool {
+        let mut added = other.first & !self.first;
+        self.first |= other.first;
+        for (word, other) in self.rest.iter_mut().zip(&other.rest) {
+            added |= *other & !*word;
+            *word |= other;
+        }
+        added != 0
+    }
+
+    pub(super) fn remove_range(&mut self, range: Range<usize>) {
+        for (at, mask) in words(range) {
+            *self.word_mut(at) &= !mask;
+        }
+    }
+
+    /// Are all members that lie in `range` also in the other set?
+    pub(super) fn is_within(&self, other: &Bits, range: Range<usize>) -> bool {
+        words(range).all(|(at, mask)| self.word(at) & !other.word(at) & mask == 0)
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        at.checked_sub(1).map_or(self.first, |at| self.rest[at])
+    }
+
+    fn word_mut(&mut self, at: usize) -> &mut u64 {
+        match at.checked_sub(1) {
+            None => &mut self.first,
+            Some(at) => &mut self.rest[at],
+        }
+    }
+}
+
+/// The words that a range touches, each with the bits that lie in it.
+fn words(range: Range<usize>) -> impl Iterator<Item = (usize, u64)> {
+    (range.start / 64..range.end.div_ceil(64)).map(move |at| {
+        let below = |end: usize| if end >= 64 { u64::MAX } else { (1 << end) - 1 };
+        (at, below(range.end - at * 64) & !below(range.start.saturating_sub(at * 64)))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one range is what is tried")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_removed_and_compared_across_words() {
+        let size = 200;
+        for range in [0..0, 0..1, 3..64, 63..65, 64..128, 10..200, 127..129] {
+            let mut bits = Bits::new(size);
+            (0..size).for_each(|at| bits.add(at));
+            bits.remove_range(range.clone());
+            for at in 0..size {
+                assert_eq!(bits.contains(at), !range.contains(&at), "{at} of {range:?}");
+            }
+            let mut member = Bits::new(size);
+            assert!(member.is_within(&bits, range.clone()), "nothing is in everything");
+            if !range.is_empty() {
+                member.add(range.end - 1);
+                assert!(!member.is_within(&bits, range.clone()), "the last of {range:?}");
+                assert!(member.is_within(&bits, 0..range.end - 1), "behind {range:?}");
+            }
+        }
+    }
+}
