@@ -49,10 +49,13 @@ pub struct Args {
     /// Call this exported function instead of starting the program
     #[arg(long, value_name = "EXPORT")]
     invoke: Option<OsString>,
-    /// Keep compiled code in a directory (default: `wasmscope` in the user's cache) and take it from there, which makes
-    /// the next start as fast as that of a native program
+    /// Keep compiled code in this directory and take it from there, which makes the next start about as fast as that of a
+    /// native program (default: `wasmscope` in the user's cache)
     #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, require_equals = true)]
     cache: Option<Option<PathBuf>>,
+    /// Compile the program anew, and do not keep its code
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
     /// Debug a process that runs already; `run` must have been given `-g` and, for lldb, `--debugger lldb`
     #[arg(long, value_name = "PID", conflicts_with_all = ["program", "remote", "serve"])]
     attach: Option<u32>,
@@ -209,8 +212,8 @@ fn run_command(args: &Args, debugger: Debugger) -> Vec<OsString> {
         command.push("--wasm-variables".into());
     }
     match &args.cache {
-        None => {}
-        Some(None) => command.push("--cache".into()),
+        None if args.no_cache || !has_default_cache() => {}
+        None | Some(None) => command.push("--cache".into()),
         Some(Some(directory)) => {
             let mut option = OsString::from("--cache=");
             option.push(directory);
@@ -220,6 +223,11 @@ fn run_command(args: &Args, debugger: Debugger) -> Vec<OsString> {
     command.push("--".into());
     command.extend(args.program.iter().cloned());
     command
+}
+
+/// Can compiled code be kept where it is kept if no place is named?
+fn has_default_cache() -> bool {
+    Cache::default_directory().is_some_and(|directory| Cache::open(directory, super::run::CACHE_LIMIT).is_ok())
 }
 
 /// Puts the debugger's Python file where the debugger can read it, which is after this process is gone: in the user's

@@ -67,7 +67,7 @@ The process ends with the program's exit status, with 134 if the program trapped
 could not be run.";
 
 /// What the compiled code of all cached programs may take.
-const CACHE_LIMIT: u64 = 1 << 30;
+pub(super) const CACHE_LIMIT: u64 = 1 << 30;
 
 /// Runs the command.
 pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {

@@ -7,7 +7,7 @@
 use super::FunctionInput;
 use crate::environ::Module;
 use crate::types::{HeapType, RefType, ValType};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{ControlFlow, Range};
 use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
 
@@ -63,16 +63,12 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
     let Some(tracker) = Tracker::new(input, module) else { return copies };
     let mut by_operator: HashMap<usize, StackCopy> = HashMap::new();
     let last = wanted.last().map_or(0, |&(at, _)| at);
-    // Entries that are named and still there: where, how deep, and who pushed them.
-    let mut there: Vec<(u32, u32, usize)> = Vec::new();
-    tracker.follow(input, |offset, pushers| {
-        there.retain(|&(named, depth, pusher)| {
-            let stays = matches!(pushers.get(depth as usize), Some(Some((operator, _))) if *operator == pusher);
-            if !stays {
-                copies.ends.push((named, depth, offset));
-            }
-            stays
-        });
+    // Entries that are named and still there: how deep, and where they are named.
+    let mut there: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    tracker.follow(input, |offset, pushers, renewed| {
+        for (depth, named) in there.split_off(&u32::try_from(renewed).unwrap_or(u32::MAX)) {
+            copies.ends.extend(named.into_iter().map(|named| (named, depth, offset)));
+        }
         let first = wanted.partition_point(|&(at, _)| at < offset);
         for &(_, depth) in wanted[first..].iter().take_while(|&&(at, _)| at == offset) {
             if let Some(Some((operator, ty))) = pushers.get(depth as usize) {
@@ -80,7 +76,7 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
                 by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
                 copies.depths.insert(depth);
                 copies.lost.remove(&(offset, depth));
-                there.push((offset, depth, *operator));
+                there.entry(depth).or_default().push(offset);
             }
         }
         if offset < last || !there.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -121,7 +117,7 @@ pub(crate) fn spans(input: &FunctionInput<'_>, module: &Module) -> Vec<StackSpan
         open.extend(stack[same..].iter().map(|entry| (*entry, at)));
     };
     if let Some(tracker) = Tracker::new(input, module) {
-        tracker.follow(input, |offset, stack| {
+        tracker.follow(input, |offset, stack, _| {
             step(offset, &stack[..stack.len().min(SHOWN_DEPTHS)]);
             ControlFlow::Continue(())
         });
@@ -139,6 +135,8 @@ struct Tracker<'a> {
     pushers: Pushers,
     /// Height of the stack below the parameters of each open block.
     blocks: Vec<usize>,
+    /// The last operator has left the entries below this depth as they were.
+    renewed: usize,
 }
 
 impl<'a> Tracker<'a> {
@@ -148,22 +146,23 @@ impl<'a> Tracker<'a> {
             FuncToValidate { resources: &given.resources, index: given.index, ty: given.ty, features: given.features }
                 .into_validator(FuncValidatorAllocations::default());
         validator.read_locals(&mut input.body.get_binary_reader()).ok()?;
-        Some(Tracker { validator, module, pushers: Vec::new(), blocks: vec![0] })
+        Some(Tracker { validator, module, pushers: Vec::new(), blocks: vec![0], renewed: usize::MAX })
     }
 
-    /// Calls `before` with the offset of each operator and the stack before it. Stops when told to, and at the first operator
-    /// that is invalid.
-    fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &Pushers) -> ControlFlow<()>) {
+    /// Calls `before` with the offset of each operator, the stack before it, and the depth below which the operator before
+    /// has left it as it was. Stops when told to, and at the first operator that is invalid.
+    fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &Pushers, usize) -> ControlFlow<()>) {
         let Ok(mut reader) = input.body.get_operators_reader() else { return };
         let mut number = 0;
         while !reader.eof() {
             let Ok((op, offset)) = reader.read_with_offset() else { return };
-            if before(offset as u32, &self.pushers).is_break() {
+            if before(offset as u32, &self.pushers, self.renewed).is_break() {
                 return;
             }
             if self.validator.op(offset, &op).is_err() {
                 return;
             }
+            self.renewed = usize::MAX;
             self.step(number, &op);
             number += 1;
         }
@@ -206,6 +205,7 @@ impl<'a> Tracker<'a> {
 
     /// The entries from `base` on are new and come from several places.
     fn renew(&mut self, base: usize, height: usize) {
+        self.renewed = self.renewed.min(base);
         self.pushers.truncate(base);
         self.pushers.resize(height, None);
     }

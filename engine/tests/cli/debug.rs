@@ -36,11 +36,32 @@ fn gdb_gets_the_program_and_the_breakpoints() {
     assert!(arguments.contains(&"break main") && arguments.contains(&"break main.c:12"), "{arguments:?}");
     let at = arguments.iter().position(|&argument| argument == "--args").expect("gdb is told what to run");
     let program = program.to_str().unwrap();
-    let expected = ["run", "-g", "--opt-level", "0", "--debugger", "gdb", "--", program, "one", "-g"];
+    let expected = ["run", "-g", "--opt-level", "0", "--debugger", "gdb", "--cache", "--", program, "one", "-g"];
     assert_eq!(arguments[at + 2..], expected);
     assert_eq!(Path::new(arguments[at + 1]).canonicalize().unwrap(), {
         Path::new(env!("CARGO_BIN_EXE_wasmscope")).canonicalize().unwrap()
     });
+}
+
+#[test]
+fn code_is_kept_where_it_is_wanted() {
+    let tools = Folder::new();
+    stand_in(&tools, "gdb");
+    let program = bundled("records/records.wasm");
+    let options = |options: &[&str]| {
+        let ended = debug(&tools, options, &program);
+        assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+        ended.stdout.lines().filter(|line| line.starts_with("--cache")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(options(&[]), ["--cache"]);
+    assert_eq!(options(&["--cache=/elsewhere"]), ["--cache=/elsewhere"]);
+    assert!(options(&["--no-cache"]).is_empty());
+    // Without a place for it, the program is debugged all the same.
+    let mut command = wasmscope();
+    command.arg("debug").arg(&program).env("PATH", tools.0.path()).env_remove("HOME").env_remove("XDG_CACHE_HOME");
+    let ended = Ended::of(command.output().unwrap());
+    assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));
+    assert!(!ended.stdout.contains("--cache"), "{}", ended.stdout);
 }
 
 #[test]
