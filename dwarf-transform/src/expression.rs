@@ -806,7 +806,8 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
             Operation::WasmStack { index } => {
                 let home = self.context.stack_home(index)?;
                 push_home_address(&mut self.out, home.cfa_offset);
-                self.load(8);
+                self.load(home.size);
+                // Of what type the entry is, is not known.
                 self.push(Kind::Wide);
             }
             Operation::FrameOffset { offset } => {

@@ -19,7 +19,7 @@ pub struct AddressRow {
 /// The first of the made-up local indices that stand for entries of the wasm operand stack: `OPERAND_STACK_HOME + depth`.
 ///
 /// A home with such an index holds what [`FunctionUses::stack_values`](crate::FunctionUses::stack_values) asks for:
-/// the entry at `depth` of the operand stack, zero-extended to 8 bytes. It is a copy, so not writable.
+/// the entry at `depth` of the operand stack, zero-extended to the size of the home. It is a copy, so not writable.
 pub const OPERAND_STACK_HOME: u32 = 0x8000_0000;
 
 /// The first of the made-up local indices that stand for the values of locals on entry to their function:

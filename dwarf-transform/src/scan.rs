@@ -34,7 +34,7 @@ pub struct Statement {
 /// A variable is on the wasm operand stack from `offset` on.
 ///
 /// To make it readable, the code generator copies the entry at `depth` to the home of
-/// [`OPERAND_STACK_HOME`](crate::OPERAND_STACK_HOME)` + depth`, zero-extended to 8 bytes, before the operator at `offset`
+/// [`OPERAND_STACK_HOME`](crate::OPERAND_STACK_HOME)` + depth`, zero-extended to its size, before the operator at `offset`
 /// is executed. Where it does not, it says so in
 /// [`NativeFunction::lost_stack_values`](crate::NativeFunction::lost_stack_values), and the variable is reported as lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,14 +8,15 @@
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{Function, InstBuilder, InstructionData, Opcode, ValueDef};
 
-/// Gives each store to a stack slot an address of its own, right before it.
+/// Gives each store to a stack slot an address of its own, right before it, that is the whole of its address.
 ///
 /// To be called after the optimizer, which would merge the addresses again.
 pub(super) fn localize(func: &mut Function) {
     let mut pos = FuncCursor::new(func);
     while pos.next_block().is_some() {
         while let Some(store) = pos.next_inst() {
-            let InstructionData::Store { opcode: Opcode::Store, args: [_, address], .. } = pos.func.dfg.insts[store]
+            let InstructionData::Store { opcode: Opcode::Store, args: [_, address], offset: beyond, .. } =
+                pos.func.dfg.insts[store]
             else {
                 continue;
             };
@@ -26,11 +27,15 @@ pub(super) fn localize(func: &mut Function) {
             else {
                 continue;
             };
+            let Some(offset) = offset.try_add_i64(beyond.into()) else { continue };
             let ty = pos.func.dfg.value_type(address);
             // The cursor inserts before the store, with the store's location.
             pos.use_srcloc(store);
             let own = pos.ins().stack_addr(ty, stack_slot, offset);
             pos.func.dfg.inst_args_mut(store)[1] = own;
+            if let InstructionData::Store { offset: beyond, .. } = &mut pos.func.dfg.insts[store] {
+                *beyond = 0.into();
+            }
         }
     }
 }
@@ -151,33 +156,34 @@ impl Store {
         (rest.len() == immediate).then_some(Store { head, reg: modrm & 0x38, immediate: rest.to_vec() })
     }
 
-    /// Writes the store with another address over `code` and fills what is left; `false` where it does not fit.
+    /// Writes the store with another address over `code`, behind prefixes that mean nothing and fill what is left; `false`
+    /// where it does not fit.
     fn write(&self, displacement: i32, code: &mut [u8]) -> bool {
         let fixed = self.head.len() + 2 + self.immediate.len();
-        let mut bytes = self.head.clone();
-        if fixed + 4 <= code.len() {
+        let operand = if fixed + 4 <= code.len() { 4 } else { 1 };
+        let Some(filler) = code.len().checked_sub(fixed + operand).filter(|filler| *filler <= MAX_FILLER) else {
+            return false;
+        };
+        let mut bytes = vec![CS; filler];
+        bytes.extend(&self.head);
+        if operand == 4 {
             bytes.extend([0x80 | self.reg | RSP, 0x24]);
             bytes.extend(displacement.to_le_bytes());
-        } else if let Ok(displacement) = i8::try_from(displacement)
-            && fixed < code.len()
-        {
+        } else if let Ok(displacement) = i8::try_from(displacement) {
             bytes.extend([0x40 | self.reg | RSP, 0x24, displacement as u8]);
         } else {
             return false;
         }
         bytes.extend(&self.immediate);
-        let filler: &[u8] = match code.len() - bytes.len() {
-            0 => &[],
-            1 => &[0x90],
-            2 => &[0x66, 0x90],
-            3 => &[0x0f, 0x1f, 0x00],
-            _ => return false,
-        };
-        bytes.extend(filler);
         code.copy_from_slice(&bytes);
         true
     }
 }
+
+/// The override of the segment CS, which 64-bit code ignores.
+const CS: u8 = 0x2e;
+/// With more prefixes some processors are slow.
+const MAX_FILLER: usize = 3;
 
 /// `movups`, `movss`, `movsd`; `movaps`; `movdqa`, `movdqu`. With these opcodes, every prefix makes a store.
 fn vector_store(opcode: u8) -> bool {
@@ -204,20 +210,20 @@ mod tests {
         assert_eq!(code, [0x4c, 0x89, 0x8c, 0x24, 0x18, 0, 0, 0]);
         // lea rcx, [rsp]; mov [rcx], rdi
         let code = folded(&[0x48, 0x8d, 0x0c, 0x24, 0x48, 0x89, 0x39]);
-        assert_eq!(code, [0x48, 0x89, 0x7c, 0x24, 0, 0x66, 0x90]);
+        assert_eq!(code, [0x2e, 0x2e, 0x48, 0x89, 0x7c, 0x24, 0]);
         // lea rcx, [rsp+0x100]; mov dword [rcx], 7
         let code = folded(&[0x48, 0x8d, 0x8c, 0x24, 0, 1, 0, 0, 0xc7, 0x01, 7, 0, 0, 0]);
-        assert_eq!(code, [0xc7, 0x84, 0x24, 0, 1, 0, 0, 7, 0, 0, 0, 0x0f, 0x1f, 0x00]);
+        assert_eq!(code, [0x2e, 0x2e, 0x2e, 0xc7, 0x84, 0x24, 0, 1, 0, 0, 7, 0, 0, 0]);
     }
 
     #[test]
     fn bases_with_a_sib_byte_or_a_displacement_are_folded() {
         // lea r12, [rsp+8]; mov [r12], ebx
         let code = folded(&[0x4c, 0x8d, 0x64, 0x24, 8, 0x41, 0x89, 0x1c, 0x24]);
-        assert_eq!(code, [0x40, 0x89, 0x9c, 0x24, 8, 0, 0, 0, 0x90]);
+        assert_eq!(code, [0x2e, 0x40, 0x89, 0x9c, 0x24, 8, 0, 0, 0]);
         // lea r13, [rsp+8]; mov [r13+0], ebx
         let code = folded(&[0x4c, 0x8d, 0x6c, 0x24, 8, 0x41, 0x89, 0x5d, 0]);
-        assert_eq!(code, [0x40, 0x89, 0x9c, 0x24, 8, 0, 0, 0, 0x90]);
+        assert_eq!(code, [0x2e, 0x40, 0x89, 0x9c, 0x24, 8, 0, 0, 0]);
     }
 
     #[test]

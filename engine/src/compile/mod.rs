@@ -394,7 +394,8 @@ fn debug_plan<'a>(
     let mut copies = crate::translate::plan_stack_copies(input, shared.module, &wanted);
     let unseen = unseen.into_iter().map(|(begin, depth, _)| (begin, depth));
     copies.lost.extend(unseen.filter(|entry| wanted.binary_search(entry).is_err()));
-    let entries = copies.depths.iter().map(|depth| dwarf_transform::OPERAND_STACK_HOME + depth);
+    let entries: Vec<_> =
+        copies.depths.iter().map(|(depth, ty)| (dwarf_transform::OPERAND_STACK_HOME + depth, *ty)).collect();
     // Homes that are read back hold every value.
     let needed = (shared.tunables.opt_level != OptLevel::None)
         .then(|| {
@@ -411,7 +412,7 @@ fn debug_plan<'a>(
         })
         .flatten();
     DebugPlan {
-        homes: HomeSlots::new(named.chain(entries.map(|local| (local, ValType::I64)))),
+        homes: HomeSlots::new(named.chain(entries)),
         operators: body.offsets,
         anchors,
         copies,

@@ -60,6 +60,8 @@ pub(crate) fn guest_signature(ty: &FuncType) -> Signature {
 pub(crate) struct HomeSlots {
     /// The stack slot; its offset 0 is the home of the function's own context.
     pub(crate) slot: Option<ir::StackSlot>,
+    /// The slot's address, made at the function's entry. See `compile::home_stores` for what becomes of it.
+    base: Option<ir::Value>,
     /// For each local that has a home: its offset in the slot and its type.
     pub(crate) locals: Vec<(u32, u32, ValType)>,
     /// The size of the slot.
@@ -84,6 +86,13 @@ impl HomeSlots {
         homes.by_local.clone_from(&homes.locals);
         homes.by_local.sort_unstable_by_key(|home| home.0);
         homes
+    }
+
+    /// Stores to the slot, at `offset`.
+    fn store(&self, builder: &mut FunctionBuilder<'_>, value: ir::Value, offset: u32) {
+        if let Some(base) = self.base {
+            builder.ins().store(MemFlags::new().with_notrap(), value, base, offset as i32);
+        }
     }
 
     /// The offset in the slot and the type of a local that has a home.
@@ -447,20 +456,18 @@ impl<'a> FuncEnv<'a> {
                 .and_then(|inst| builder.func.dfg.inst_results(inst).first().copied()),
         };
         let home = self.homes.as_ref().and_then(|homes| {
-            let (offset, _) = homes.home(dwarf_transform::OPERAND_STACK_HOME + depth)?;
-            Some((homes.slot?, offset as i32))
+            let (offset, home) = homes.home(dwarf_transform::OPERAND_STACK_HOME + depth)?;
+            Some((homes, offset, home.byte_size()))
         });
         match (pushed.filter(|value| builder.func.dfg.value_type(*value) == ir_type(ty)), home) {
-            (Some(value), Some((slot, offset))) => {
-                if ty == ValType::I32 {
-                    let wide = builder.ins().uextend(types::I64, value);
-                    builder.ins().stack_store(wide, slot, offset);
-                    return;
-                }
-                builder.ins().stack_store(value, slot, offset);
-                if ty.byte_size() == 4 {
+            (Some(value), Some((homes, offset, size))) => {
+                // What is narrower than its home is zero-extended.
+                let value =
+                    if ty == ValType::I32 && size > 4 { builder.ins().uextend(types::I64, value) } else { value };
+                homes.store(builder, value, offset);
+                if ty == ValType::F32 && size > 4 {
                     let zero = builder.ins().iconst(types::I32, 0);
-                    builder.ins().stack_store(zero, slot, offset + 4);
+                    homes.store(builder, zero, offset + 4);
                 }
             }
             // A home that misses a copy would show another value.
@@ -481,10 +488,10 @@ impl<'a> FuncEnv<'a> {
     /// Stores a local's current value to `home`: its own, or the one for its value at entry.
     fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, home: u32) {
         let Some(homes) = &self.homes else { return };
-        let (Some(slot), Some((offset, _))) = (homes.slot, homes.home(home)) else { return };
+        let Some((offset, _)) = homes.home(home) else { return };
         let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         let value = builder.use_var(Variable::new(local as usize));
-        builder.ins().stack_store(value, slot, offset as i32);
+        homes.store(builder, value, offset);
     }
 
     /// The statement that the operator at `offset` belongs to, if it has no anchor yet.
@@ -1035,10 +1042,14 @@ impl FuncEnvironment for FuncEnv<'_> {
             homes.slot = Some(slot);
             let first = self.operators.first().copied().unwrap_or(0);
             builder.set_srcloc(ir::SourceLoc::new(first | ENTRY_BIT | HOME_BIT));
+            homes.base = Some(builder.ins().stack_addr(types::I64, slot, 0));
             let vmctx = self.vmctx(builder.func);
             let vmctx = builder.ins().global_value(types::I64, vmctx);
-            builder.ins().stack_store(vmctx, slot, 0);
-            for (local, _, _) in self.homes.as_ref().map(|h| h.locals.clone()).unwrap_or_default() {
+            let homes = self.homes.take().unwrap_or_default();
+            homes.store(builder, vmctx, 0);
+            let locals: Vec<u32> = homes.locals.iter().map(|home| home.0).collect();
+            self.homes = Some(homes);
+            for local in locals {
                 if local < dwarf_transform::OPERAND_STACK_HOME
                     && (local >= dwarf_transform::ENTRY_VALUE_HOME
                         || self.needed.as_ref().is_none_or(|needed| needed.at_entry(local)))

@@ -16,8 +16,8 @@ use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, Fun
 pub(crate) struct StackCopies {
     /// What is to be copied after an operator, by its number: sorted.
     by_operator: Vec<(usize, StackCopy)>,
-    /// Depths of which some entry is copied.
-    pub(crate) depths: BTreeSet<u32>,
+    /// Depths of which some entry is copied, with the type of a home that holds each.
+    pub(crate) depths: BTreeMap<u32, ValType>,
     /// What debug info names and cannot be copied: file offset of an operator, and depth.
     pub(crate) lost: BTreeSet<(u32, u32)>,
     /// Of what it names: file offset of an operator, depth, and the first operator before which the entry is gone.
@@ -74,7 +74,11 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
             if let Some(Some((operator, ty))) = pushers.get(depth as usize) {
                 let copy = StackCopy { depth, ty: *ty, named_at: Vec::new() };
                 by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
-                copies.depths.insert(depth);
+                let home = if ty.byte_size() == 4 { ValType::I32 } else { ValType::I64 };
+                let widest = copies.depths.entry(depth).or_insert(home);
+                if home == ValType::I64 {
+                    *widest = home;
+                }
                 copies.lost.remove(&(offset, depth));
                 there.entry(depth).or_default().push(offset);
             }
