@@ -1,7 +1,7 @@
 //! Compiles one function and turns the code generator's results into plain data.
 
-use super::{CompileError, home_stores, returns, stack_check};
-use crate::environ::{Module, OptLevel, Tunables, VMOffsets};
+use super::{CompileError, anchors, home_stores, returns, stack_check};
+use crate::environ::{Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, SOURCE_FLAGS, TranslateError,
 };
@@ -154,11 +154,22 @@ fn emit(isa: &dyn TargetIsa, context: &mut Context, has_homes: bool) -> Result<C
     if has_homes {
         home_stores::localize(&mut context.func);
     }
-    let stencil = isa
-        .compile_function(&context.func, &context.domtree, context.want_disasm, &mut control)
-        .map_err(|error| error.to_string())?;
+    let compile = |context: &Context, control: &mut ControlPlane| {
+        isa.compile_function(&context.func, &context.domtree, context.want_disasm, control)
+            .map_err(|error| error.to_string())
+    };
+    // A small frame that calls nothing fits into what is left to the host, and need not look for the limit.
+    let limit = if context.func.is_leaf() { context.func.stack_limit.take() } else { None };
+    let mut stencil = compile(context, &mut control)?;
+    if limit.is_some() && stencil.frame_size > UNCHECKED_FRAME {
+        context.func.stack_limit = limit;
+        stencil = compile(context, &mut control)?;
+    }
     Ok(stencil.apply_params(&context.func.params))
 }
+
+/// The largest frame of a function without calls that may lie beyond the stack limit: a small part of the host's reserve.
+const UNCHECKED_FRAME: u32 = 4 << 10;
 
 fn extract(
     shared: &ModuleContext<'_>,
@@ -194,6 +205,12 @@ fn extract(
     let is_x86 = matches!(shared.isa.triple().architecture, Architecture::X86_64);
     rows(&mut out, compiled, flags, is_x86);
     if is_x86 {
+        if out.rows.iter().any(|row| row.anchor) {
+            // lldb is given rows that begin one byte behind a return address.
+            let stays_apart = shared.tunables.pointer_flavour == PointerFlavour::Lldb;
+            let returns = buffer.call_sites().iter().filter(|_| stays_apart).map(|site| site.ret_addr);
+            anchors::absorb(&mut out, &anchors::Flow::new(returns, &compiled.bb_edges));
+        }
         stack_check::inline(&mut out);
     }
     if let Some(homes) = homes
@@ -273,7 +290,7 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, is_x86:
             // moves of the register allocator.
             let byte = &mut out.code[range.start as usize];
             if *byte == INT3 {
-                *byte = NOP;
+                *byte = anchors::NOP;
             }
             if range.end > range.start + 1 {
                 out.rows.push(Row { start: range.start + 1, wasm, anchor: false });
@@ -290,7 +307,6 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, is_x86:
 }
 
 const INT3: u8 = 0xcc;
-const NOP: u8 = 0x90;
 
 fn prologue(isa: &dyn TargetIsa, unwind: &[(u32, UnwindInst)]) -> Vec<PrologueOp> {
     unwind

@@ -3,6 +3,7 @@
 //! The stages in order: parse, scan the guest's debug info, compile the functions in parallel, link the text, build
 //! the frame table, generate and serialize the native debug info, write the artifact.
 
+mod anchors;
 mod function;
 mod guest_symbols;
 mod home_stores;
@@ -411,13 +412,7 @@ fn debug_plan<'a>(
             needed_stores(&body, &named)
         })
         .flatten();
-    DebugPlan {
-        homes: HomeSlots::new(named.chain(entries)),
-        operators: body.offsets,
-        anchors,
-        copies,
-        needed,
-    }
+    DebugPlan { homes: HomeSlots::new(named.chain(entries)), operators: body.offsets, anchors, copies, needed }
 }
 
 /// Where locals hold something else than the variables that are said to be in them.
@@ -867,6 +862,7 @@ fn describe(isa: &dyn TargetIsa, tunables: &Tunables) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use artifact::TrapCode;
 
     #[test]
     fn debug_info_takes_code_below_512_mib() {
@@ -917,6 +913,41 @@ mod tests {
         assert_eq!(anchored(&rows, PointerFlavour::Lldb), [102]);
         assert!(anchored(&rows, PointerFlavour::Gdb).is_empty());
         assert_eq!(anchored(&[row(0, true), row(2, true)], PointerFlavour::Gdb), [102]);
+    }
+
+    #[test]
+    fn lines_cost_no_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/kernels/kernels-debug.wasm");
+        let wasm = std::fs::read(path).expect("the program is there");
+        let text = |debug_info| {
+            let bytes = compile(&wasm, &Tunables { debug_info, ..Tunables::default() }).expect("the program compiles");
+            artifact::Artifact::parse(&bytes).expect("the artifact can be read").text().to_vec()
+        };
+        let none = text(DebugInfo::None);
+        assert!(text(DebugInfo::Lines) == none);
+        assert!(text(DebugInfo::Full) != none, "it has debug info");
+    }
+
+    #[test]
+    fn functions_without_calls_look_for_the_stack_limit_only_with_large_frames() {
+        // Each holds so many words at the same time.
+        let function = |words: usize, call: &str| {
+            let each = |word: fn(usize) -> String| (0..words).map(word).collect::<String>();
+            let loads = each(|word| format!("(local.set {word} (i64.load offset={} (i32.const 0)))", word * 8));
+            let stores = each(|word| format!("(i64.store offset={} (i32.const 8) (local.get {word}))", word * 8));
+            format!("(func (local{}) {loads} {call} {stores})", " i64".repeat(words))
+        };
+        let module = [function(100, ""), function(1000, ""), function(100, "(call 0)")].concat();
+        let wasm = wat::parse_str(format!("(module (memory 1) {module})")).expect("the module is well-formed");
+        let bytes = compile(&wasm, &Tunables::default()).expect("the module compiles");
+        let artifact = artifact::Artifact::parse(&bytes).expect("the artifact can be read");
+        let checked: Vec<bool> = artifact
+            .functions()
+            .iter()
+            .filter(|function| matches!(function.kind, FunctionKind::Guest(_)))
+            .map(|function| artifact.traps_of(&function).iter().any(|trap| trap.code == TrapCode::StackOverflow as u8))
+            .collect();
+        assert_eq!(checked, [false, true, true]);
     }
 
     #[test]
