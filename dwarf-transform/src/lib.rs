@@ -76,7 +76,7 @@ pub use output::{Error, Generated, Relocation, RelocationTarget, Section};
 pub use pointers::{
     POINTER_ASSIGNMENT_CODE, POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_CODE, POINTER_OPERATOR_SYMBOL,
 };
-pub use scan::{FunctionUses, LocalUse, Scan, StackValue, Statement, VariableUses, scan};
+pub use scan::{FunctionUses, InlinedCode, LocalUse, Scan, StackValue, Statement, VariableUses, scan};
 pub use serialize::serialize;
 pub use split::{SplitUnit, split_units};
 pub use static_objects::StaticObject;

@@ -9,7 +9,7 @@ use crate::guest_lines::{GuestLines, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
-use crate::scope::{Code, Entry, scope_begin, subprogram_code};
+use crate::scope::{Code, Entry, lowest, scope_code, subprogram_code};
 use crate::static_objects::{StaticObject, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
 use rayon::prelude::*;
@@ -62,6 +62,17 @@ pub struct LocalUse {
     pub variable: Option<u32>,
 }
 
+/// Code of an inlined function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InlinedCode {
+    /// The lowest offset of all its ranges, where it begins.
+    pub entry: WasmOffset,
+    /// Where one of them begins.
+    pub begin: WasmOffset,
+    /// Where that ends.
+    pub end: WasmOffset,
+}
+
 /// What the guest's DWARF names in one function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FunctionUses {
@@ -75,6 +86,8 @@ pub struct FunctionUses {
     /// Where statements begin: sorted by offset, without duplicates. The row at the function's entry is left out; it
     /// belongs to the prologue.
     pub statements: Vec<Statement>,
+    /// The code of inlined functions: sorted, without duplicates.
+    pub inlined: Vec<InlinedCode>,
     /// The function has a location in linear memory or in a global, so that its frame needs the vmctx.
     pub needs_vmctx: bool,
     /// A debugging information entry or line rows describe this function.
@@ -113,6 +126,7 @@ struct UnitScan {
     /// The function and the use.
     local_uses: Vec<(usize, LocalUse)>,
     stack_values: Vec<(usize, StackValue)>,
+    inlined: Vec<(usize, InlinedCode)>,
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
     thunks: Vec<(usize, String)>,
@@ -148,6 +162,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         }
         for (position, value) in scan.stack_values {
             functions[position].stack_values.push(value);
+        }
+        for (position, code) in scan.inlined {
+            functions[position].inlined.push(code);
         }
         for position in scan.needs_vmctx {
             functions[position].needs_vmctx = true;
@@ -190,6 +207,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         uses.locals.dedup();
         uses.stack_values.sort_unstable();
         uses.stack_values.dedup();
+        uses.inlined.sort_unstable();
+        uses.inlined.dedup();
+        uses.inlined.shrink_to_fit();
     }
     let zeroed_addresses = subprograms > 1 && at_zero == subprograms;
     static_objects.sort_unstable();
@@ -264,13 +284,20 @@ fn scan_entries<'a>(
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));
             }
         }
-        let inner = if code == Code::None { None } else { scope_begin(dwarf, unit, &entry) };
+        let scope = if code == Code::None { Vec::new() } else { scope_code(dwarf, unit, &entry) };
+        let inner = lowest(&scope);
         while scopes.len() <= depth {
             scopes.push((code, around, inner.or(begin)));
         }
         let Code::Function(position) = code else {
             continue;
         };
+        if entry.tag() == gimli::constants::DW_TAG_inlined_subroutine {
+            let offset = |offset: u64| u32::try_from(offset).ok().map(WasmOffset);
+            scan.inlined.extend(scope.iter().filter_map(|&(begin, end)| {
+                Some((position, InlinedCode { entry: WasmOffset(inner?), begin: offset(begin)?, end: offset(end)? }))
+            }));
+        }
         for attr in entry.attrs() {
             if is_callee_location(entry.tag(), attr.name()) {
                 continue;

@@ -57,12 +57,21 @@ pub(crate) fn ranges<'a>(
     Some((vec![(low, high.unwrap_or(low))], false))
 }
 
+/// The code ranges of a block or inlined subroutine.
+pub(crate) fn scope_code<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Vec<(u64, u64)> {
+    if !matches!(entry.tag(), constants::DW_TAG_lexical_block | constants::DW_TAG_inlined_subroutine) {
+        return Vec::new();
+    }
+    ranges(dwarf, unit, entry).map_or_else(Vec::new, |(ranges, _)| ranges)
+}
+
 /// The lowest address of a block or inlined subroutine. An expression without a list of ranges holds from there on.
 pub(crate) fn scope_begin<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<u32> {
-    if !matches!(entry.tag(), constants::DW_TAG_lexical_block | constants::DW_TAG_inlined_subroutine) {
-        return None;
-    }
-    let (ranges, _) = ranges(dwarf, unit, entry)?;
+    lowest(&scope_code(dwarf, unit, entry))
+}
+
+/// The lowest address of some ranges.
+pub(crate) fn lowest(ranges: &[(u64, u64)]) -> Option<u32> {
     u32::try_from(ranges.iter().map(|range| range.0).min()?).ok()
 }
 

@@ -46,3 +46,22 @@ fn what_is_not_known_of_a_structure_is_optimized_out() {
         ]);
     }
 }
+
+/// Debuggers take a stop at the first address of an inlined function for one at its call.
+#[test]
+fn a_loop_that_an_inlined_function_begins_with_does_not_come_back_to_its_call() {
+    let rounds = 2;
+    let commands = |breakpoint| [&[breakpoint, "run"][..], &["next"; 5]].concat();
+    let answers =
+        Session::new("records/records-O2", 2).run(&[&commands("break list_sum")[..], &["info breakpoints"]].concat());
+    let place = "list_sum (list=<optimized out>)";
+    answers.assert_contains("run", 0, &[place]);
+    assert!(answers.to("next").iter().all(|stop| !stop.contains("main (")), "{}", answers.transcript());
+    answers.assert_contains("info breakpoints", 0, &["already hit 1 time"]);
+    let answers =
+        Session::new("records/records-O2", 2).run_lldb(&[&commands("b list_sum")[..], &["breakpoint list"]].concat());
+    for round in 0..2 * rounds {
+        answers.assert_contains("next", round, &["[inlined] list_sum"]);
+    }
+    answers.assert_contains("breakpoint list", 0, &["hit count = 1"]);
+}

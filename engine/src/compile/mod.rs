@@ -412,7 +412,22 @@ fn debug_plan<'a>(
             needed_stores(&body, &named)
         })
         .flatten();
-    DebugPlan { homes: HomeSlots::new(named.chain(entries)), operators: body.offsets, anchors, copies, needed }
+    // Without anchors there is nothing that could stand before a loop.
+    let loops_at_entries = if anchors.is_empty() {
+        Vec::new()
+    } else {
+        let code =
+            |it: &dwarf_transform::InlinedCode| (file_offset(it.entry), file_offset(it.begin)..file_offset(it.end));
+        body.loops_at_entries(&uses.inlined.iter().map(code).collect::<Vec<_>>())
+    };
+    DebugPlan {
+        homes: HomeSlots::new(named.chain(entries)),
+        operators: body.offsets,
+        anchors,
+        loops_at_entries,
+        copies,
+        needed,
+    }
 }
 
 /// Where locals hold something else than the variables that are said to be in them.

@@ -1,6 +1,7 @@
 //! What must be known of a function's operators before they are translated, read in one pass.
 
 use super::FunctionInput;
+use std::ops::Range;
 use wasmparser::{BrTable, VisitOperator};
 
 /// A function's operators in order.
@@ -89,6 +90,81 @@ impl BodyScan {
         self.offsets.get(number as usize + 1).copied().unwrap_or(self.end)
     }
 
+    /// For each branch back to a loop: the number of the `loop` and that of the branch; sorted.
+    fn branches_back(&self) -> Vec<(u32, u32)> {
+        // The numbers of what opened the blocks around the operator.
+        let mut open: Vec<u32> = Vec::new();
+        let mut found = Vec::new();
+        let mut branch = |open: &[u32], depth: u32, number| {
+            let opener = open.len().checked_sub(depth as usize + 1).map(|at| open[at]);
+            found.extend(opener.filter(|opener| self.effect(*opener) == Effect::Loop).map(|opener| (opener, number)));
+        };
+        for &(number, effect) in &self.effects {
+            match effect {
+                Effect::Block | Effect::Loop | Effect::If => open.push(number),
+                Effect::End(_) => {
+                    open.pop();
+                }
+                Effect::Br(depth) | Effect::BrIf(depth) => branch(&open, depth, number),
+                Effect::BrTable { first, count } => {
+                    self.labels(first, count).iter().for_each(|&depth| branch(&open, depth, number));
+                }
+                Effect::None | Effect::Set(_) | Effect::Else | Effect::Leave => {}
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
+    /// The loops that an inlined function begins with: the number of the `loop`, and the offset at which the innermost such
+    /// function begins, sorted. `inlined` is its code (sorted), as file offsets: where it begins, and each of its ranges.
+    ///
+    /// Debuggers take a stop at the first address of an inlined function for one at its call. A loop comes back there.
+    pub(crate) fn loops_at_entries(&self, inlined: &[(u32, Range<u32>)]) -> Vec<(u32, u32)> {
+        if inlined.is_empty() {
+            return Vec::new();
+        }
+        let branches = self.branches_back();
+        let mut found: Vec<(u32, u32)> = Vec::new();
+        for code in inlined.chunk_by(|one, other| one.0 == other.0) {
+            let entry = code[0].0;
+            let Ok(number) = self.offsets.binary_search(&entry) else { continue };
+            for head in self.loops_around(number as u32) {
+                let first = branches.partition_point(|branch| branch.0 < head);
+                let mut back = branches[first..].iter().take_while(|branch| branch.0 == head).take(MAX_BRANCHES);
+                let comes_back = back.any(|&(_, branch)| {
+                    let at = self.offsets[branch as usize];
+                    code.iter().take(MAX_BRANCHES).any(|(_, range)| range.contains(&at))
+                });
+                if comes_back {
+                    found.push((head, entry));
+                }
+            }
+        }
+        found.sort_unstable();
+        // Of the functions that begin with one loop, the innermost begins last.
+        found.dedup_by(|next, last| {
+            let same = next.0 == last.0;
+            if same {
+                last.1 = last.1.max(next.1);
+            }
+            same
+        });
+        found
+    }
+
+    /// The loops from which operator `number` is separated by nothing but the begins of blocks.
+    fn loops_around(&self, number: u32) -> impl Iterator<Item = u32> {
+        let opens = |effect: Effect| matches!(effect, Effect::Block | Effect::Loop);
+        let next = self.effects.partition_point(|effect| effect.0 < number);
+        let after =
+            (number..).zip(&self.effects[next..]).take_while(move |(number, at)| at.0 == *number && opens(at.1));
+        let before = (0..number).rev().zip(self.effects[..next].iter().rev());
+        let before = before.take_while(move |(number, at)| at.0 == *number && opens(at.1));
+        let loops = |(_, effect): (u32, &(u32, Effect))| (effect.1 == Effect::Loop).then_some(effect.0);
+        before.take(MAX_BLOCKS).filter_map(loops).chain(after.take(MAX_BLOCKS).filter_map(loops))
+    }
+
     /// The assignments of `locals` (sorted), sorted.
     pub(crate) fn assignments(&self, locals: &[u32]) -> Vec<Assignment> {
         let assigns = |&(operator, effect): &(u32, Effect)| match effect {
@@ -137,6 +213,10 @@ impl BodyScan {
         })
     }
 }
+
+/// How many blocks, and how many branches of a loop and ranges of a function, are looked at: enough for any compiler's code.
+const MAX_BLOCKS: usize = 16;
+const MAX_BRANCHES: usize = 64;
 
 /// Finds what each operator does. The opener of an `end` is not known here.
 struct Effects<'s> {
@@ -240,6 +320,29 @@ impl BodyScan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loops_that_inlined_functions_begin_with_are_found() {
+        use Effect::{Block, Br, BrIf, End, Loop, None};
+        let loops = |effects: &[Effect], inlined: &[(u32, Range<u32>)]| {
+            BodyScan::of_bytes(effects, &[]).loops_at_entries(inlined)
+        };
+        let body = [None, Block, Loop, None, BrIf(1), None, Br(0), End(2), End(1), None, End(BodyScan::FUNCTION)];
+        assert_eq!(loops(&body, &[(2, 2..8)]), [(2, 2)]);
+        assert_eq!(loops(&body, &[(1, 1..9)]), [(2, 1)]);
+        // The inner one of two.
+        assert_eq!(loops(&body, &[(1, 1..9), (3, 3..7)]), [(2, 3)]);
+        // In two parts.
+        assert_eq!(loops(&body, &[(3, 3..5), (3, 6..7)]), [(2, 3)]);
+        // Another function is what comes back.
+        assert!(loops(&body, &[(3, 3..6)]).is_empty());
+        // Code comes first, there or here.
+        assert!(loops(&body, &[(0, 0..9)]).is_empty());
+        assert!(loops(&body, &[(5, 5..7)]).is_empty());
+        // It is left, not repeated.
+        let body = [Block, Loop, None, BrIf(1), None, End(1), End(0), End(BodyScan::FUNCTION)];
+        assert!(loops(&body, &[(1, 1..6)]).is_empty());
+    }
 
     #[test]
     fn statements_at_loops_and_joins_are_reached_from_elsewhere() {

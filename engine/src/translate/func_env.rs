@@ -119,6 +119,8 @@ pub(crate) struct DebugPlan<'a> {
     pub(crate) operators: Vec<u32>,
     /// Where statements begin and end, sorted.
     pub(crate) anchors: &'a [AnchorRange],
+    /// Loops that inlined functions begin with: the number of the operator, and an offset in the function; sorted.
+    pub(crate) loops_at_entries: Vec<(u32, u32)>,
     /// Operand stack entries that are copied to a home.
     pub(crate) copies: StackCopies,
     /// The assignments of locals that are stored to their homes; absent where all are.
@@ -144,6 +146,7 @@ pub(crate) struct FuncEnv<'a> {
     anchors: &'a [AnchorRange],
     next_anchor: usize,
     pending_anchor: Option<AnchorRange>,
+    loops_at_entries: Vec<(u32, u32)>,
     /// Operand stack entries that are copied to a home.
     copies: StackCopies,
     /// The assignments of locals that are stored to their homes; absent where all are.
@@ -176,6 +179,7 @@ impl<'a> FuncEnv<'a> {
             anchors: &[],
             next_anchor: 0,
             pending_anchor: None,
+            loops_at_entries: Vec::new(),
             copies: StackCopies::default(),
             needed: None,
             guard: SinkGuard::default(),
@@ -189,6 +193,7 @@ impl<'a> FuncEnv<'a> {
         self.homes = Some(plan.homes);
         self.operators = plan.operators;
         self.anchors = plan.anchors;
+        self.loops_at_entries = plan.loops_at_entries;
         self.copies = plan.copies;
         self.needed = plan.needed;
         self
@@ -437,6 +442,16 @@ impl<'a> FuncEnv<'a> {
         builder.set_srcloc(ir::SourceLoc::new(anchor | ANCHOR_BIT));
         builder.ins().debugtrap();
         builder.set_srcloc(ir::SourceLoc::new(operator));
+    }
+
+    /// Puts an instruction of an inlined function before the loop that it begins with, so that the loop does not come back to
+    /// its first address: debuggers take that for its call.
+    fn enter_before_loop(&mut self, builder: &mut FunctionBuilder<'_>) {
+        let number = self.next_operator.wrapping_sub(1);
+        let found = self.loops_at_entries.binary_search_by_key(&number, |at| at.0 as usize);
+        if let (Ok(at), Some(&operator)) = (found, self.operators.get(number)) {
+            Self::emit_anchor(builder, self.loops_at_entries[at].1, operator);
+        }
     }
 
     /// Copies what the operator just translated has pushed, where debug info names it.
@@ -1087,6 +1102,9 @@ impl FuncEnvironment for FuncEnv<'_> {
             } else {
                 Self::emit_anchor(builder, anchor.start, offset);
             }
+        }
+        if matches!(op, Operator::Loop { .. }) && state.reachable() {
+            self.enter_before_loop(builder);
         }
         if let Operator::LocalGet { local_index } = op
             && state.reachable()
