@@ -175,3 +175,22 @@ fn lldb_tells_the_same() {
         answers.assert_contains("v *node->next", 0, &["value = 1"]);
     }
 }
+
+#[test]
+fn what_lies_behind_the_memory_cannot_be_read() {
+    for privileged in [true, false] {
+        let commands = [
+            "break look",
+            "run",
+            "p node->value",
+            "p *(int32_t *) 0x3ff00000",
+            "x/s 0x7fff0000",
+            "set var *(char *) 0x3ff00000 = 1",
+        ];
+        let answers = Session::new("memory/memory32", 0).invoke("run").privileged(privileged).run(&commands);
+        answers.assert_contains("p node->value", 0, &["= 2"]);
+        answers.assert_contains("p *(int32_t *) 0x3ff00000", 0, &["Cannot access memory at address 0x3ff00000"]);
+        answers.assert_contains("x/s 0x7fff0000", 0, &["Cannot access memory at address 0x7fff0000"]);
+        answers.assert_contains("set var *(char *) 0x3ff00000 = 1", 0, &["Cannot access memory at address 0x3ff00000"]);
+    }
+}

@@ -116,14 +116,17 @@ impl IdentityMap {
     /// that debuggers see one address for each byte. It needs CAP_SYS_RAWIO where `vm.mmap_min_addr` is not 0.
     pub fn reserve_all(&mut self, len: usize) -> bool {
         debug_assert!(self.len == 0 && self.reserved == 0, "before anything is mapped");
+        // Debuggers read anonymous memory past its protection, as zeros: a wild pointer would look like a good one. What
+        // lies behind the end of a file cannot be read at all.
+        let Ok(nothing) = fork::memory_file(c"guest-guard") else { return false };
         // SAFETY: MAP_FIXED_NOREPLACE leaves existing mappings alone; a mapping that lands elsewhere is undone.
         let result = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
                 len,
                 libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE,
-                -1,
+                libc::MAP_SHARED | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE,
+                nothing.as_raw_fd(),
                 0,
             )
         };
