@@ -386,6 +386,49 @@ def quoted(text):
     return '"%s"' % text
 
 
+def binary128(data):
+    """The number that 16 bytes of IEEE 754's format stand for, as near as 8 bytes come to it."""
+    bits = int.from_bytes(data, "little")
+    exponent, fraction = bits >> 112 & 0x7FFF, bits & (1 << 112) - 1
+    sign = -1.0 if bits >> 127 else 1.0
+    if exponent == 0x7FFF:
+        return float("nan") if fraction else sign * float("inf")
+    significand = fraction | (1 << 112 if exponent else 0)
+    try:
+        # Python rounds a quotient of integers, and a conversion of one, once.
+        shift = max(exponent, 1) - 16383 - 112
+        number = float(significand << shift) if shift >= 0 else significand / (1 << -shift)
+    except OverflowError:
+        number = float("inf")
+    return sign * number
+
+
+class LongDouble(Provider):
+    """A `long double` of the guest, which lldb reads as the host's, in the format of the x87."""
+
+    def update(self):
+        self.number = None
+        value = raw(self.value)
+        data, error = value.GetData(), lldb.SBError()
+        found = data.ReadRawData(error, 0, 16)
+        if error.Success() and len(found) == 16 and is_guest_code(value.GetFrame()):
+            number = lldb.SBData.CreateDataFromDoubleArray(lldb.eByteOrderLittle, 8, [binary128(found)])
+            double = value.GetTarget().GetBasicType(lldb.eBasicTypeDouble)
+            self.number = value.CreateValueFromData(value.GetName() or "", number, double)
+        return False
+
+    def has_children(self):
+        return False
+
+    def get_value(self):
+        return self.number
+
+
+def is_guest_code(frame):
+    """Does the frame belong to a module that was registered by the engine, not to one that was loaded from a file?"""
+    return frame.IsValid() and (frame.GetModule().GetFileSpec().GetFilename() or "").startswith("JIT(")
+
+
 # lldb asks these once for each type's name, and also what a pointer points to and what a typedef stands for.
 
 
@@ -419,6 +462,10 @@ def may_be_polymorphic(type_):
     return type_.GetByteSize() >= 4 and type_.GetNumberOfMemberFunctions() > 0
 
 
+def matches_long_double(type_, _):
+    return type_.GetCanonicalType().GetUnqualifiedType().GetBasicType() == lldb.eBasicTypeLongDouble
+
+
 def matches_pointer_array(type_, _):
     type_ = type_.GetCanonicalType()
     return type_.IsArrayType() and is_pointer_structure(type_.GetArrayElementType().GetCanonicalType())
@@ -447,6 +494,7 @@ def __lldb_init_module(debugger, _):
         "command script add -o -f {0}.wasm_externref wasm-externref",
         "type category define wasmscope",
         "type synthetic add -w wasmscope -l {0}.Record --recognizer-function {0}.matches_record",
+        "type synthetic add -p -w wasmscope -l {0}.LongDouble --recognizer-function {0}.matches_long_double",
         "type synthetic add -w wasmscope -l {0}.PointerArray --recognizer-function {0}.matches_pointer_array",
         "type synthetic add -w wasmscope -l {0}.PointerToPointer --recognizer-function {0}.matches_pointer_to_pointer",
         "type synthetic add -p -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.matches_pointer_structure",

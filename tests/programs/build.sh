@@ -67,6 +67,10 @@ for kind in memory32 memory64 shared; do
         memory/main.c -o memory/$kind.wasm
 done
 
+# Numbers of 16 bytes.
+clang-19 --target=wasm32 -g -O0 -nostdlib -fdebug-compilation-dir=. -Wl,--no-entry -Wl,--global-base=65536 \
+    floats/main.c -o floats/floats.wasm
+
 # Names, but no debug info.
 wat2wasm --debug-names text/text.wat -o text/text.wasm
 

@@ -359,3 +359,43 @@ fn watchpoints_follow_guest_pointers() {
         answers.assert_contains("continue", 3, &["(205,-3)", "exited normally"]);
     });
 }
+
+#[test]
+fn numbers_of_16_bytes_are_read_and_written_in_the_guests_format() {
+    let commands = [
+        "break look",
+        "run",
+        "p passed",
+        "p *pair",
+        "whatis pair->first",
+        "ptype pair->others",
+        "p pair->first * 2 + passed > 2.59999 && pair->first * 2 + passed < 2.60001",
+        "p shared",
+        "up",
+        "p both",
+        "p *at",
+        "set var pair.others[1] = 7.5",
+        "p pair",
+        "p sizeof(pair.first)",
+        "down",
+        "next",
+        "next",
+        "p shared",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("floats/floats", level).invoke("run").run(&commands);
+        answers.assert_contains("p passed", 0, &["= 0.1000000000000000000000000000000000"]);
+        answers.assert_contains("p shared", 0, &["= -0.5"]);
+        answers.assert_contains("p shared", 1, &["= 0.1000000000000000000000000000000000"]);
+        answers.assert_values(&[
+            ("p *pair", "{first = 1.25, letter = 97 'a', others = {1000000000000000000000000000000, -3}}"),
+            ("whatis pair->first", "type = long double"),
+            ("ptype pair->others", "type = _Float128 [2]"),
+            ("p pair->first * 2 + passed > 2.59999 && pair->first * 2 + passed < 2.60001", "1"),
+            ("p both", "1.5 + -2i"),
+            ("p *at", "-3"),
+            ("p pair", "{first = 1.25, letter = 97 'a', others = {1000000000000000000000000000000, 7.5}}"),
+            ("p sizeof(pair.first)", "16"),
+        ]);
+    }
+}

@@ -128,3 +128,26 @@ fn a_structure_of_which_only_a_part_is_known_is_not_shown() {
     assert!(answers.answer(2).contains("value = 42"), "{}", answers.transcript());
     assert!(answers.answer(4).contains("span = <variable not available>"), "{}", answers.transcript());
 }
+
+#[test]
+fn numbers_of_16_bytes_are_shown_in_the_guests_format() {
+    let commands = [
+        "breakpoint set --name look",
+        "run",
+        "v passed",
+        "v *pair",
+        "v shared",
+        "p pair->others[1]",
+        "up",
+        "v at[0] pair.first",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("floats/floats", level).invoke("run").run_lldb(&commands);
+        let is = |command: &str, parts: &[&str]| answers.assert_contains(command, 0, parts);
+        is("v passed", &["(long double) passed = 0.1"]);
+        is("v *pair", &["first = 1.25", "letter = 'a'", "[0] = 1.0E+30", "[1] = -3"]);
+        is("v shared", &["shared = -0.5"]);
+        is("p pair->others[1]", &["(long double) -3"]);
+        is("v at[0] pair.first", &["= -3", "(long double) pair.first = 1.25"]);
+    }
+}

@@ -9,6 +9,7 @@ mod pointer_types;
 mod results;
 mod types;
 mod wasm_variables;
+mod wide_floats;
 
 pub(crate) use attributes::is_callee_location;
 
@@ -124,8 +125,12 @@ impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
     fn base_type(&self, offset: UnitOffset) -> Option<EntryId> {
         // Operations name base types by their offset in the unit, and only children of the root come early enough.
         let plan = &self.fill.plan.units[self.position];
-        let entry = &plan.entries[plan.find(offset.0)?];
-        (entry.tag == c::DW_TAG_base_type && entry.parent == 0).then_some(entry.id).flatten()
+        let position = plan.find(offset.0)?;
+        let entry = &plan.entries[position];
+        if entry.tag != c::DW_TAG_base_type || entry.parent != 0 || self.wide_float_at(position).is_some() {
+            return None;
+        }
+        entry.id
     }
 
     fn entry(&self, reference: DieReference<usize>) -> Option<EntryReference> {
@@ -340,6 +345,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 if let Some(reference) = HostReference::declared(self.fill.input.dwarf, self.unit, &entry) {
                     self.output.add_reserved(id, parent, c::DW_TAG_pointer_type);
                     self.host_reference(reference, id);
+                    continue;
+                }
+                if let Some(float) = self.wide_float(&entry) {
+                    self.output.add_reserved(id, parent, c::DW_TAG_typedef);
+                    self.define_wide_float(&entry, id, float);
                     continue;
                 }
                 let tag = if self.is_pointer_structure(planned.tag) { c::DW_TAG_structure_type } else { planned.tag };
