@@ -142,14 +142,8 @@ pub(crate) fn rows_for_gdb(mut rows: Vec<NativeRow>, guest: &[GuestRow], native:
 
 /// Suits the rows of a function with anchors to lldb, which stops at every row of another line, `is_stmt` or not.
 ///
-/// What the optimizer has moved about belongs to the statement that it lies in. With `calls_end_in_their_line`, a
-/// statement that begins where a call returns to begins after its anchor, one byte later: a person who steps out of the
-/// callee is then shown the line of the call, as in 32-bit position-independent code, which reloads a register there.
-pub(crate) fn rows_for_lldb(
-    rows: Vec<NativeRow>,
-    native: &NativeFunction,
-    calls_end_in_their_line: bool,
-) -> Vec<NativeRow> {
+/// What the optimizer has moved about belongs to the statement that it lies in.
+pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, native: &NativeFunction) -> Vec<NativeRow> {
     if !native.rows.iter().any(|row| row.anchor) {
         return rows;
     }
@@ -160,16 +154,6 @@ pub(crate) fn rows_for_lldb(
         match kept.last() {
             Some(last) if !row.is_stmt && !traps && (last.file, last.line) != (row.file, row.line) => {}
             _ => kept.push(row),
-        }
-    }
-    if calls_end_in_their_line {
-        let returned_to = |text: u32| native.calls.binary_search_by_key(&text, |call| call.return_address.0).is_ok();
-        for position in 1..kept.len() {
-            let next = kept.get(position + 1).map_or(native.text.end.0, |row| row.text);
-            let row = &mut kept[position];
-            if row.is_stmt && !row.prologue_end && row.text + 1 < next && returned_to(row.text) {
-                row.text += 1;
-            }
         }
     }
     kept
