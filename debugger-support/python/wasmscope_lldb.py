@@ -270,6 +270,10 @@ class Record(Provider):
         self.raw = dynamic(raw(self.value))
         self.count = self.raw.GetNumChildren()
         self.hidden = []
+        self.bases = {}
+        type_ = self.raw.GetType().GetCanonicalType()
+        self.type = pointee(type_) if type_.IsPointerType() or type_.IsReferenceType() else type_
+        self.virtual = self.type.GetNumberOfVirtualBaseClasses() > 0
         return False
 
     def get_child_index(self, name):
@@ -279,16 +283,69 @@ class Record(Provider):
         if index < self.count:
             return index
         # A member of a base class or of an unnamed union.
-        found = self.raw.GetChildMemberWithName(name)
+        found = self.inherited(name) or self.raw.GetChildMemberWithName(name)
         if not found.IsValid():
             return -1
         self.hidden.append(found)
         return self.count + len(self.hidden) - 1
 
+    def inherited(self, name):
+        """A member of a base, by way of the bases' own places; None where lldb knows these itself."""
+        if self.virtual:
+            for index in range(self.type.GetNumberOfDirectBaseClasses()):
+                found = self.get_child_at_index(index).GetChildMemberWithName(name)
+                if found.IsValid():
+                    return found
+        return None
+
     def get_child_at_index(self, index):
         if index >= self.count:
             return native(self.hidden[index - self.count])
-        return native(self.raw.GetChildAtIndex(index))
+        child = self.raw.GetChildAtIndex(index)
+        if self.virtual and index < self.type.GetNumberOfDirectBaseClasses():
+            if index not in self.bases:
+                self.bases[index] = self.virtual_base(child) or child
+            return self.bases[index]
+        return native(child)
+
+    def virtual_base(self, child):
+        """The object of a virtual base, for which lldb reads 8-byte words in the virtual table; None for other bases."""
+        through = self.raw.GetType().GetCanonicalType()
+        through = through.IsPointerType() or through.IsReferenceType()
+        address = self.raw.GetValueAsUnsigned() if through else self.raw.GetLoadAddress()
+        process = self.raw.GetProcess()
+        place = place_of_base(self.raw.GetTarget(), process, self.type, child.GetType())
+        vtable = word(process, address)
+        if place is None or not vtable:
+            return None
+        address += signed(word(process, vtable + place))
+        return self.raw.CreateValueFromAddress(child.GetName(), address, child.GetType())
+
+
+def place_of_base(target, process, derived, base):
+    """Where the offset of a virtual base lies from the address point of the virtual tables of `derived`, by the description of
+    the class (`__vmi_class_type_info`); None where the base is none."""
+    prefix = "typeinfo for "
+    for context in target.FindSymbols(prefix + derived.GetUnqualifiedType().GetName()):
+        description = context.GetSymbol().GetStartAddress().GetLoadAddress(target)
+        for index in range(min(word(process, description + 12), 64)):
+            entry = description + 16 + 8 * index
+            symbol = target.ResolveLoadAddress(word(process, entry)).GetSymbol().GetName()
+            flags = signed(word(process, entry + 4))
+            if symbol == prefix + base.GetCanonicalType().GetUnqualifiedType().GetName():
+                return flags >> 8 if flags & 1 else None
+    return None
+
+
+def word(process, address):
+    """The 4 bytes at a guest address; 0 where there are none."""
+    error = lldb.SBError()
+    found = process.ReadUnsignedFromMemory(host_address(address, process), 4, error)
+    return found if error.Success() else 0
+
+
+def signed(word):
+    return word - ((word & 0x80000000) << 1)
 
 
 class PointerArray(Provider):
@@ -324,7 +381,7 @@ def dynamic(value):
     type_ = value.GetType().GetCanonicalType()
     through = type_.IsPointerType() or type_.IsReferenceType()
     # An object is looked at as a whole only where a pointer to it is followed: it may be a part of the whole.
-    if not through and not (value.GetName() or "").startswith("*"):
+    if not through and not (value.GetName() or "").startswith(("*", "&")):
         return value
     base = pointee(type_) if through else type_
     if not may_be_polymorphic(base):
@@ -343,13 +400,7 @@ def dynamic(value):
 def dynamic_type(value, address):
     """(type, offset to the whole object) by the object's virtual table; None where there is none."""
     process = value.GetProcess()
-
-    def word(address):
-        error = lldb.SBError()
-        found = process.ReadUnsignedFromMemory(host_address(address, process), 4, error)
-        return found if error.Success() else 0
-
-    vtable = word(address)
+    vtable = word(process, address)
     if not vtable:
         return None
     # The image has symbols for virtual tables, at the addresses that the guest has them at.
@@ -357,8 +408,7 @@ def dynamic_type(value, address):
     symbol = target.ResolveLoadAddress(vtable).GetSymbol().GetName() or ""
     if not symbol.startswith("vtable for "):
         return None
-    offset = word(vtable - 8)
-    offset -= (offset & 0x80000000) << 1
+    offset = signed(word(process, vtable - 8))
     derived = target.FindFirstType(symbol[len("vtable for ") :])
     return (derived, offset) if derived.IsValid() else None
 
@@ -459,7 +509,13 @@ def matches_record(type_, _):
 def may_be_polymorphic(type_):
     """The debug information for lldb does not say which member functions are virtual; objects are looked at instead."""
     type_ = type_.GetCanonicalType()
-    return type_.GetByteSize() >= 4 and type_.GetNumberOfMemberFunctions() > 0
+    if type_.GetByteSize() < 4:
+        return False
+    if type_.GetNumberOfMemberFunctions() > 0 or type_.GetNumberOfVirtualBaseClasses() > 0:
+        return True
+    if any((field.GetName() or "").startswith("_vptr") for field in type_.get_fields_array()):
+        return True
+    return any(may_be_polymorphic(base.GetType()) for base in type_.get_bases_array())
 
 
 def matches_long_double(type_, _):

@@ -26,3 +26,33 @@ fn a_step_goes_through_the_library_into_what_it_calls() {
         assert_in_order(&said(avoided, 0), &["^std::"]);
     }
 }
+
+#[test]
+fn virtual_bases_are_found_by_the_guests_virtual_tables() {
+    let commands = [
+        "breakpoint set --name look",
+        "run",
+        "v base",
+        "v *left",
+        "v *right",
+        "v reference",
+        "up",
+        "v bottom",
+        "v plain",
+    ];
+    let whole = "{Left={Base=(id=11)left=2}Right={Base=(id=11)right=3}bottom=4}";
+    let plain = "{Right={Base=(id=12)right=3}plain=5}";
+    for level in [0, 2] {
+        let answers = Session::new("bases/bases", level).run_lldb(&commands);
+        let is = |command: &str, expected: &str| {
+            let said: String = answers.to(command)[0].split_whitespace().collect();
+            assert!(said.contains(expected), "level {level}: {command}: {said}");
+        };
+        is("v base", whole);
+        is("v *left", whole);
+        is("v *right", whole);
+        is("v reference", plain);
+        is("v bottom", whole);
+        is("v plain", plain);
+    }
+}
