@@ -1,11 +1,12 @@
 #!/bin/sh
 # native.sh SOURCE OUT.json: records the native twin of a C, C++ or Rust source file (see record.sh).
 #
-# C and C++ are built with -m32, so that the types have the sizes that they have in the guest, and with SSE, which rounds as
-# wasm does. Rust is built to abort on a panic, as the guest does: landing pads between the statements make gdb stop twice
+# C and C++ are built with -m32 and -malign-double, so that the types have the layouts that they have in the guest, with SSE,
+# which rounds as wasm does, and at a fixed place: 32-bit code that can be anywhere reloads a register after calls, where
+# debuggers stop once more. Rust is built to abort on a panic, as the guest does: landing pads between the statements make gdb stop twice
 # where there is nothing of the kind in wasm. NATIVE_RUSTC names its compiler. What the program never
-# wrote reads as anything, natively too: a second and third run with other garbage in fresh memory show which values
-# those are, and the recording leaves them open.
+# wrote reads as anything, natively too, and so does an address that a union shows as a number: a second and third run at other
+# addresses, with other garbage in fresh memory, show which values those are, and the recording leaves them open.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 source=$1
@@ -36,12 +37,13 @@ case $source in
     for fill in plain zero pattern; do
         init=
         [ $fill = plain ] || init="-ftrivial-auto-var-init=$fill"
-        $compiler -m32 -msse2 -mfpmath=sse -g -O0 $init ${C_FLAGS-} "$source" "$work/memory.o" -o "$work/$fill" -lm
+        $compiler -m32 -fno-pie -no-pie -malign-double -msse2 -mfpmath=sse -g -O0 $init ${C_FLAGS-} "$source" "$work/memory.o" -o "$work/$fill" -lm
     done
     ;;
 esac
 
 record plain "$work/plain"
+export RECORD_ASLR=1
 MALLOC_PERTURB_=90 record zero "$work/zero"
 MALLOC_PERTURB_=165 record pattern "$work/pattern"
 python3 "$here/compare.py" open "$work/plain.json" "$work/zero.json" "$work/pattern.json" >"$out"

@@ -6,12 +6,14 @@ Run inside gdb (`gdb -batch -x step_record.py --args program ...`), told by envi
     RECORD_SOURCES   the program's own source files, separated by `:`, as the ends of their paths
     RECORD_MAIN      the function to begin at (default `main`)
     RECORD_LIMIT     how many stops at most (default 5000)
+    RECORD_ASLR      1: the program lies elsewhere at each run, and so does what its addresses are read as
 
 A stop is {"function", "line", "depth", "variables": [[name, {path: value}], ...]}: `depth` counts the frames that
 belong to the program's own files. Functions of other files are left by `finish` as soon as `step` enters one.
 
 Values are written so that a 32-bit and a 64-bit build of a program can be compared: addresses never appear, pointers
-are followed, containers are shown by the printers that are loaded. A value is flat, one entry for each scalar in it,
+are followed, but in unions, where they may be other members' bytes, containers are shown by the printers that are
+loaded. A value is flat, one entry for each scalar in it,
 so that single bytes that the program never wrote can be left out of a comparison.
 """
 
@@ -36,7 +38,9 @@ def canonical(name):
     if name is None:
         return None
     name = re.sub(r"\bstd::__\w+::", "std::", name)
-    return re.sub(r"\bunsigned long\b|\bunsigned int\b", "size", name)
+    name = re.sub(r"\bunsigned long\b(?! long)|\bunsigned int\b", "size", name)
+    name = re.sub(r"(?<!long )\blong\b(?! long| double| int)", "int", name)
+    return re.sub(r"\b(\d+)(?:ul|u)\b", r"\1u", name)
 
 
 @functools.lru_cache(maxsize=None)
@@ -57,6 +61,7 @@ class Flat:
 
     def __init__(self):
         self.leaves = {}
+        self.unions = 0
 
     def put(self, path, text):
         if len(self.leaves) < MAX_LEAVES:
@@ -71,7 +76,8 @@ class Flat:
         try:
             self.any(path, value, depth)
         except gdb.MemoryError:
-            self.put(path, "<unreadable>")
+            # In a union it may be of a member that is not the one in use, and is left open.
+            self.put(path, None if self.unions else "<unreadable>")
         except (gdb.error, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
             self.put(path, "<error: %s>" % re.sub(r"0x[0-9a-f]+", "0x?", str(error)))
 
@@ -119,7 +125,8 @@ class Flat:
                 text = self.text(text.value(), text.length)
             elif isinstance(text, str) and getattr(printer, "display_hint", str)() == "string":
                 text = json.dumps(text[:MAX_TEXT]) + " of %d" % len(text)
-            self.put(path, canonical(str(text)))
+            text = canonical(str(text))
+            self.put(path, "<unreadable>" if text.startswith("<Cannot access memory") else text)
         if depth < MAX_DEPTH and hasattr(printer, "children"):
             for index, (name, child) in enumerate(printer.children()):
                 if index >= MAX_ELEMENTS or self.full():
@@ -139,7 +146,9 @@ class Flat:
             self.put(path, "null")
             return
         target = type_.target().strip_typedefs()
-        if target.code == gdb.TYPE_CODE_FUNC:
+        if self.unions:  # perhaps another member's bytes
+            self.put(path, "<pointer>")
+        elif target.code == gdb.TYPE_CODE_FUNC:
             name = re.search(r"<([^>+]+)", value.format_string(symbols=True, raw=True))
             self.put(path, "function " + (name[1] if name else "?"))
         elif target.code == gdb.TYPE_CODE_VOID or target.sizeof == 0:
@@ -162,6 +171,12 @@ class Flat:
             self.add(path + "->", value.dereference(), depth + 1)
 
     def fields(self, path, value, type_, depth):
+        union = type_.code == gdb.TYPE_CODE_UNION
+        self.unions += union
+        self.each_field(path, value, type_, depth)
+        self.unions -= union
+
+    def each_field(self, path, value, type_, depth):
         empty = True
         for index, field in enumerate(type_.fields()):
             if not hasattr(field, "bitpos") or (field.name or "").startswith("_vptr"):
@@ -287,6 +302,8 @@ def run():
         gdb.execute("set " + setting)
     gdb.execute("set breakpoint pending on")
     gdb.execute("set startup-with-shell off")
+    if os.environ.get("RECORD_ASLR") == "1":
+        gdb.execute("set disable-randomization off")
     # gdb 13 loses its step in the dynamic linker when a function of another library is resolved at its first call.
     gdb.execute("set environment LD_BIND_NOW 1")
     gdb.execute("tbreak " + os.environ.get("RECORD_MAIN", "main"))

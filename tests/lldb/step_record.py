@@ -25,15 +25,17 @@ def own(frame):
 
 def canonical(text):
     """A name or summary without what differs between builds of one library."""
-    return re.sub(r"\bstd::__\w+::", "std::", re.sub(r"::h[0-9a-f]{16}$", "", text)).strip()
+    text = re.sub(r"\bstd::__\w+::", "std::", re.sub(r"::h[0-9a-f]{16}$", "", text)).strip()
+    return re.sub(r"\b(\d+)(?:UL|U|ul|u)\b", r"\1u", text)
 
 
-def flatten(leaves, path, value, depth):
+def flatten(leaves, path, value, depth, union=False):
     """Collects the scalars of one variable."""
     if len(leaves) >= MAX_LEAVES:
         return
     if value.GetError().Fail():
-        leaves[path] = "<unreadable>"
+        # In a union it may be of a member that is not the one in use, and is left open.
+        leaves[path] = None if union else "<unreadable>"
         return
     type_ = value.GetType().GetCanonicalType()
     if type_.IsReferenceType():
@@ -42,24 +44,26 @@ def flatten(leaves, path, value, depth):
     if re.match(r"^(?:const )?std::(?:__\w+::)?function<", type_.GetName() or ""):
         leaves[path] = "<function object>"
     elif type_.IsPointerType():
-        pointer(leaves, path, value, type_.GetPointeeType().GetCanonicalType().GetUnqualifiedType(), depth)
+        pointer(leaves, path, value, type_.GetPointeeType().GetCanonicalType().GetUnqualifiedType(), depth, union)
     else:
-        record(leaves, path, value, depth)
+        record(leaves, path, value, depth, union)
 
 
-def record(leaves, path, value, depth):
+def record(leaves, path, value, depth, union=False):
     summary = value.GetSummary()
     if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
         leaves[path] = canonical(summary)
         if summary.startswith('"'):
             return
-    children(leaves, path, value, depth)
+    children(leaves, path, value, depth, union)
 
 
-def pointer(leaves, path, value, pointee, depth):
+def pointer(leaves, path, value, pointee, depth, union):
     address = value.GetValueAsUnsigned()
     if address == 0:
         leaves[path] = "null"
+    elif union:  # perhaps another member's bytes
+        leaves[path] = "<pointer>"
     elif pointee.GetBasicType() in CHARACTERS:
         leaves[path] = "-> %s" % value.GetSummary()
     elif pointee.IsFunctionType():
@@ -74,8 +78,9 @@ def pointer(leaves, path, value, pointee, depth):
         flatten(leaves, path + "->", value.Dereference(), depth + 1)
 
 
-def children(leaves, path, value, depth):
+def children(leaves, path, value, depth, union):
     count = value.GetNumChildren()
+    union = union or value.GetType().GetCanonicalType().GetTypeClass() == lldb.eTypeClassUnion
     if count == 0:
         leaves.setdefault(path, value.GetValue() or "{}")
     for index in range(min(count, MAX_ELEMENTS)):
@@ -85,7 +90,7 @@ def children(leaves, path, value, depth):
             name = "pointer"  # as `v` shows it
         if name == "vtable" or name.startswith("_vptr"):  # an array of code addresses
             continue
-        flatten(leaves, "%s.%s" % (path, canonical(name)), child, depth)
+        flatten(leaves, "%s.%s" % (path, canonical(name)), child, depth, union)
 
 
 def stop_record(thread):
@@ -113,6 +118,8 @@ def record_program(debugger):
     target = debugger.GetSelectedTarget()
     main = target.BreakpointCreateByName(os.environ.get("RECORD_MAIN", "main"))
     info = target.GetLaunchInfo()
+    if os.environ.get("RECORD_ASLR") == "1":
+        info.SetLaunchFlags(info.GetLaunchFlags() & ~lldb.eLaunchFlagDisableASLR)
     info.SetWorkingDirectory(os.getcwd())
     info.SetEnvironmentEntries(["LD_BIND_NOW=1"], True)
     info.AddOpenFileAction(1, "/dev/null", False, True)
@@ -155,4 +162,6 @@ def __lldb_init_module(debugger, _):
     debugger.SetAsync(False)
     debugger.HandleCommand("settings set target.process.thread.step-avoid-regexp ''")
     debugger.HandleCommand("settings set plugin.process.gdb-remote.packet-timeout 120")
+    if os.environ.get("RECORD_ASLR") == "1":
+        debugger.HandleCommand("settings set target.disable-aslr false")
     record_program(debugger)
