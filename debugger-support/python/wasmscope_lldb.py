@@ -18,6 +18,8 @@ MEMBER = "__address"
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
 MAX_TEXT = 256
 MAX_CHILDREN = 10_000
+# As many children are asked for by who asks for all.
+PRINTED = 0x7FFFFFFF
 
 
 def mappings(process):
@@ -247,8 +249,11 @@ class GuestPointer(Provider):
         self.count = self.pointer.GetNumChildren() if self.target else 0
         return False
 
+    def num_children(self, limit=MAX_CHILDREN):
+        # What a pointer points to is not shown with it: who prints the value asks with a limit, a script has none.
+        return 0 if limit < PRINTED else self.count
+
     def has_children(self):
-        # What a pointer points to is not shown with it.
         return False
 
     def get_value(self):
@@ -373,7 +378,7 @@ class PointerToPointer(Provider):
         return 0 if name.startswith("*") else -1
 
     def get_child_at_index(self, index):
-        return native(self.raw.GetChildAtIndex(0), "*" + (self.value.GetName() or ""))
+        return native(self.raw.Dereference(), "*" + (self.value.GetName() or ""))
 
 
 def dynamic(value):

@@ -151,3 +151,17 @@ fn numbers_of_16_bytes_are_shown_in_the_guests_format() {
         is("v at[0] pair.first", &["= -3", "(long double) pair.first = 1.25"]);
     }
 }
+
+#[test]
+fn a_pointer_to_a_pointer_leads_to_a_pointer() {
+    let main = format!("breakpoint set --file main.c --line {}", line(SOURCE, "printf(\"%s: %d"));
+    let commands = [&main, "run", "v *argv", "v argv[0]", "p *argv"];
+    for level in [0, 2] {
+        let answers = Session::new("records/records", level).run_lldb(&commands);
+        for (command, name) in
+            [("v *argv", "(char*) *argv = 0x"), ("v argv[0]", "(char*) argv[0] = 0x"), ("p *argv", "(char*) 0x")]
+        {
+            answers.assert_contains(command, 0, &[name, "records"]);
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub(super) enum WideFloat {
 
 impl WideFloat {
     /// What a base type with these attributes is, in gdb's flavour.
-    fn of<'v, R: gimli::Reader>(attribute: impl Fn(DwAt) -> Option<AttributeValue<R>>) -> Option<WideFloat> {
+    fn of<R: gimli::Reader>(attribute: impl Fn(DwAt) -> Option<AttributeValue<R>>) -> Option<WideFloat> {
         let number = |name| attribute(name).and_then(|value| value.udata_value());
         let encoding = match attribute(c::DW_AT_encoding)? {
             AttributeValue::Encoding(encoding) => encoding,
