@@ -15,7 +15,9 @@ pub fn gdb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/casts_gdb.py"),
         "\n\n",
-        include_str!("../python/references_gdb.py")
+        include_str!("../python/references_gdb.py"),
+        "\n\n",
+        include_str!("../python/calls_gdb.py")
     )
 }
 

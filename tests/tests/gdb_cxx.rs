@@ -173,3 +173,33 @@ fn methods_know_their_object() {
         answers.assert_contains("continue", 4, &[" 132.0 -5.0 10 2 11 114 144 42 x 0 2", "exited normally"]);
     });
 }
+
+#[test]
+fn member_functions_are_called_with_the_instances_context() {
+    let commands = [
+        "break look",
+        "run",
+        "p base.value()",
+        "p left->value()",
+        "p right->value()",
+        "p base.value()",
+        "up",
+        "p bottom.value()",
+        "p plain.value()",
+        "down",
+        "finish",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("bases/bases", level).run(&commands);
+        // 2 + 3 + 4 + 11: the object's own function, whatever it is looked at as.
+        answers.assert_values(&[
+            ("p base.value()", "20"),
+            ("p left->value()", "20"),
+            ("p right->value()", "20"),
+            ("p bottom.value()", "20"),
+            ("p plain.value()", "12"),
+        ]);
+        answers.assert_contains("p base.value()", 1, &["= 20"]);
+        answers.assert_contains("finish", 0, &["Value returned is $", "= 55"]);
+    }
+}
