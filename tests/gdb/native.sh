@@ -3,10 +3,11 @@
 #
 # C and C++ are built with -m32 and -malign-double, so that the types have the layouts that they have in the guest, with SSE,
 # which rounds as wasm does, and at a fixed place: 32-bit code that can be anywhere reloads a register after calls, where
-# debuggers stop once more. Rust is built to abort on a panic, as the guest does: landing pads between the statements make gdb stop twice
-# where there is nothing of the kind in wasm. NATIVE_RUSTC names its compiler. What the program never
-# wrote reads as anything, natively too, and so does an address that a union shows as a number: a second and third run at other
-# addresses, with other garbage in fresh memory, show which values those are, and the recording leaves them open.
+# debuggers stop once more. C++ needs libc++-19-dev:i386 and libc++abi-19-dev:i386 (`dpkg --add-architecture i386`). Rust is
+# built to abort on a panic, as the guest does: landing pads between the statements make gdb stop twice where there is nothing of
+# the kind in wasm. NATIVE_RUSTC names its compiler. What the program never wrote reads as anything, natively too, and so does an
+# address that a union shows as a number: a second and third run at other addresses, with other garbage in fresh memory, show
+# which values those are, and the recording leaves them open.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 source=$1

@@ -13,8 +13,8 @@ belong to the program's own files. Functions of other files are left by `finish`
 
 Values are written so that a 32-bit and a 64-bit build of a program can be compared: addresses never appear, pointers
 are followed, but in unions, where they may be other members' bytes, containers are shown by the printers that are
-loaded. A value is flat, one entry for each scalar in it,
-so that single bytes that the program never wrote can be left out of a comparison.
+loaded. A value is flat, one entry for each scalar in it, so that single bytes that the program never wrote can be left
+out of a comparison.
 """
 
 import functools
