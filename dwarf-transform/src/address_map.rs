@@ -1,5 +1,6 @@
 //! From guest code ranges to native ones.
 
+use crate::address::WasmOffset;
 use crate::guest_lines::{GuestRow, covering};
 use crate::native::NativeFunction;
 
@@ -15,6 +16,16 @@ pub(crate) struct AddressMap {
     /// Where code begins that was moved into another statement: sorted.
     moved: Vec<u32>,
     hidden: Vec<bool>,
+    entries: Vec<BeforeLoop>,
+}
+
+/// The code before a loop that an inlined function begins with.
+#[derive(Debug)]
+struct BeforeLoop {
+    /// The guest offsets of the function's first operator, and of a branch back to the loop.
+    first: u64,
+    branch: u64,
+    code: TextRange,
 }
 
 /// `(wasm offset, native start, native end)`, sorted.
@@ -56,10 +67,20 @@ impl AddressMap {
             pieces
         };
         let pieces = collect(&|position| native.rows[position].wasm.map(|wasm| wasm.0));
-        let places = moved_rows(native);
-        let hidden = hidden_rows(native, lines, &places);
+        let mut places = moved_rows(native);
+        let mut hidden = hidden_rows(native, lines, &places);
         let moved = places.iter().map(|(position, _)| boundaries[*position]).collect();
-        let mut shown = places.iter().filter(|place| !hidden.get(place.0).unwrap_or(&false)).peekable();
+        places.retain(|place| !hidden.get(place.0).unwrap_or(&false));
+        let mut entries = Vec::new();
+        for (entry, head, branch) in entries_before_loops(native) {
+            let Some(offset) = native.rows[entry].wasm else { continue };
+            let code = (boundaries[entry], boundaries[head]);
+            entries.push(BeforeLoop { first: offset.0.into(), branch: branch.0.into(), code });
+            hidden.resize(native.rows.len(), false);
+            hidden[entry + 1..head].fill(true);
+            places.extend((entry + 1..head).map(|position| (position, offset.0)));
+        }
+        let mut shown = places.iter().peekable();
         let scopes = shown.peek().is_some().then(|| {
             let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
             for &(position, statement) in shown {
@@ -67,7 +88,7 @@ impl AddressMap {
             }
             collect(&|position| offsets[position])
         });
-        AddressMap { pieces, scopes, moved, hidden }
+        AddressMap { pieces, scopes, moved, hidden, entries }
     }
 
     /// Which native rows have been moved into a statement, and gdb never looks at: they get no row in the line table. Empty where
@@ -88,12 +109,25 @@ impl AddressMap {
         native_ranges(self.scopes.as_ref().unwrap_or(&self.pieces), begin, end)
     }
 
-    /// Where a scope begins whose first operator is the one at or after `offset`. Code that was moved away is no entry.
-    pub(crate) fn entry(&self, offset: u64) -> Option<u32> {
+    /// Takes out of the code of a scope, which has the guest ranges `guest`, what stands for the entry of a function around it.
+    pub(crate) fn leave_entries(&self, guest: &[(u64, u64)], native: &mut Vec<TextRange>) {
+        let has = |offset: u64| guest.iter().any(|range| (range.0..range.1).contains(&offset));
+        for entry in self.entries.iter().filter(|entry| has(entry.first) && !has(entry.branch)) {
+            *native = native.iter().flat_map(|range| without(*range, entry.code)).collect();
+        }
+    }
+
+    /// Where a scope with the code `native` begins whose first operator is the one at or after `offset`. Code that was moved
+    /// away is no entry.
+    pub(crate) fn entry(&self, offset: u64, native: &[TextRange]) -> Option<u32> {
         let pieces = self.scopes.as_ref().unwrap_or(&self.pieces);
         let from = pieces.partition_point(|piece| u64::from(piece.0) < offset);
         let mut starts = pieces[from..].iter().map(|piece| piece.1);
-        starts.find(|start| self.moved.binary_search(start).is_err())
+        let is_left = |start: u32| {
+            let mut entries = self.entries.iter().map(|entry| entry.code);
+            entries.any(|code| code.0 == start) && !native.iter().any(|range| (range.0..range.1).contains(&start))
+        };
+        starts.find(|start| self.moved.binary_search(start).is_err() && !is_left(*start))
     }
 
     /// The native address of the first piece that comes from an operator at or after `offset`.
@@ -137,14 +171,31 @@ fn native_ranges(pieces: &Pieces, begin: u64, end: u64) -> Vec<TextRange> {
     ranges
 }
 
-/// Calls and traps are never moved.
+/// The parts of a range outside of another one.
+fn without(range: TextRange, taken: TextRange) -> impl Iterator<Item = TextRange> {
+    let parts = [(range.0, range.1.min(taken.0)), (range.0.max(taken.1), range.1)];
+    parts.into_iter().filter(|part| part.0 < part.1)
+}
+
+/// Calls, traps and entries of inlined functions are never moved.
 fn is_fixed(native: &NativeFunction, position: usize) -> bool {
     let start = native.rows[position].text;
     let end = native.rows.get(position + 1).map_or(native.text.end, |next| next.text);
     let calls = native.calls.partition_point(|call| call.return_address <= start);
     let traps = native.traps.partition_point(|trap| *trap < start);
-    native.calls.get(calls).is_some_and(|call| call.return_address <= end)
+    native.entries.binary_search_by_key(&start, |entry| entry.text).is_ok()
+        || native.calls.get(calls).is_some_and(|call| call.return_address <= end)
         || native.traps.get(traps).is_some_and(|trap| *trap < end)
+}
+
+/// Where an inlined function begins before a loop: its row, and that of the loop's head. What lies between them is code of the
+/// function, too, wherever the optimizer took it from: a debugger would else see it left and entered again.
+fn entries_before_loops(native: &NativeFunction) -> impl Iterator<Item = (usize, usize, WasmOffset)> {
+    native.entries.iter().filter_map(|it| {
+        let entry = native.rows.binary_search_by_key(&it.text, |row| row.text).ok()?;
+        let head = native.rows[entry..].iter().position(|row| row.anchor)? + entry;
+        (native.rows[head].wasm == native.rows[entry].wasm).then_some((entry, head, it.branch))
+    })
 }
 
 /// The native rows that have been moved past the anchor before them or past the next, sorted, each with the guest offset of

@@ -68,8 +68,8 @@ pub use host_reference::{EXTERNREF_STRUCTURE, ExternRefField, FUNCREF_STRUCTURE,
 pub use loss::{LossKind, Losses};
 pub use macros::{MacroEntry, MacroUnit};
 pub use native::{
-    AddressRow, ENTRY_VALUE_HOME, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction, NativeModule,
-    NativeStub, OPERAND_STACK_HOME, Overwritten,
+    AddressRow, ENTRY_VALUE_HOME, EntryBeforeLoop, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction,
+    NativeModule, NativeStub, OPERAND_STACK_HOME, Overwritten,
 };
 pub use options::{PointerFlavour, TransformOptions};
 pub use output::{Error, Generated, Relocation, RelocationTarget, Section};

@@ -85,6 +85,19 @@ pub struct NativeFunction {
     pub overwritten: Vec<Overwritten>,
     /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
     pub traps: Vec<TextOffset>,
+    /// Instructions before loops that inlined functions begin with: sorted.
+    pub entries: Vec<EntryBeforeLoop>,
+}
+
+/// An instruction that does nothing but be the entry of an inlined function that begins with a loop. Debuggers take a stop at
+/// the entry for one at the call, so that the loop must not come back there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryBeforeLoop {
+    /// Where it is; a row begins there, with the offset of the function's first operator.
+    pub text: TextOffset,
+    /// A branch back to the loop. A function that has the first operator, but not this one, is another one, which is called
+    /// in each round.
+    pub branch: WasmOffset,
 }
 
 /// Code in `.text` that belongs to no guest function: a trampoline, a stub.

@@ -123,14 +123,18 @@ impl<'m> AddressMaps<'m> {
     /// The native code of guest ranges, and whether any of them lies in live code.
     pub(crate) fn map(&self, guest: &[(u64, u64)]) -> (Vec<TextRange>, bool) {
         let mut found = Vec::new();
-        let mut live = false;
+        let mut function = None;
         for &(begin, end) in guest {
             if let Some(position) = self.index.find(begin) {
-                live = true;
+                function = Some(position);
                 found.extend(self.get(position).scope_ranges(begin, end));
             }
         }
         merge(&mut found);
+        if let Some(position) = function {
+            self.get(position).leave_entries(guest, &mut found);
+        }
+        let live = function.is_some();
         (found, live)
     }
 }
@@ -334,7 +338,7 @@ fn entry_first<'a>(
         Some(value) => input.dwarf.sections(unit).attr_address(unit, value).ok().flatten().unwrap_or(first),
         None => first,
     };
-    let Some(entry) = input.index.find(begin).and_then(|position| input.maps.get(position).entry(begin)) else {
+    let Some(entry) = input.index.find(begin).and_then(|position| input.maps.get(position).entry(begin, native)) else {
         return;
     };
     if let Some(position) = native.iter().position(|range| (range.0..range.1).contains(&entry)) {

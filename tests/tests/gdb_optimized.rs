@@ -1,6 +1,6 @@
 //! Values in optimized guests: what is shown is right, or nothing is shown.
 
-use tests::{Session, line};
+use tests::{Session, at, line};
 
 /// LLVM gives one wasm local to several values, and says of the earlier ones that they stay there.
 #[test]
@@ -50,18 +50,24 @@ fn what_is_not_known_of_a_structure_is_optimized_out() {
 /// Debuggers take a stop at the first address of an inlined function for one at its call.
 #[test]
 fn a_loop_that_an_inlined_function_begins_with_does_not_come_back_to_its_call() {
-    let rounds = 2;
+    let body = at("records/main.c", "sum += it->value");
     let commands = |breakpoint| [&[breakpoint, "run"][..], &["next"; 5]].concat();
-    let answers =
-        Session::new("records/records-O2", 2).run(&[&commands("break list_sum")[..], &["info breakpoints"]].concat());
-    let place = "list_sum (list=<optimized out>)";
-    answers.assert_contains("run", 0, &[place]);
+    let session = || Session::new("records/records-O2", 2);
+    let answers = session().run(&[&commands("break list_sum")[..], &["info breakpoints"]].concat());
+    answers.assert_contains("run", 0, &["list_sum (list=<optimized out>)"]);
     assert!(answers.to("next").iter().all(|stop| !stop.contains("main (")), "{}", answers.transcript());
     answers.assert_contains("info breakpoints", 0, &["already hit 1 time"]);
-    let answers =
-        Session::new("records/records-O2", 2).run_lldb(&[&commands("b list_sum")[..], &["breakpoint list"]].concat());
-    for round in 0..2 * rounds {
-        answers.assert_contains("next", round, &["[inlined] list_sum"]);
+    // In the loop, each round counts.
+    let in_loop = format!("break {body}");
+    let answers = session().run(&[&in_loop, "run", "continue", "continue", "info breakpoints"]);
+    answers.assert_contains("info breakpoints", 0, &["already hit 3 times"]);
+
+    let answers = session().run_lldb(&[&commands("b list_sum")[..], &["breakpoint list"]].concat());
+    for step in 0..5 {
+        answers.assert_contains("next", step, &["[inlined] list_sum"]);
     }
     answers.assert_contains("breakpoint list", 0, &["hit count = 1"]);
+    let in_loop = format!("b {body}");
+    let answers = session().run_lldb(&[&in_loop, "run", "continue", "continue", "breakpoint list"]);
+    answers.assert_contains("breakpoint list", 0, &["hit count = 3"]);
 }

@@ -181,6 +181,7 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
             vmctx_home_cfa_offset: uses.needs_vmctx.then_some(-24),
             calls: Vec::new(),
             lost_stack_values: Vec::new(),
+            entries: Vec::new(),
             overwritten: Vec::new(),
             stack_value_ends: Vec::new(),
             traps: Vec::new(),

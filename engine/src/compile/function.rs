@@ -3,7 +3,8 @@
 use super::{CompileError, anchors, home_stores, returns, stack_check};
 use crate::environ::{Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, SOURCE_FLAGS, TranslateError,
+    ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, SOURCE_FLAGS,
+    TranslateError,
 };
 use crate::types::ValType;
 use artifact::TrapCode;
@@ -40,6 +41,9 @@ pub(super) struct CompiledFunction {
     pub(super) lost_stack_entries: Vec<(u32, u32)>,
     /// File offset of an operator, depth of an operand stack entry that debug info names there, and where it is gone.
     pub(super) stack_entry_ends: Vec<(u32, u32, u32)>,
+    /// Instructions that stand for the entry of an inlined function before a loop, sorted, and the file offset of a branch of
+    /// the function back to the loop.
+    pub(super) entries: Vec<(u32, u32)>,
     /// Assignments that end the locations of what was in a local before.
     pub(super) overwritten: Vec<dwarf_transform::Overwritten>,
 }
@@ -129,7 +133,7 @@ pub(super) fn compile_guest(
     let code = emit(shared.isa, &mut scratch.context, homes.is_some()).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
-    let compiled = extract(shared, &code, &scratch.context.func, flags, homes.as_ref());
+    let compiled = extract(shared, &code, &scratch.context.func, flags, homes.as_ref(), &env.loops_at_entries);
     Ok(CompiledFunction { lost_stack_entries, stack_entry_ends, ..compiled })
 }
 
@@ -142,7 +146,7 @@ pub(super) fn compile_trampoline(
     scratch.context.clear();
     scratch.context.func = build(shared.isa, &mut scratch.builder);
     let code = emit(shared.isa, &mut scratch.context, false).map_err(|reason| CompileError::Trampoline { reason })?;
-    let mut compiled = extract(shared, &code, &scratch.context.func, 0, None);
+    let mut compiled = extract(shared, &code, &scratch.context.func, 0, None, &[]);
     // Its traps are never reached and its instructions come from no operator.
     compiled.rows = vec![Row { start: 0, wasm: None, anchor: false }];
     Ok(compiled)
@@ -177,6 +181,7 @@ fn extract(
     func: &ir::Function,
     flags: u32,
     homes: Option<&HomeSlots>,
+    loops: &[LoopAtEntry],
 ) -> CompiledFunction {
     let buffer = &compiled.buffer;
     let mut out = CompiledFunction {
@@ -203,7 +208,7 @@ fn extract(
         .map(|(offset, span, map)| (*offset, map.entries().map(|(_, slot)| span - slot).collect()))
         .collect();
     let is_x86 = matches!(shared.isa.triple().architecture, Architecture::X86_64);
-    rows(&mut out, compiled, flags, is_x86);
+    rows(&mut out, compiled, flags, loops, is_x86);
     if is_x86 {
         if out.rows.iter().any(|row| row.anchor) {
             // lldb is given rows that begin one byte behind a return address.
@@ -250,8 +255,9 @@ fn extract(
 
 /// The address map: every instruction has a row, those of the compiler's own have no operator.
 ///
-/// `flags` are the bits of source locations that are no part of the offset; without debug info there are none.
-fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, is_x86: bool) {
+/// `flags` are the bits of source locations that are no part of the offset; without debug info there are none. `loops` are
+/// those that inlined functions begin with.
+fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, loops: &[LoopAtEntry], is_x86: bool) {
     let size = out.code.len() as u32;
     let mut at = 0;
     let push = |rows: &mut Vec<Row>, row: Row| match rows.last() {
@@ -267,14 +273,15 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, is_x86:
         }
         let bits = range.loc.bits();
         let set = if range.loc.is_default() { 0 } else { bits & flags };
-        let home = set & HOME_BIT != 0;
+        let is_entry = set == ANCHOR_BIT | HOME_BIT;
+        let home = set & HOME_BIT != 0 && !is_entry;
         if home && is_x86 {
             home_stores::fold(&mut out.code[range.start as usize..range.end as usize]);
         }
         let (wasm, anchor) = if range.loc.is_default() {
             (None, false)
         } else if set & ANCHOR_BIT != 0 {
-            (Some(bits & !ANCHOR_BIT), true)
+            (Some(bits & !SOURCE_FLAGS), !is_entry)
         } else if set & ENTRY_BIT != 0 {
             out.prologue_end = out.prologue_end.max(range.end);
             (None, false)
@@ -285,14 +292,18 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, is_x86:
             (Some(bits & !(HOME_BIT & flags)), false)
         };
         push(&mut out.rows, Row { start: range.start, wasm, anchor });
-        if anchor {
+        if is_entry {
+            let offset = bits & !SOURCE_FLAGS;
+            out.entries.extend(loops.iter().find(|it| it.entry == offset).map(|it| (range.start, it.branch)));
+        }
+        if anchor || is_entry {
             // Only the anchor's own start, and only where the byte is a breakpoint; what follows it in its range are
             // moves of the register allocator.
             let byte = &mut out.code[range.start as usize];
             if *byte == INT3 {
                 *byte = anchors::NOP;
             }
-            if range.end > range.start + 1 {
+            if anchor && range.end > range.start + 1 {
                 out.rows.push(Row { start: range.start + 1, wasm, anchor: false });
             }
         }

@@ -842,6 +842,14 @@ fn native_module(
                 .map(|&(operator, depth, end)| (wasm(operator), depth, wasm(end)))
                 .collect(),
             overwritten: function.overwritten,
+            entries: function
+                .entries
+                .iter()
+                .map(|&(offset, branch)| dwarf_transform::EntryBeforeLoop {
+                    text: text(start + offset),
+                    branch: wasm(branch),
+                })
+                .collect(),
             traps: function
                 .traps
                 .iter()

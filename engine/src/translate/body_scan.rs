@@ -11,6 +11,8 @@ pub(crate) struct BodyScan {
     pub(crate) offsets: Vec<u32>,
     /// The numbers of those that do something to the flow of control or to locals, and what.
     pub(crate) effects: Vec<(u32, Effect)>,
+    /// For each operator, whether it makes no code: begins of blocks, constants, what reads a local.
+    pub(crate) codeless: Vec<bool>,
     /// File offset of the body's end.
     pub(crate) end: u32,
     /// Labels of all `br_table` operators.
@@ -21,6 +23,8 @@ pub(crate) struct BodyScan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     None,
+    /// Nothing, and it makes no code.
+    Silent,
     /// `local.set` and `local.tee`.
     Set(u32),
     Block,
@@ -52,6 +56,17 @@ pub(crate) struct Assignment {
     pub(crate) operator: u32,
 }
 
+/// A loop that an inlined function begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LoopAtEntry {
+    /// The number of the `loop`.
+    pub(crate) head: u32,
+    /// File offset at which the function begins; of several, the innermost.
+    pub(crate) entry: u32,
+    /// File offset of a branch of the function back to the loop.
+    pub(crate) branch: u32,
+}
+
 impl BodyScan {
     /// "Opened" by no operator.
     pub(crate) const FUNCTION: u32 = u32::MAX;
@@ -63,6 +78,7 @@ impl BodyScan {
         let Ok(mut reader) = input.body.get_operators_reader() else { return scan };
         // Most operators take one byte or two.
         scan.offsets.reserve(range.len() / 2);
+        scan.codeless.reserve(range.len() / 2);
         scan.effects.reserve(range.len() / 8);
         let mut open = vec![BodyScan::FUNCTION];
         while !reader.eof() {
@@ -78,7 +94,8 @@ impl BodyScan {
                 _ => effect,
             };
             scan.offsets.push(offset);
-            if effect != Effect::None {
+            scan.codeless.push(matches!(effect, Effect::Silent | Effect::Block | Effect::Loop));
+            if !matches!(effect, Effect::None | Effect::Silent) {
                 scan.effects.push((number, effect));
             }
         }
@@ -109,60 +126,52 @@ impl BodyScan {
                 Effect::BrTable { first, count } => {
                     self.labels(first, count).iter().for_each(|&depth| branch(&open, depth, number));
                 }
-                Effect::None | Effect::Set(_) | Effect::Else | Effect::Leave => {}
+                Effect::None | Effect::Silent | Effect::Set(_) | Effect::Else | Effect::Leave => {}
             }
         }
         found.sort_unstable();
         found
     }
 
-    /// The loops that an inlined function begins with: the number of the `loop`, and the offset at which the innermost such
-    /// function begins, sorted. `inlined` is its code (sorted), as file offsets: where it begins, and each of its ranges.
+    /// The loops that an inlined function begins with, sorted. `inlined` is the code of such functions (sorted), as file
+    /// offsets: where it begins, and each of its ranges.
     ///
     /// Debuggers take a stop at the first address of an inlined function for one at its call. A loop comes back there.
-    pub(crate) fn loops_at_entries(&self, inlined: &[(u32, Range<u32>)]) -> Vec<(u32, u32)> {
+    pub(crate) fn loops_at_entries(&self, inlined: &[(u32, Range<u32>)]) -> Vec<LoopAtEntry> {
         if inlined.is_empty() {
             return Vec::new();
         }
         let branches = self.branches_back();
-        let mut found: Vec<(u32, u32)> = Vec::new();
+        let mut found: Vec<LoopAtEntry> = Vec::new();
         for code in inlined.chunk_by(|one, other| one.0 == other.0) {
             let entry = code[0].0;
             let Ok(number) = self.offsets.binary_search(&entry) else { continue };
             for head in self.loops_around(number as u32) {
                 let first = branches.partition_point(|branch| branch.0 < head);
-                let mut back = branches[first..].iter().take_while(|branch| branch.0 == head).take(MAX_BRANCHES);
-                let comes_back = back.any(|&(_, branch)| {
-                    let at = self.offsets[branch as usize];
-                    code.iter().take(MAX_BRANCHES).any(|(_, range)| range.contains(&at))
-                });
-                if comes_back {
-                    found.push((head, entry));
-                }
+                let back = branches[first..].iter().take_while(|branch| branch.0 == head).take(MAX_BRANCHES);
+                let mut back = back.map(|&(_, branch)| self.offsets[branch as usize]);
+                let comes_back = |branch: &u32| code.iter().take(MAX_BRANCHES).any(|(_, range)| range.contains(branch));
+                found.extend(back.find(comes_back).map(|branch| LoopAtEntry { head, entry, branch }));
             }
         }
         found.sort_unstable();
         // Of the functions that begin with one loop, the innermost begins last.
         found.dedup_by(|next, last| {
-            let same = next.0 == last.0;
+            let same = next.head == last.head;
             if same {
-                last.1 = last.1.max(next.1);
+                *last = *next;
             }
             same
         });
         found
     }
 
-    /// The loops from which operator `number` is separated by nothing but the begins of blocks.
+    /// The loops from which operator `number` is separated by nothing that makes code.
     fn loops_around(&self, number: u32) -> impl Iterator<Item = u32> {
-        let opens = |effect: Effect| matches!(effect, Effect::Block | Effect::Loop);
-        let next = self.effects.partition_point(|effect| effect.0 < number);
-        let after =
-            (number..).zip(&self.effects[next..]).take_while(move |(number, at)| at.0 == *number && opens(at.1));
-        let before = (0..number).rev().zip(self.effects[..next].iter().rev());
-        let before = before.take_while(move |(number, at)| at.0 == *number && opens(at.1));
-        let loops = |(_, effect): (u32, &(u32, Effect))| (effect.1 == Effect::Loop).then_some(effect.0);
-        before.take(MAX_BLOCKS).filter_map(loops).chain(after.take(MAX_BLOCKS).filter_map(loops))
+        let makes_none = |number: u32| self.codeless.get(number as usize).is_some_and(|codeless| *codeless);
+        let code = (number..).take(MAX_CODELESS).find(|number| !makes_none(*number)).unwrap_or(number);
+        let before = (0..code).rev().take(MAX_CODELESS).take_while(move |number| makes_none(*number));
+        before.filter(|number| self.effect(*number) == Effect::Loop)
     }
 
     /// The assignments of `locals` (sorted), sorted.
@@ -214,8 +223,9 @@ impl BodyScan {
     }
 }
 
-/// How many blocks, and how many branches of a loop and ranges of a function, are looked at: enough for any compiler's code.
-const MAX_BLOCKS: usize = 16;
+/// How many operators that make no code, and how many branches of a loop and ranges of a function, are looked at: enough for
+/// any compiler's code.
+const MAX_CODELESS: usize = 16;
 const MAX_BRANCHES: usize = 64;
 
 /// Finds what each operator does. The opener of an `end` is not known here.
@@ -238,6 +248,21 @@ macro_rules! effect {
     };
     (LocalTee, $visitor:ident, $local:ident) => {
         Effect::Set($local)
+    };
+    (LocalGet, $visitor:ident, $local:ident) => {
+        Effect::Silent
+    };
+    (I32Const, $visitor:ident, $value:ident) => {
+        Effect::Silent
+    };
+    (I64Const, $visitor:ident, $value:ident) => {
+        Effect::Silent
+    };
+    (F32Const, $visitor:ident, $value:ident) => {
+        Effect::Silent
+    };
+    (F64Const, $visitor:ident, $value:ident) => {
+        Effect::Silent
     };
     (Block, $visitor:ident, $ty:ident) => {
         Effect::Block
@@ -312,8 +337,10 @@ impl BodyScan {
     /// A body of one byte an operator.
     pub(super) fn of_bytes(effects: &[Effect], labels: &[u32]) -> BodyScan {
         let end = effects.len() as u32;
-        let effects = (0..end).zip(effects.iter().copied()).filter(|effect| effect.1 != Effect::None).collect();
-        BodyScan { offsets: (0..end).collect(), effects, end, labels: labels.to_vec() }
+        let codeless = effects.iter().map(|it| matches!(it, Effect::Silent | Effect::Block | Effect::Loop)).collect();
+        let does_nothing = |effect: &(u32, Effect)| matches!(effect.1, Effect::None | Effect::Silent);
+        let effects = (0..end).zip(effects.iter().copied()).filter(|effect| !does_nothing(effect)).collect();
+        BodyScan { offsets: (0..end).collect(), effects, codeless, end, labels: labels.to_vec() }
     }
 }
 
@@ -323,19 +350,23 @@ mod tests {
 
     #[test]
     fn loops_that_inlined_functions_begin_with_are_found() {
-        use Effect::{Block, Br, BrIf, End, Loop, None};
+        use Effect::{Block, Br, BrIf, End, Loop, None, Silent};
         let loops = |effects: &[Effect], inlined: &[(u32, Range<u32>)]| {
-            BodyScan::of_bytes(effects, &[]).loops_at_entries(inlined)
+            let found = BodyScan::of_bytes(effects, &[]).loops_at_entries(inlined);
+            found.iter().map(|it| (it.head, it.entry, it.branch)).collect::<Vec<_>>()
         };
         let body = [None, Block, Loop, None, BrIf(1), None, Br(0), End(2), End(1), None, End(BodyScan::FUNCTION)];
-        assert_eq!(loops(&body, &[(2, 2..8)]), [(2, 2)]);
-        assert_eq!(loops(&body, &[(1, 1..9)]), [(2, 1)]);
+        assert_eq!(loops(&body, &[(2, 2..8)]), [(2, 2, 6)]);
+        assert_eq!(loops(&body, &[(1, 1..9)]), [(2, 1, 6)]);
         // The inner one of two.
-        assert_eq!(loops(&body, &[(1, 1..9), (3, 3..7)]), [(2, 3)]);
+        assert_eq!(loops(&body, &[(1, 1..9), (3, 3..7)]), [(2, 3, 6)]);
         // In two parts.
-        assert_eq!(loops(&body, &[(3, 3..5), (3, 6..7)]), [(2, 3)]);
+        assert_eq!(loops(&body, &[(3, 3..5), (3, 6..7)]), [(2, 3, 6)]);
         // Another function is what comes back.
         assert!(loops(&body, &[(3, 3..6)]).is_empty());
+        // What comes between makes no code.
+        let silent = [Block, Loop, Silent, Silent, None, BrIf(0), End(1), End(0), None];
+        assert_eq!(loops(&silent, &[(4, 4..6)]), [(1, 4, 5)]);
         // Code comes first, there or here.
         assert!(loops(&body, &[(0, 0..9)]).is_empty());
         assert!(loops(&body, &[(5, 5..7)]).is_empty());

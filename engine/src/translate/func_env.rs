@@ -1,6 +1,7 @@
 //! The environment in which cranelift-wasm translates one function.
 
 use super::barriers::Slot;
+use super::body_scan::LoopAtEntry;
 use super::home_stores::NeededStores;
 use super::operand_stack::StackCopies;
 use super::reference_roots::ReferenceRoots;
@@ -26,7 +27,8 @@ use wasmparser::{Operator, UnpackedIndex};
 pub(crate) const ANCHOR_BIT: u32 = 1 << 31;
 /// Source locations with this bit are the stores that fill the homes at entry.
 pub(crate) const ENTRY_BIT: u32 = 1 << 30;
-/// Source locations with this bit are stores to homes.
+/// Source locations with this bit are stores to homes; with that of anchors, instructions that stand for the entry of an inlined
+/// function and begin no statement.
 pub(crate) const HOME_BIT: u32 = 1 << 29;
 /// The bits of a source location that are no part of the offset, in a function that has full debug info.
 pub(crate) const SOURCE_FLAGS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
@@ -119,8 +121,8 @@ pub(crate) struct DebugPlan<'a> {
     pub(crate) operators: Vec<u32>,
     /// Where statements begin and end, sorted.
     pub(crate) anchors: &'a [AnchorRange],
-    /// Loops that inlined functions begin with: the number of the operator, and an offset in the function; sorted.
-    pub(crate) loops_at_entries: Vec<(u32, u32)>,
+    /// Loops that inlined functions begin with, sorted.
+    pub(crate) loops_at_entries: Vec<LoopAtEntry>,
     /// Operand stack entries that are copied to a home.
     pub(crate) copies: StackCopies,
     /// The assignments of locals that are stored to their homes; absent where all are.
@@ -146,7 +148,9 @@ pub(crate) struct FuncEnv<'a> {
     anchors: &'a [AnchorRange],
     next_anchor: usize,
     pending_anchor: Option<AnchorRange>,
-    loops_at_entries: Vec<(u32, u32)>,
+    /// The statement whose anchor is there already.
+    anchored: Option<u32>,
+    pub(crate) loops_at_entries: Vec<LoopAtEntry>,
     /// Operand stack entries that are copied to a home.
     copies: StackCopies,
     /// The assignments of locals that are stored to their homes; absent where all are.
@@ -179,6 +183,7 @@ impl<'a> FuncEnv<'a> {
             anchors: &[],
             next_anchor: 0,
             pending_anchor: None,
+            anchored: None,
             loops_at_entries: Vec::new(),
             copies: StackCopies::default(),
             needed: None,
@@ -437,21 +442,18 @@ impl<'a> FuncEnv<'a> {
         pos.ins().trapnz(flag, ir::TrapCode::Interrupt);
     }
 
-    /// Puts a statement anchor here.
+    /// Puts a statement anchor here, of the code at `anchor`.
     fn emit_anchor(builder: &mut FunctionBuilder<'_>, anchor: u32, operator: u32) {
         builder.set_srcloc(ir::SourceLoc::new(anchor | ANCHOR_BIT));
         builder.ins().debugtrap();
         builder.set_srcloc(ir::SourceLoc::new(operator));
     }
 
-    /// Puts an instruction of an inlined function before the loop that it begins with, so that the loop does not come back to
-    /// its first address: debuggers take that for its call.
-    fn enter_before_loop(&mut self, builder: &mut FunctionBuilder<'_>) {
+    /// The offset at which an inlined function begins, if it begins with the loop of the current operator.
+    fn entry_of_loop(&self) -> Option<u32> {
         let number = self.next_operator.wrapping_sub(1);
-        let found = self.loops_at_entries.binary_search_by_key(&number, |at| at.0 as usize);
-        if let (Ok(at), Some(&operator)) = (found, self.operators.get(number)) {
-            Self::emit_anchor(builder, self.loops_at_entries[at].1, operator);
-        }
+        let at = self.loops_at_entries.binary_search_by_key(&number, |at| at.head as usize).ok()?;
+        Some(self.loops_at_entries[at].entry)
     }
 
     /// Copies what the operator just translated has pushed, where debug info names it.
@@ -523,7 +525,8 @@ impl<'a> FuncEnv<'a> {
             due = Some(anchor);
             self.next_anchor += 1;
         }
-        due.filter(|anchor| offset < anchor.end)
+        // The loop that an inlined function begins with has the anchor of the function's first statement.
+        due.filter(|anchor| offset < anchor.end && self.anchored.take() != Some(anchor.start))
     }
 }
 
@@ -1103,8 +1106,12 @@ impl FuncEnvironment for FuncEnv<'_> {
                 Self::emit_anchor(builder, anchor.start, offset);
             }
         }
-        if matches!(op, Operator::Loop { .. }) && state.reachable() {
-            self.enter_before_loop(builder);
+        if matches!(op, Operator::Loop { .. })
+            && state.reachable()
+            && let (Some(entry), Some(offset)) = (self.entry_of_loop(), offset)
+        {
+            // Debuggers take the function's first address for its call, and the loop must not come back there.
+            Self::emit_anchor(builder, entry | HOME_BIT, offset);
         }
         if let Operator::LocalGet { local_index } = op
             && state.reachable()
@@ -1133,6 +1140,14 @@ impl FuncEnvironment for FuncEnv<'_> {
             return Ok(());
         }
         let number = self.next_operator.wrapping_sub(1);
+        if matches!(op, Operator::Loop { .. })
+            && let Some(entry) = self.entry_of_loop()
+        {
+            // A branch leads to here, and what comes next may be stores of the code before.
+            let offset = self.operators.get(number).copied().unwrap_or(0);
+            Self::emit_anchor(builder, entry, offset);
+            self.anchored = Some(entry);
+        }
         let assigned = match op {
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => Some(*local_index),
             _ => None,

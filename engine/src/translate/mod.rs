@@ -13,9 +13,9 @@ mod reference_roots;
 mod sink_guard;
 mod spill;
 
-pub(crate) use body_scan::BodyScan;
 #[cfg(test)]
 pub(crate) use body_scan::Effect;
+pub(crate) use body_scan::{BodyScan, LoopAtEntry};
 pub use error::TranslateError;
 pub(crate) use func_env::{
     ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, SOURCE_FLAGS, guest_signature,
