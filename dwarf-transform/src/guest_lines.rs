@@ -167,7 +167,9 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
             continue;
         }
         let new_line = row.is_stmt && (new_line || body == Some(position));
-        let next = rows.get(rows.partition_point(|next| next.offset <= row.offset));
+        let is_behind = |next: &&GuestRow| next.offset > row.offset;
+        let next = rows.get(position + 1).filter(is_behind);
+        let next = next.or_else(|| rows.get(rows.partition_point(|next| next.offset <= row.offset)));
         let end = next.map_or(body_end, |next| WasmOffset(next.offset));
         match statements.last_mut() {
             Some(last) if last.offset == WasmOffset(row.offset) => {

@@ -67,6 +67,7 @@ pub(crate) fn function_rows(
     // Which guest rows already have a native row that begins a statement.
     let mut seen = vec![false; guest.len()];
     let mut begun = false;
+    let mut covered = 0;
     for (number, row) in native.rows.iter().enumerate() {
         let Some(wasm) = row.wasm.filter(|_| !hidden.get(number).unwrap_or(&false)) else {
             continue;
@@ -74,9 +75,13 @@ pub(crate) fn function_rows(
         if row.text.0 < body_start {
             continue;
         }
-        let Some(position) = covering(guest, wasm.0) else {
+        // Mostly it is the row of the code before, or the next.
+        let near = (covered..guest.len().min(covered + 2))
+            .find(|&at| guest[at].offset <= wasm.0 && guest.get(at + 1).is_none_or(|next| wasm.0 < next.offset));
+        let Some(position) = near.or_else(|| covering(guest, wasm.0)) else {
             continue;
         };
+        covered = position;
         // Code without a line belongs to the line before it.
         let Some(position) = (0..=position).rev().find(|position| guest[*position].line != 0) else {
             continue;

@@ -130,7 +130,8 @@ pub(super) fn compile_guest(
     let lost_stack_entries = env.lost_stack_entries();
     let stack_entry_ends = env.stack_entry_ends();
     returns::merge(&mut scratch.context.func);
-    let code = emit(shared.isa, &mut scratch.context, homes.is_some()).map_err(|reason| {
+    let stores = homes.as_ref().map_or_else(Vec::new, HomeSlots::stores);
+    let code = emit(shared.isa, &mut scratch.context, &stores).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
     let compiled = extract(shared, &code, &scratch.context.func, flags, homes.as_ref(), &env.loops_at_entries);
@@ -145,19 +146,18 @@ pub(super) fn compile_trampoline(
 ) -> Result<CompiledFunction, CompileError> {
     scratch.context.clear();
     scratch.context.func = build(shared.isa, &mut scratch.builder);
-    let code = emit(shared.isa, &mut scratch.context, false).map_err(|reason| CompileError::Trampoline { reason })?;
+    let code = emit(shared.isa, &mut scratch.context, &[]).map_err(|reason| CompileError::Trampoline { reason })?;
     let mut compiled = extract(shared, &code, &scratch.context.func, 0, None, &[]);
     // Its traps are never reached and its instructions come from no operator.
     compiled.rows = vec![Row { start: 0, wasm: None, anchor: false }];
     Ok(compiled)
 }
 
-fn emit(isa: &dyn TargetIsa, context: &mut Context, has_homes: bool) -> Result<CompiledCode, String> {
+/// `stores` are those to homes.
+fn emit(isa: &dyn TargetIsa, context: &mut Context, stores: &[ir::Inst]) -> Result<CompiledCode, String> {
     let mut control = ControlPlane::default();
     context.optimize(isa, &mut control).map_err(|error| error.to_string())?;
-    if has_homes {
-        home_stores::localize(&mut context.func);
-    }
+    home_stores::localize(&mut context.func, stores);
     let compile = |context: &Context, control: &mut ControlPlane| {
         isa.compile_function(&context.func, &context.domtree, context.want_disasm, control)
             .map_err(|error| error.to_string())

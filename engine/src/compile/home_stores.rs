@@ -6,36 +6,37 @@
 //! ([`localize`]), and in the code the two instructions become one ([`fold`]).
 
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
-use cranelift_codegen::ir::{Function, InstBuilder, InstructionData, Opcode, ValueDef};
+use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, ValueDef};
 
-/// Gives each store to a stack slot an address of its own, right before it, that is the whole of its address.
+/// Gives each of `stores`, which are to a stack slot, an address of its own, right before it, that is the whole of its address.
 ///
-/// To be called after the optimizer, which would merge the addresses again.
-pub(super) fn localize(func: &mut Function) {
-    let mut pos = FuncCursor::new(func);
-    while pos.next_block().is_some() {
-        while let Some(store) = pos.next_inst() {
-            let InstructionData::Store { opcode: Opcode::Store, args: [_, address], offset: beyond, .. } =
-                pos.func.dfg.insts[store]
-            else {
-                continue;
-            };
-            let ValueDef::Result(def, _) = pos.func.dfg.value_def(pos.func.dfg.resolve_aliases(address)) else {
-                continue;
-            };
-            let InstructionData::StackLoad { opcode: Opcode::StackAddr, stack_slot, offset } = pos.func.dfg.insts[def]
-            else {
-                continue;
-            };
-            let Some(offset) = offset.try_add_i64(beyond.into()) else { continue };
-            let ty = pos.func.dfg.value_type(address);
-            // The cursor inserts before the store, with the store's location.
-            pos.use_srcloc(store);
-            let own = pos.ins().stack_addr(ty, stack_slot, offset);
-            pos.func.dfg.inst_args_mut(store)[1] = own;
-            if let InstructionData::Store { offset: beyond, .. } = &mut pos.func.dfg.insts[store] {
-                *beyond = 0.into();
-            }
+/// To be called after the optimizer, which would merge the addresses again. It leaves stores where they are, or out if
+/// they are never reached.
+pub(super) fn localize(func: &mut Function, stores: &[Inst]) {
+    for &store in stores {
+        if func.layout.inst_block(store).is_none() {
+            continue;
+        }
+        let InstructionData::Store { opcode: Opcode::Store, args: [_, address], offset: beyond, .. } =
+            func.dfg.insts[store]
+        else {
+            continue;
+        };
+        let ValueDef::Result(def, _) = func.dfg.value_def(func.dfg.resolve_aliases(address)) else {
+            continue;
+        };
+        let InstructionData::StackLoad { opcode: Opcode::StackAddr, stack_slot, offset } = func.dfg.insts[def] else {
+            continue;
+        };
+        let Some(offset) = offset.try_add_i64(beyond.into()) else { continue };
+        let ty = func.dfg.value_type(address);
+        let mut pos = FuncCursor::new(func).at_inst(store);
+        // The cursor inserts before the store, with the store's location.
+        pos.use_srcloc(store);
+        let own = pos.ins().stack_addr(ty, stack_slot, offset);
+        pos.func.dfg.inst_args_mut(store)[1] = own;
+        if let InstructionData::Store { offset: beyond, .. } = &mut pos.func.dfg.insts[store] {
+            *beyond = 0.into();
         }
     }
 }

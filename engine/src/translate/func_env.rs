@@ -20,6 +20,7 @@ use cranelift_wasm::{
     FuncEnvironment, FuncIndex, FuncTranslationState, GlobalIndex, GlobalVariable, Heap, HeapData, HeapStyle,
     MemoryIndex, TableIndex, TargetEnvironment, TypeConvert, TypeIndex, WasmHeapType, WasmResult,
 };
+use std::cell::RefCell;
 use std::collections::HashMap;
 use wasmparser::{Operator, UnpackedIndex};
 
@@ -64,6 +65,8 @@ pub(crate) struct HomeSlots {
     pub(crate) slot: Option<ir::StackSlot>,
     /// The slot's address, made at the function's entry. See `compile::home_stores` for what becomes of it.
     base: Option<ir::Value>,
+    /// The stores to it.
+    stores: RefCell<Vec<ir::Inst>>,
     /// For each local that has a home: its offset in the slot and its type.
     pub(crate) locals: Vec<(u32, u32, ValType)>,
     /// The size of the slot.
@@ -93,8 +96,14 @@ impl HomeSlots {
     /// Stores to the slot, at `offset`.
     fn store(&self, builder: &mut FunctionBuilder<'_>, value: ir::Value, offset: u32) {
         if let Some(base) = self.base {
-            builder.ins().store(MemFlags::new().with_notrap(), value, base, offset as i32);
+            let store = builder.ins().store(MemFlags::new().with_notrap(), value, base, offset as i32);
+            self.stores.borrow_mut().push(store);
         }
+    }
+
+    /// The stores that were made.
+    pub(crate) fn stores(&self) -> Vec<ir::Inst> {
+        self.stores.take()
     }
 
     /// The offset in the slot and the type of a local that has a home.
