@@ -65,12 +65,16 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
     let last = wanted.last().map_or(0, |&(at, _)| at);
     // Entries that are named and still there: how deep, and where they are named.
     let mut there: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut next = 0;
     tracker.follow(input, |offset, pushers, renewed| {
-        for (depth, named) in there.split_off(&u32::try_from(renewed).unwrap_or(u32::MAX)) {
+        while let Some(deepest) = there.last_entry().filter(|deepest| *deepest.key() as usize >= renewed) {
+            let (depth, named) = deepest.remove_entry();
             copies.ends.extend(named.into_iter().map(|named| (named, depth, offset)));
         }
-        let first = wanted.partition_point(|&(at, _)| at < offset);
-        for &(_, depth) in wanted[first..].iter().take_while(|&&(at, _)| at == offset) {
+        while wanted.get(next).is_some_and(|&(at, _)| at < offset) {
+            next += 1;
+        }
+        for &(_, depth) in wanted[next..].iter().take_while(|&&(at, _)| at == offset) {
             if let Some(Some((operator, ty))) = pushers.get(depth as usize) {
                 let copy = StackCopy { depth, ty: *ty, named_at: Vec::new() };
                 by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
