@@ -12,7 +12,7 @@
 //! - The compiler's own instructions belong to the row before them.
 
 use crate::guest_lines::{GuestRow, body_row, covering};
-use crate::native::NativeFunction;
+use crate::native::{AddressRow, NativeFunction};
 
 /// A row of the native line table, before files are resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ pub(crate) fn rows_for_gdb(mut rows: Vec<NativeRow>, guest: &[GuestRow], native:
 /// Suits the rows of a function with anchors to lldb, which stops at every row of another line, `is_stmt` or not.
 ///
 /// What the optimizer has moved about belongs to the statement that it lies in.
-pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, native: &NativeFunction) -> Vec<NativeRow> {
+pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, guest: &[GuestRow], native: &NativeFunction) -> Vec<NativeRow> {
     if !native.rows.iter().any(|row| row.anchor) {
         return rows;
     }
@@ -161,7 +161,56 @@ pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, native: &NativeFunction) -> Ve
             _ => kept.push(row),
         }
     }
+    pass_code_without_line(&mut kept, guest, native);
     kept
+}
+
+/// Lets lldb pass code that has no line in the guest, as it does natively: a branch to there would else stop it at the line
+/// before, in the wrong frame where that is another one's. Calls keep that line, which is shown in backtraces, and traps.
+fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native: &NativeFunction) {
+    if guest.iter().all(|row| row.line != 0) {
+        return;
+    }
+    let Some(body) = rows.iter().find(|row| row.prologue_end).map(|row| row.text) else { return };
+    let mut found: Vec<NativeRow> = Vec::new();
+    let mut at = 0;
+    while at < native.rows.len() {
+        let lineless = |row: &AddressRow| {
+            row.wasm.is_none_or(|wasm| covering(guest, wasm.0).is_some_and(|position| guest[position].line == 0))
+        };
+        let first = &native.rows[at];
+        // The compiler's own instructions belong to the code before.
+        if first.wasm.is_none() {
+            at += 1;
+            continue;
+        }
+        let count = native.rows[at..].iter().take_while(|row| lineless(row) && !row.anchor).count();
+        let end = native.rows.get(at + count).map_or(native.text.end, |row| row.text);
+        let calls = native.calls.partition_point(|call| call.return_address <= first.text);
+        let traps = native.traps.partition_point(|trap| *trap < first.text);
+        let is_fixed = native.calls.get(calls).is_some_and(|call| call.return_address <= end)
+            || native.traps.get(traps).is_some_and(|trap| *trap < end);
+        let before = rows.partition_point(|row| row.text <= first.text.0).checked_sub(1).map(|before| rows[before]);
+        if count > 0
+            && !is_fixed
+            && first.text.0 > body
+            && let Some(before) = before.filter(|before| before.text < first.text.0)
+        {
+            let next = rows.partition_point(|row| row.text < end.0);
+            found.push(NativeRow { text: first.text.0, line: 0, column: 0, is_stmt: false, ..before });
+            if end < native.text.end && rows.get(next).is_none_or(|row| row.text > end.0) {
+                found.push(NativeRow { text: end.0, is_stmt: false, prologue_end: false, ..before });
+            }
+        }
+        at += count.max(1);
+    }
+    let inside = |text: u32| {
+        let before = found.partition_point(|row| row.text <= text).checked_sub(1).map(|before| found[before]);
+        before.is_some_and(|before| before.line == 0)
+    };
+    rows.retain(|row| row.is_stmt || !inside(row.text));
+    rows.extend(found);
+    rows.sort_by_key(|row| row.text);
 }
 
 /// Where the body begins natively: at the first instruction that comes from the guest's body row or from what follows.

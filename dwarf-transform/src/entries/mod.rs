@@ -180,7 +180,7 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
         let opening_stop = opening_stops.binary_search(&function).is_ok();
         let mut rows = function_rows(guest, native, opening_stop, fill.input.maps.get(function).hidden());
         if fill.options.flavour == PointerFlavour::Lldb {
-            rows = rows_for_lldb(rows, native);
+            rows = rows_for_lldb(rows, guest, native);
         } else if is_rust {
             rows = rows_for_gdb(rows, guest, native);
         }
