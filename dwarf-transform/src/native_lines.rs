@@ -11,6 +11,7 @@
 //!   the rest about, and a debugger that stops at all of it would run back and forth.
 //! - The compiler's own instructions belong to the row before them.
 
+use crate::address_map::TextRange;
 use crate::guest_lines::{GuestRow, body_row, covering};
 use crate::native::{AddressRow, NativeFunction};
 
@@ -173,6 +174,7 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
     }
     let Some(body) = rows.iter().find(|row| row.prologue_end).map(|row| row.text) else { return };
     let mut found: Vec<NativeRow> = Vec::new();
+    let mut passed: Vec<TextRange> = Vec::new();
     let mut at = 0;
     while at < native.rows.len() {
         let lineless = |row: &AddressRow| {
@@ -194,21 +196,24 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
         if count > 0
             && !is_fixed
             && first.text.0 > body
-            && let Some(before) = before.filter(|before| before.text < first.text.0)
+            // lldb 19 takes the row behind that of the prologue's end for the place of breakpoints, if it has no line.
+            && let Some(before) = before.filter(|before| before.text < first.text.0 && !before.prologue_end)
         {
             let next = rows.partition_point(|row| row.text < end.0);
-            found.push(NativeRow { text: first.text.0, line: 0, column: 0, is_stmt: false, ..before });
+            passed.push((first.text.0, end.0));
+            let plain = NativeRow { is_stmt: false, prologue_end: false, epilogue_begin: false, ..before };
+            found.push(NativeRow { text: first.text.0, line: 0, column: 0, ..plain });
             if end < native.text.end && rows.get(next).is_none_or(|row| row.text > end.0) {
-                found.push(NativeRow { text: end.0, is_stmt: false, prologue_end: false, ..before });
+                found.push(NativeRow { text: end.0, ..plain });
             }
         }
         at += count.max(1);
     }
-    let inside = |text: u32| {
-        let before = found.partition_point(|row| row.text <= text).checked_sub(1).map(|before| found[before]);
-        before.is_some_and(|before| before.line == 0)
+    let is_passed = |text: u32| {
+        let before = passed.partition_point(|range| range.0 <= text).checked_sub(1);
+        before.is_some_and(|before| text < passed[before].1)
     };
-    rows.retain(|row| row.is_stmt || !inside(row.text));
+    rows.retain(|row| row.is_stmt || !is_passed(row.text));
     rows.extend(found);
     rows.sort_by_key(|row| row.text);
 }
@@ -221,4 +226,65 @@ fn body_address(guest: &[GuestRow], body: Option<usize>, native: &NativeFunction
         return Some(row.text.0);
     }
     native.rows.iter().find(|row| row.text >= native.prologue_end && reaches(row.wasm)).map(|row| row.text.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native::NativeCall;
+    use crate::{TextOffset, WasmOffset};
+
+    fn guest(offset: u32, line: u32) -> GuestRow {
+        GuestRow {
+            offset,
+            file: 1,
+            line,
+            column: 0,
+            discriminator: 0,
+            is_stmt: line != 0,
+            prologue_end: offset == 10,
+            epilogue_begin: false,
+        }
+    }
+
+    /// Rows at native offsets of wasm offsets; those of the second list are anchors.
+    fn native(rows: &[(u32, Option<u32>)], anchors: &[u32]) -> NativeFunction {
+        let row = |&(text, wasm): &(u32, Option<u32>)| AddressRow {
+            text: TextOffset(text),
+            wasm: wasm.map(WasmOffset),
+            anchor: anchors.contains(&text),
+        };
+        NativeFunction {
+            text: TextOffset(0)..TextOffset(140),
+            rows: rows.iter().map(row).collect(),
+            prologue_end: TextOffset(110),
+            ..NativeFunction::default()
+        }
+    }
+
+    #[test]
+    fn lldb_passes_code_without_line() {
+        let lines = [guest(0, 4), guest(10, 5), guest(20, 6), guest(24, 0), guest(30, 7)];
+        let rows = [
+            (0, None),
+            (110, Some(10)),
+            (120, Some(20)),
+            (124, Some(24)),
+            (126, None),
+            (128, Some(21)),
+            (130, Some(30)),
+        ];
+        let mut code = native(&rows, &[110, 120, 130]);
+        let lines_of = |code: &NativeFunction| {
+            let rows = rows_for_lldb(function_rows(&lines, code, false, &[]), &lines, code);
+            rows.iter().map(|row| (row.text, row.line)).collect::<Vec<_>>()
+        };
+        // The rest of the statement has its line again.
+        assert_eq!(lines_of(&code), [(0, 4), (110, 5), (120, 6), (124, 0), (128, 6), (130, 7)]);
+        code.calls = vec![NativeCall { return_address: TextOffset(126), wasm: WasmOffset(24) }];
+        assert_eq!(lines_of(&code), [(0, 4), (110, 5), (120, 6), (130, 7)], "a frame there has a line");
+        code.calls.clear();
+        code.traps = vec![TextOffset(124)];
+        assert!(!lines_of(&code).iter().any(|row| row.1 == 0), "a trap there has a line");
+    }
 }
