@@ -209,7 +209,10 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
     let mut before = 0;
     for (number, &anchor) in anchors.iter().enumerate() {
         let Some(begin) = offsets[anchor] else { continue };
-        if begin < before || run_start == u32::MAX {
+        if run_start == u32::MAX {
+            // What comes before the first statement precedes it, too.
+            run_start = 0;
+        } else if begin < before {
             run_start = begin;
         }
         before = begin;
@@ -272,4 +275,26 @@ pub(crate) fn merge(ranges: &mut Vec<TextRange>) {
         }
         joined
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TextOffset;
+    use crate::native::AddressRow;
+
+    #[test]
+    fn what_comes_before_the_first_statement_and_lies_in_it_is_of_its_scope() {
+        let row = |text, wasm, anchor| AddressRow { text: TextOffset(text), wasm: Some(WasmOffset(wasm)), anchor };
+        let native = NativeFunction {
+            text: TextOffset(100)..TextOffset(140),
+            rows: vec![row(110, 20, true), row(116, 18, false), row(120, 21, false)],
+            prologue_end: TextOffset(110),
+            ..NativeFunction::default()
+        };
+        let map = AddressMap::new(&native, 10, &[]);
+        assert_eq!(map.scope_ranges(20, 30), [(110, 140)]);
+        // Values are where the operators are.
+        assert_eq!(map.ranges(18, 20), [(116, 120)]);
+    }
 }
