@@ -80,10 +80,9 @@ impl AddressMap {
             hidden[entry + 1..head].fill(true);
             places.extend((entry + 1..head).map(|position| (position, offset.0)));
         }
-        let mut shown = places.iter().peekable();
-        let scopes = shown.peek().is_some().then(|| {
+        let scopes = (!places.is_empty()).then(|| {
             let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
-            for &(position, statement) in shown {
+            for &(position, statement) in &places {
                 offsets[position] = Some(statement);
             }
             collect(&|position| offsets[position])

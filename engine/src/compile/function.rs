@@ -130,8 +130,8 @@ pub(super) fn compile_guest(
     let lost_stack_entries = env.lost_stack_entries();
     let stack_entry_ends = env.stack_entry_ends();
     returns::merge(&mut scratch.context.func);
-    let stores = homes.as_ref().map_or_else(Vec::new, HomeSlots::stores);
-    let code = emit(shared.isa, &mut scratch.context, &stores).map_err(|reason| {
+    let stores = homes.as_ref().map_or(&[][..], |homes| &homes.stores);
+    let code = emit(shared.isa, &mut scratch.context, stores).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
     let compiled = extract(shared, &code, &scratch.context.func, flags, homes.as_ref(), &env.loops_at_entries);

@@ -46,6 +46,18 @@ pub(crate) enum Effect {
     Leave,
 }
 
+impl Effect {
+    /// Does it make no code, whatever it does?
+    fn makes_no_code(self) -> bool {
+        matches!(self, Effect::Silent | Effect::Block | Effect::Loop)
+    }
+
+    /// Does it leave locals and the flow of control alone?
+    fn does_nothing(self) -> bool {
+        matches!(self, Effect::None | Effect::Silent)
+    }
+}
+
 /// An operator that assigns a local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Assignment {
@@ -94,8 +106,8 @@ impl BodyScan {
                 _ => effect,
             };
             scan.offsets.push(offset);
-            scan.codeless.push(matches!(effect, Effect::Silent | Effect::Block | Effect::Loop));
-            if !matches!(effect, Effect::None | Effect::Silent) {
+            scan.codeless.push(effect.makes_no_code());
+            if !effect.does_nothing() {
                 scan.effects.push((number, effect));
             }
         }
@@ -337,9 +349,8 @@ impl BodyScan {
     /// A body of one byte an operator.
     pub(super) fn of_bytes(effects: &[Effect], labels: &[u32]) -> BodyScan {
         let end = effects.len() as u32;
-        let codeless = effects.iter().map(|it| matches!(it, Effect::Silent | Effect::Block | Effect::Loop)).collect();
-        let does_nothing = |effect: &(u32, Effect)| matches!(effect.1, Effect::None | Effect::Silent);
-        let effects = (0..end).zip(effects.iter().copied()).filter(|effect| !does_nothing(effect)).collect();
+        let codeless = effects.iter().map(|effect| effect.makes_no_code()).collect();
+        let effects = (0..end).zip(effects.iter().copied()).filter(|effect| !effect.1.does_nothing()).collect();
         BodyScan { offsets: (0..end).collect(), effects, codeless, end, labels: labels.to_vec() }
     }
 }

@@ -20,7 +20,6 @@ use cranelift_wasm::{
     FuncEnvironment, FuncIndex, FuncTranslationState, GlobalIndex, GlobalVariable, Heap, HeapData, HeapStyle,
     MemoryIndex, TableIndex, TargetEnvironment, TypeConvert, TypeIndex, WasmHeapType, WasmResult,
 };
-use std::cell::RefCell;
 use std::collections::HashMap;
 use wasmparser::{Operator, UnpackedIndex};
 
@@ -66,7 +65,7 @@ pub(crate) struct HomeSlots {
     /// The slot's address, made at the function's entry. See `compile::home_stores` for what becomes of it.
     base: Option<ir::Value>,
     /// The stores to it.
-    stores: RefCell<Vec<ir::Inst>>,
+    pub(crate) stores: Vec<ir::Inst>,
     /// For each local that has a home: its offset in the slot and its type.
     pub(crate) locals: Vec<(u32, u32, ValType)>,
     /// The size of the slot.
@@ -94,16 +93,11 @@ impl HomeSlots {
     }
 
     /// Stores to the slot, at `offset`.
-    fn store(&self, builder: &mut FunctionBuilder<'_>, value: ir::Value, offset: u32) {
+    fn store(&mut self, builder: &mut FunctionBuilder<'_>, value: ir::Value, offset: u32) {
         if let Some(base) = self.base {
             let store = builder.ins().store(MemFlags::new().with_notrap(), value, base, offset as i32);
-            self.stores.borrow_mut().push(store);
+            self.stores.push(store);
         }
-    }
-
-    /// The stores that were made.
-    pub(crate) fn stores(&self) -> Vec<ir::Inst> {
-        self.stores.take()
     }
 
     /// The offset in the slot and the type of a local that has a home.
@@ -481,7 +475,7 @@ impl<'a> FuncEnv<'a> {
                 .and_then(|block| builder.func.layout.last_inst(block))
                 .and_then(|inst| builder.func.dfg.inst_results(inst).first().copied()),
         };
-        let home = self.homes.as_ref().and_then(|homes| {
+        let home = self.homes.as_mut().and_then(|homes| {
             let (offset, home) = homes.home(dwarf_transform::OPERAND_STACK_HOME + depth)?;
             Some((homes, offset, home.byte_size()))
         });
@@ -513,7 +507,7 @@ impl<'a> FuncEnv<'a> {
 
     /// Stores a local's current value to `home`: its own, or the one for its value at entry.
     fn store_home(&mut self, builder: &mut FunctionBuilder<'_>, home: u32) {
-        let Some(homes) = &self.homes else { return };
+        let Some(homes) = &mut self.homes else { return };
         let Some((offset, _)) = homes.home(home) else { return };
         let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         let value = builder.use_var(Variable::new(local as usize));
@@ -1072,7 +1066,7 @@ impl FuncEnvironment for FuncEnv<'_> {
             homes.base = Some(builder.ins().stack_addr(types::I64, slot, 0));
             let vmctx = self.vmctx(builder.func);
             let vmctx = builder.ins().global_value(types::I64, vmctx);
-            let homes = self.homes.take().unwrap_or_default();
+            let mut homes = self.homes.take().unwrap_or_default();
             homes.store(builder, vmctx, 0);
             let locals: Vec<u32> = homes.locals.iter().map(|home| home.0).collect();
             self.homes = Some(homes);
