@@ -51,7 +51,9 @@ def as_pointer(value, type_):
 
     gdb's own cast would read a guest pointer again at the width of the new type, which may be the host's.
     """
-    return gdb.Value(int(value)).cast(type_.pointer())
+    address = int(value)
+    # What was never written may be no address, and gdb takes no Python number above its `long long`.
+    return gdb.Value(address - (address >> 63 << 64)).cast(type_.pointer())
 
 
 class Printer:
@@ -259,6 +261,41 @@ def thin_pointer(value):
     return value
 
 
+def first_field(value):
+    return value[value.type.strip_typedefs().fields()[0]]
+
+
+def field_path(value, *paths):
+    """The first of these paths of members, joined by dots, that there is."""
+    for path in paths:
+        found = value
+        for name in path.split("."):
+            if not has_field(found.type.strip_typedefs(), name):
+                found = None
+                break
+            found = found[name]
+        if found is not None:
+            return found
+    raise gdb.error("There is no member named %s." % paths[0])
+
+
+def plain_number(value):
+    """The number within Cell, UnsafeCell, Cap, NonZero and whatever else wraps one."""
+    while value.type.strip_typedefs().code == gdb.TYPE_CODE_STRUCT:
+        value = first_field(value)
+    return int(value)
+
+
+def initialized(value):
+    """What is in MaybeUninit, ManuallyDrop and what they consist of."""
+    while re.match(r"^core::mem::(?:\w+::)?(?:MaybeUninit|ManuallyDrop|MaybeDangling)<", value.type.strip_typedefs().name or ""):
+        name = next((it for it in ("value", "__0") if has_field(value.type.strip_typedefs(), it)), None)
+        if name is None:
+            break
+        value = value[name]
+    return value
+
+
 def rust_elements(pointer, type_, length):
     pointer = as_pointer(pointer, type_)
     return (pointed(pointer + index) for index in range(length))
@@ -267,7 +304,15 @@ def rust_elements(pointer, type_, length):
 def rust_text(pointer, length):
     if length == 0:
         return ""
-    return pointer.lazy_string(encoding="utf-8", length=length)
+    # That to a Path or OsStr leads to no bytes, by its type.
+    return as_pointer(pointer, byte_type()).lazy_string(encoding="utf-8", length=length)
+
+
+def byte_type():
+    try:
+        return gdb.lookup_type("u8")
+    except gdb.error:
+        return gdb.lookup_type("unsigned char")
 
 
 class RustVec(Printer):
@@ -280,6 +325,54 @@ class RustVec(Printer):
     def children(self):
         element = self.value.type.strip_typedefs().template_argument(0)
         return numbered(rust_elements(self.pointer(), element, int(self.value["len"])))
+
+    def display_hint(self):
+        return "array"
+
+
+class RustVecDeque(RustVec):
+    def capacity(self):
+        return max(plain_number(field_path(self.value["buf"], "inner.cap", "cap")), 1)
+
+    def first_and_length(self):
+        if has_field(self.value.type.strip_typedefs(), "len"):
+            return int(self.value["head"]), int(self.value["len"])
+        first = int(self.value["tail"])
+        return first, (int(self.value["head"]) - first) % self.capacity()
+
+    def to_string(self):
+        return "VecDeque(size=%d)" % self.first_and_length()[1]
+
+    def children(self):
+        first, length = self.first_and_length()
+        elements = as_pointer(self.pointer(), self.value.type.strip_typedefs().template_argument(0))
+        capacity = self.capacity()
+        return numbered(pointed(elements + (first + index) % capacity) for index in range(length))
+
+
+class RustBinaryHeap(RustVec):
+    """The elements as they lie, the greatest one first."""
+
+    def __init__(self, value):
+        super().__init__(value["data"])
+
+    def to_string(self):
+        return "BinaryHeap(size=%d)" % int(self.value["len"])
+
+
+class RustLinkedList(Printer):
+    def to_string(self):
+        return "LinkedList(size=%d)" % int(self.value["len"])
+
+    def elements(self):
+        place = self.value["head"]
+        for _ in range(int(self.value["len"])):
+            node = thin_pointer(first_field(active_variant(place)))
+            yield node["element"]
+            place = node["next"]
+
+    def children(self):
+        return numbered(self.elements())
 
     def display_hint(self):
         return "array"
@@ -300,6 +393,15 @@ class RustStr(Printer):
 
     def display_hint(self):
         return "string"
+
+
+class RustOsString(RustString):
+    """OsString and PathBuf."""
+
+    def __init__(self, value):
+        while not has_field(value.type.strip_typedefs(), "len"):
+            value = first_field(value)
+        super().__init__({"vec": value})
 
 
 class RustSlice(Printer):
@@ -366,6 +468,9 @@ class RustBTreeMap(Printer):
     def size(self):
         return int(self.value["length"])
 
+    # What is read of each entry.
+    PARTS = ("keys", "vals")
+
     def entries(self, node, height):
         leaf_type = node.type.target()
         inner_type = None
@@ -377,27 +482,54 @@ class RustBTreeMap(Printer):
                 edge = as_pointer(node, inner_type)["edges"][index]["value"]
                 yield from self.entries(as_pointer(thin_pointer(edge), leaf_type), height - 1)
             if index < int(node["len"]):
-                yield (
-                    node["keys"][index]["value"]["value"],
-                    node["vals"][index]["value"]["value"],
-                )
+                yield tuple(initialized(node[name][index]) for name in self.PARTS)
 
     def to_string(self):
         return "BTreeMap(size=%d)" % self.size()
 
-    def children(self):
+    def all_entries(self):
         if self.size() == 0:
             return []
         root = active_variant(self.value["root"])["__0"]
-        return keyed(self.entries(thin_pointer(root["node"]), int(root["height"])))
+        return self.entries(thin_pointer(root["node"]), int(root["height"]))
+
+    def children(self):
+        return keyed(self.all_entries())
 
     def display_hint(self):
         return "map"
 
 
+class RustBTreeSet(RustBTreeMap):
+    PARTS = ("keys",)
+
+    def __init__(self, value):
+        super().__init__(value["map"])
+
+    def to_string(self):
+        return "BTreeSet(size=%d)" % self.size()
+
+    def children(self):
+        return numbered(entry[0] for entry in self.all_entries())
+
+    def display_hint(self):
+        return "array"
+
+
 class RustRc(Printer):
+    """Rc and Arc, also of slices, texts and trait objects."""
+
     def box(self):
         return thin_pointer(self.value["ptr"])
+
+    def fat_pointer(self):
+        """The structure of a pointer to a slice, a text or a trait object; None where it is thin."""
+        value = self.value["ptr"]
+        while value.type.strip_typedefs().code != gdb.TYPE_CODE_PTR:
+            if any(has_field(value.type.strip_typedefs(), name) for name in ("length", "vtable")):
+                return value
+            value = first_field(value)
+        return None
 
     def count(self, name):
         count = self.box()[name]
@@ -406,16 +538,98 @@ class RustRc(Printer):
         return int(count)
 
     def to_string(self):
-        return "%s(strong=%d, weak=%d)" % (
-            re.match(r"^alloc::(?:rc|sync)::(\w+)", self.value.type.strip_typedefs().name)[1],
-            self.count("strong"),
-            # All strong references together hold one weak one.
-            self.count("weak") - 1,
-        )
+        strong = self.count("strong")
+        # All strong references together hold one weak one.
+        return "%s(strong=%d, weak=%d)" % (self.name(), strong, self.count("weak") - (strong > 0))
+
+    def name(self):
+        return re.match(r"^alloc::(?:rc|sync)::(\w+)", self.value.type.strip_typedefs().name)[1]
 
     def children(self):
         box = self.box()
-        return [("value", box["value" if has_field(box.type.target().strip_typedefs(), "value") else "data"])]
+        value = box["value" if has_field(box.type.target().strip_typedefs(), "value") else "data"]
+        fat = self.fat_pointer()
+        if fat is None:
+            return [("value", value)]
+        if has_field(fat.type.strip_typedefs(), "vtable"):
+            type_ = trait_object_type(fat["vtable"])
+            return [("value", as_pointer(value.address, type_).dereference())] if type_ else []
+        # Of a text each byte is an element to gdb.
+        length = int(fat["length"])
+        if re.search(r"<str\b", self.value.type.strip_typedefs().name):
+            return [("value", rust_text(value.address, length))]
+        return [("value", value.cast(value.type.array(length - 1)) if length else "[]")]
+
+
+class RustWeak(RustRc):
+    """What it refers to may refer back, so that it is not shown with it."""
+
+    children = None
+
+    def to_string(self):
+        pointer = self.box()
+        if int(pointer) in ((1 << 8 * pointer.type.sizeof) - 1, (1 << 64) - 1):
+            return "%s(dangling)" % self.name()
+        return super().to_string()
+
+
+class RustCell(Printer):
+    """Cell, RefCell, UnsafeCell, OnceCell: what is in it."""
+
+    def to_string(self):
+        name = re.match(r"^core::cell::(?:\w+::)*(\w+)", self.value.type.strip_typedefs().name)[1]
+        if has_field(self.value.type.strip_typedefs(), "borrow"):
+            return "%s(borrow=%d)" % (name, plain_number(self.value["borrow"]))
+        return name
+
+    def children(self):
+        value = self.value["inner" if has_field(self.value.type.strip_typedefs(), "inner") else "value"]
+        while re.match(r"^core::cell::UnsafeCell<", value.type.strip_typedefs().name or ""):
+            value = value["value"]
+        return [("value", value)]
+
+
+class RustBorrow(Printer):
+    """Ref and RefMut: what they lead to."""
+
+    def to_string(self):
+        return re.match(r"^core::cell::(\w+)", self.value.type.strip_typedefs().name)[1]
+
+    def children(self):
+        return [("value", pointed(thin_pointer(self.value["value"])))]
+
+
+class RustNonZero(Printer):
+    def to_string(self):
+        return str(plain_number(self.value))
+
+
+class RustEnums(Printer):
+    """An array of enums with data: gdb 13 ends with an internal error when it is asked to print one itself."""
+
+    def elements(self):
+        first, last = self.value.type.strip_typedefs().range()
+        element = self.value.type.strip_typedefs().target()
+        start = as_pointer(self.value.address, element)
+        return (pointed(start + index) for index in range(last - first + 1))
+
+    def to_string(self):
+        return None
+
+    def children(self):
+        return numbered(self.elements())
+
+    def display_hint(self):
+        return "array"
+
+
+def trait_object_type(vtable):
+    """The type of the object that has this virtual table, by the table's symbol; None without one."""
+    found = re.search(r"<<(.*) as .*>::\{vtable(?:_type)?\}(?:\+\d+)?>", vtable.format_string(symbols=True, raw=True))
+    try:
+        return gdb.lookup_type(found[1]) if found else None
+    except gdb.error:
+        return None
 
 
 def active_variant(value):
@@ -429,12 +643,21 @@ RUST = [
     for pattern, printer in [
         (r"^alloc::vec::Vec<", RustVec),
         (r"^alloc::string::String$", RustString),
-        (r"^&(?:mut )?str$", RustStr),
-        (r"^&(?:mut )?\[.*\]$", RustSlice),
+        (r"^alloc::collections::vec_deque::VecDeque<", RustVecDeque),
+        (r"^alloc::collections::binary_heap::BinaryHeap<", RustBinaryHeap),
+        (r"^alloc::collections::linked_list::LinkedList<", RustLinkedList),
+        (r"^&(?:mut )?(?:str|std::path::Path|std::ffi::os_str::OsStr)$|^alloc::boxed::Box<str\b", RustStr),
+        (r"^std::(?:path::PathBuf|ffi::os_str::OsString)$", RustOsString),
+        (r"^&(?:mut )?\[.*\]$|^alloc::boxed::Box<\[", RustSlice),
         (r"^std::collections::hash::map::HashMap<", RustHashMap),
         (r"^std::collections::hash::set::HashSet<", RustHashSet),
         (r"^alloc::collections::btree::map::BTreeMap<", RustBTreeMap),
+        (r"^alloc::collections::btree::set::BTreeSet<", RustBTreeSet),
         (r"^alloc::(?:rc::Rc|sync::Arc)<", RustRc),
+        (r"^alloc::(?:rc|sync)::Weak<", RustWeak),
+        (r"^core::cell::(?:once::)?(?:Ref|Unsafe|Once)?Cell<", RustCell),
+        (r"^core::cell::Ref(?:Mut)?<", RustBorrow),
+        (r"^core::num::nonzero::NonZero", RustNonZero),
     ]
 ]
 
@@ -445,13 +668,13 @@ class Guarded:
     def __init__(self, printer):
         self.printer = printer
         for name in ("children", "display_hint"):
-            if hasattr(printer, name):
+            if getattr(printer, name, None):
                 setattr(self, name, getattr(self, "guarded_" + name))
 
     def to_string(self):
         try:
             return self.printer.to_string()
-        except (gdb.error, RuntimeError, ValueError) as error:
+        except (gdb.error, RuntimeError, ValueError, OverflowError) as error:
             return "<%s>" % error
 
     def guarded_display_hint(self):
@@ -463,18 +686,31 @@ class Guarded:
                 if isinstance(child, gdb.Value) and child.is_lazy:
                     child.fetch_lazy()
                 yield name, child
-        except (gdb.error, RuntimeError, ValueError):
+        except (gdb.error, RuntimeError, ValueError, OverflowError):
             return
 
 
 def find_container(value):
     type_ = value.type.strip_typedefs()
+    if is_array_of_enums(type_) and value.address is not None:
+        return Guarded(RustEnums(value))
     if type_.code != gdb.TYPE_CODE_STRUCT or type_.name is None:
         return None
     for pattern, printer in LIBCXX + RUST:
         if pattern.match(type_.name):
             return Guarded(printer(value))
     return None
+
+
+def is_array_of_enums(type_):
+    """Is it an array, of however many dimensions, whose elements have variants?"""
+    if type_.code != gdb.TYPE_CODE_ARRAY:
+        return False
+    while type_.code == gdb.TYPE_CODE_ARRAY:
+        type_ = type_.target().strip_typedefs()
+    # The discriminant, which has no name, comes first in what gdb makes of a variant part.
+    fields = type_.fields() if type_.code == gdb.TYPE_CODE_STRUCT else []
+    return bool(fields) and (type_.dynamic or fields[0].artificial and fields[0].name is None)
 
 
 find_container.name = "wasmscope"

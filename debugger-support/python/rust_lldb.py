@@ -8,6 +8,16 @@ def thin_pointer(value):
     return value
 
 
+def fat_pointer(value):
+    """The structure of a pointer to a slice, a text or a trait object within Unique, NonNull and whatever else wraps it;
+    invalid where the pointer is thin."""
+    while value.IsValid() and not is_pointer(value.GetType()):
+        if any(field(value, name).IsValid() for name in ("length", "vtable")):
+            return value
+        value = raw(value.GetChildAtIndex(0))
+    return lldb.SBValue()
+
+
 def plain_number(value):
     """The number within Cell, UnsafeCell, Cap and whatever else wraps one."""
     while value.GetNumChildren():
@@ -86,6 +96,39 @@ class RustSlice(RustElements):
         return at(self.raw, "[%d]" % index, address_of(pointer) + index * type_.GetByteSize(), type_)
 
 
+class RustBinaryHeap(RustVec):
+    """The elements as they lie, the greatest one first."""
+
+    def update(self):
+        super().update()
+        self.raw = field(self.raw, "data")
+        self.count = self.size() if self.raw.IsValid() else 0
+        return False
+
+    def size(self):
+        vec = field(self.raw, "data")
+        return number(field(vec if vec.IsValid() else self.raw, "len"))
+
+
+class RustLinkedList(Linked):
+    def size(self):
+        return number(field(self.raw, "len"))
+
+    def walked(self):
+        place = field(self.raw, "head")
+        for _ in range(self.size()):
+            pointer = thin_pointer(field(active_variant(place)[1], "__0"))
+            if not pointer.IsValid() or not address_of(pointer):
+                return
+            node = self.object("node", address_of(pointer), pointee(pointer.GetType()))
+            yield field(node, "element")
+            place = field(node, "next")
+
+    def element(self, index):
+        node = self.node(index)
+        return self.named(node, "[%d]" % index) if node.IsValid() else None
+
+
 class RustHashMap(Linked):
     """hashbrown's table: the elements lie below the control bytes, the first one next to them."""
 
@@ -132,20 +175,20 @@ class RustBTreeMap(Linked):
     def walked(self):
         root = field(active_variant(field(self.raw, "root"))[1], "__0")
         pointer = thin_pointer(field(root, "node"))
-        leaf = pointee(pointer.GetType())
-        name = leaf.GetCanonicalType().GetName().replace("::LeafNode<", "::InternalNode<", 1)
-        inner = self.raw.GetTarget().FindFirstType(name)
-        yield from self.visited(address_of(pointer), number(field(root, "height")), leaf, inner)
+        self.pointer = pointer.GetType()
+        yield from self.visited(address_of(pointer), number(field(root, "height")), pointee(self.pointer))
 
-    def visited(self, address, height, leaf, inner):
+    def visited(self, address, height, leaf):
         node = self.object("node", address, leaf)
         keys, values = field(node, "keys"), field(node, "vals")
         length = number(field(node, "len"))
-        edges = field(self.object("node", address, inner), "edges") if height and inner.IsValid() else None
+        # lldb spells the numbers in a type's name otherwise than the compiler, so that it does not find InternalNode by
+        # LeafNode's name. But this is `repr(C)`: the leaf, and behind it pointers to the nodes between the keys.
+        size = self.pointer.GetByteSize()
         for index in range(min(length, 11) + 1):
-            if edges is not None:
-                edge = thin_pointer(raw(edges.GetChildAtIndex(index)))
-                yield from self.visited(address_of(edge), height - 1, leaf, inner)
+            if height:
+                edge = self.object("edge", address + leaf.GetByteSize() + index * size, self.pointer)
+                yield from self.visited(address_of(edge), height - 1, leaf)
             if index < length:
                 value = unwrapped(raw(values.GetChildAtIndex(index)))
                 if not value.IsValid():
@@ -191,19 +234,45 @@ class RustBTreeSet(RustBTreeMap):
 
 
 class RustRc(Container):
+    """Rc and Arc, also of slices, texts and trait objects."""
+
     NAMES = ("value", "strong", "weak")
 
+    def pointers(self):
+        """(the fat pointer, invalid where it is thin; that to the counts and the value)"""
+        pointer = field(self.raw, "ptr")
+        return fat_pointer(pointer), thin_pointer(pointer)
+
     def box(self):
-        pointer = thin_pointer(field(self.raw, "ptr"))
+        pointer = self.pointers()[1]
         return self.object("box", address_of(pointer), pointee(pointer.GetType()))
 
     def size(self):
         return 3
 
-    def summary(self):
+    def counts(self):
+        """(strong, weak): all strong references together hold one weak one."""
         box = self.box()
-        # All strong references together hold one weak one.
-        return "strong=%d, weak=%d" % (plain_number(field(box, "strong")), plain_number(field(box, "weak")) - 1)
+        strong, weak = (plain_number(field(box, name)) for name in ("strong", "weak"))
+        return strong, weak - (strong > 0)
+
+    def summary(self):
+        counts = "strong=%d, weak=%d" % self.counts()
+        text = self.text()
+        return counts if text is None else "%s %s" % (text, counts)
+
+    def text(self):
+        """What an Rc<str> holds, of what type the object of an Rc<dyn ...> is."""
+        fat = self.pointers()[0]
+        vtable = field(fat, "vtable") if fat.IsValid() else lldb.SBValue()
+        if vtable.IsValid():
+            return trait_object(self.raw, vtable)[0]
+        if not fat.IsValid() or not re.search(r"[<:]str>*$", fat.GetType().GetName() or ""):
+            return None
+        return read_text(self.raw, self.place(), number(field(fat, "length")), "utf-8")
+
+    def place(self):
+        return field(self.box(), "value", "data").GetLoadAddress()
 
     def get_child_index(self, name):
         if name == "$$dereference$$":
@@ -214,11 +283,122 @@ class RustRc(Container):
         box = self.box()
         name = self.NAMES[index]
         if index == 0:
-            return self.named(field(box, "value", "data"), "value")
+            return self.held(box)
         value = field(box, name)
         while value.GetNumChildren():
             value = raw(value.GetChildAtIndex(0))
         return self.named(value, name)
+
+    def held(self, box):
+        fat = self.pointers()[0]
+        value = field(box, "value", "data")
+        length = field(fat, "length") if fat.IsValid() else lldb.SBValue()
+        if length.IsValid():
+            return at(self.raw, "value", self.place(), value.GetType().GetArrayType(number(length)))
+        type_ = trait_object(self.raw, field(fat, "vtable"))[1] if fat.IsValid() else lldb.SBType()
+        return at(self.raw, "value", self.place(), type_) if type_.IsValid() else self.named(value, "value")
+
+
+class RustWeak(RustRc):
+    """What it refers to is found by name, but not shown: that may refer back."""
+
+    def dangling(self):
+        pointer = self.pointers()[1]
+        size = pointer.GetType().GetByteSize()
+        return address_of(pointer) in ((1 << 8 * size) - 1, (1 << 64) - 1)
+
+    def size(self):
+        return 0
+
+    def has_children(self):
+        return False
+
+    def summary(self):
+        return "dangling" if self.dangling() else super().summary()
+
+    def text(self):
+        return None
+
+    def get_child_index(self, name):
+        return -1 if self.dangling() else super().get_child_index(name)
+
+
+def trait_object(value, vtable):
+    """(name, type) of the object that has this virtual table, by the table's symbol; (None, invalid) without one."""
+    target = value.GetTarget()
+    symbol = target.ResolveLoadAddress(address_of(vtable)).GetSymbol().GetName() or ""
+    name = re.match(r"^<(.*) as .*>::\{vtable(?:_type)?\}$", symbol)
+    return (name[1], target.FindFirstType(name[1])) if name else (None, lldb.SBType())
+
+
+class RustTraitObject(Container):
+    """A pointer and a virtual table; beside them the object, if the table's symbol names its type."""
+
+    NAMES = ("pointer", "vtable", "object")
+
+    def type(self):
+        return trait_object(self.raw, field(self.raw, "vtable"))
+
+    def size(self):
+        return 3 if self.type()[1].IsValid() else 2
+
+    def summary(self):
+        return self.type()[0] or ""
+
+    def get_child_index(self, name):
+        if name == "$$dereference$$":
+            return 2 if self.count == 3 else -1
+        return self.NAMES.index(name) if name in self.NAMES[: self.count] else -1
+
+    def element(self, index):
+        name = self.NAMES[index]
+        if index == 2:
+            return at(self.raw, name, address_of(field(self.raw, "pointer")), self.type()[1])
+        return self.named(field(self.raw, name), name)
+
+
+class RustBorrow(Container):
+    """Ref and RefMut: what they lead to."""
+
+    def size(self):
+        return 1
+
+    def summary(self):
+        return ""
+
+    def get_child_index(self, name):
+        return 0 if name in ("value", "$$dereference$$") else -1
+
+    def element(self, _):
+        pointer = thin_pointer(field(self.raw, "value"))
+        return at(self.raw, "value", address_of(pointer), pointee(pointer.GetType()))
+
+
+class RustNonZero(Container):
+    """A number that is not zero."""
+
+    def size(self):
+        return 0
+
+    def has_children(self):
+        return False
+
+    def summary(self):
+        value = self.raw
+        while value.GetNumChildren():
+            value = raw(value.GetChildAtIndex(0))
+        return str(value.GetValueAsSigned() if is_signed(value.GetType()) else value.GetValueAsUnsigned())
+
+
+def is_signed(type_):
+    return type_.GetBasicType() in (
+        lldb.eBasicTypeSignedChar,
+        lldb.eBasicTypeChar,
+        lldb.eBasicTypeShort,
+        lldb.eBasicTypeInt,
+        lldb.eBasicTypeLong,
+        lldb.eBasicTypeLongLong,
+    )
 
 
 class RustCell(Container):
@@ -281,7 +461,9 @@ class RustEnum(Container):
     def update(self):
         self.raw = object_of(self.value)
         self.name, self.fields = active_variant(self.raw)
-        self.count = self.fields.GetNumChildren()
+        # Of a field without a size, the `()` of `Ok(())`, lldb has no value.
+        self.empty = not raw(self.fields.GetChildAtIndex(0)).GetName()
+        self.count = 0 if self.empty else self.fields.GetNumChildren()
         self.elements = {}
         return False
 
@@ -291,7 +473,7 @@ class RustEnum(Container):
     def summary(self):
         self.update()
         if not self.count:
-            return self.name
+            return self.name + ("(())" if self.empty and self.fields.GetNumChildren() else "")
         texts = []
         for index in range(self.count):
             child = self.get_child_at_index(index)
@@ -318,6 +500,13 @@ def rust_string_text(value):
     return read_text(value, address_of(thin_pointer(field(vec, "buf"))), number(field(vec, "len")), "utf-8")
 
 
+def rust_os_string_text(value):
+    vec = field(object_of(value), "inner.inner.inner", "inner.inner", "inner")
+    while vec.IsValid() and not field(vec, "len").IsValid():
+        vec = field(vec, "inner")
+    return read_text(value, address_of(thin_pointer(field(vec, "buf"))), number(field(vec, "len")), "utf-8")
+
+
 def rust_str_text(value):
     value = object_of(value)
     return read_text(value, address_of(field(value, "data_ptr")), number(field(value, "length")), "utf-8")
@@ -333,13 +522,20 @@ RUST = [
         (r"^std::collections::hash::set::HashSet<", RustHashSet),
         (r"^alloc::collections::btree::map::BTreeMap<", RustBTreeMap),
         (r"^alloc::collections::btree::set::BTreeSet<", RustBTreeSet),
-        (r"^alloc::(?:rc::Rc|sync::Arc)<(?!str|\[|dyn )", RustRc),
+        (r"^alloc::collections::binary_heap::BinaryHeap<", RustBinaryHeap),
+        (r"^alloc::collections::linked_list::LinkedList<", RustLinkedList),
+        (r"^alloc::(?:rc::Rc|sync::Arc)<", RustRc),
+        (r"^alloc::(?:rc|sync)::Weak<", RustWeak),
+        (r"^(?:&(?:mut )?|\*(?:const|mut) |alloc::boxed::Box<)dyn ", RustTraitObject),
         (r"^core::cell::(?:Ref|Unsafe|Once)?Cell<", RustCell),
+        (r"^core::cell::Ref(?:Mut)?<", RustBorrow),
+        (r"^core::num::nonzero::NonZero", RustNonZero),
     ]
 ]
 TEXTS += [
     (re.compile(r"^alloc::string::String$"), rust_string_text),
-    (re.compile(r"^&(?:mut )?str$|^alloc::boxed::Box<str"), rust_str_text),
+    (re.compile(r"^&(?:mut )?(?:str|std::path::Path|std::ffi::os_str::OsStr)$|^alloc::boxed::Box<str"), rust_str_text),
+    (re.compile(r"^std::(?:path::PathBuf|ffi::os_str::OsString)$"), rust_os_string_text),
 ]
 
 

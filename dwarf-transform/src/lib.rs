@@ -32,6 +32,7 @@
 mod address;
 mod address_map;
 mod address_table;
+mod by_reference;
 mod bytecode;
 mod definitions;
 mod entries;

@@ -1,6 +1,7 @@
 //! First stage: what the code generator must know about the guest's DWARF.
 
 use crate::address::WasmOffset;
+use crate::by_reference::is_passed_by_reference;
 use crate::entries::is_callee_location;
 use crate::expression::GuestExpression;
 use crate::guest::{GuestFunction, GuestModule, StackEntry};
@@ -326,10 +327,12 @@ fn scan_entries<'a>(
                     let Ok(Some(mut list)) = dwarf.sections(unit).attr_locations(unit, value) else {
                         continue;
                     };
+                    let throughout = is_passed_by_reference(dwarf, unit, &guest.functions[position], &entry, value);
                     while let Ok(Some(item)) = list.next() {
                         // The default location holds in the whole scope.
                         let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
-                        let end = listed.map(|_| u32::try_from(item.range.end).unwrap_or(u32::MAX));
+                        let end = u32::try_from(item.range.end).ok().filter(|_| !throughout).unwrap_or(u32::MAX);
+                        let end = listed.map(|_| end);
                         let place = Place { begin: listed.or(begin), end, at_entry: false, variable };
                         scan_operations(unit, item.data, position, &place, scan);
                     }
@@ -342,7 +345,7 @@ fn scan_entries<'a>(
 }
 
 /// Was the unit made with LLVM (clang, rustc)?
-fn producer_is_llvm<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
+pub(crate) fn producer_is_llvm<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
     let producer = root.attr_value(gimli::constants::DW_AT_producer);
     let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
     let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|window| window == word);

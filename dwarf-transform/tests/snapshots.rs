@@ -126,6 +126,16 @@ fn c_from_dwarf_2_and_3() {
     insta::assert_snapshot!("c_from_dwarf_3", transform("list-O1-v3", &TransformOptions::default()));
 }
 
+/// LLVM 14 ends the location of an object that the caller passes by reference with the function's first block.
+#[test]
+fn an_object_by_reference_is_located_in_all_of_its_function() {
+    let text = transform("passed-v4", &TransformOptions::default());
+    let count = text.split("subprogram").find(|part| part.contains(".name \"count\"")).expect("the function is there");
+    let record = count.split("formal_parameter").nth(1).expect("its first parameter is there");
+    let lines = count.lines().filter(|line| line.contains(".low_pc") || line.contains(".high_pc"));
+    insta::assert_snapshot!(format!("{}\n{record}", lines.take(2).collect::<Vec<_>>().join("\n")));
+}
+
 #[test]
 fn c_to_dwarf_4() {
     let options = TransformOptions { dwarf_version: 4, ..TransformOptions::default() };

@@ -7,11 +7,12 @@
                                                                          the other native recordings do not confirm
 
 Stops are matched by the longest common subsequence of (function, line): a native stop is met if it takes part. Stops that
-repeat the one before, the same line of the same call, are folded into it on both sides: a compiler that jumps into the
-tail of another line makes gdb stop twice at one line, and another compiler need not. The share without folding is shown
-too. At each stop that is met, a native variable reads the same if all its scalars do; open ones are not asked for, and
-neither are those that the native build has optimized out: what is shown of them here is counted as gained. Beside that, how
-many different lines either build stops at, and how many variables it shows at the stops that are met, whatever they say.
+repeat the one before, the same line of the same call, are folded into it on both sides: a compiler that jumps into the tail
+of another line makes gdb stop twice at one line, and another compiler need not. The share without folding is shown too. At
+each stop that is met, a native variable reads the same if all its scalars do; open ones are not asked for, and neither are
+those that the native build has optimized out or cannot read: what is shown of them here is counted as gained. Beside that,
+how many different lines either build stops at, and how many variables it shows at the stops that are met, whatever they
+say.
 """
 
 import json
@@ -58,9 +59,14 @@ def load(path):
 GONE = "<optimized out>"
 
 
+def is_shown(text):
+    """Whether a scalar is there to be seen."""
+    return text != GONE and not text.startswith(("<error", "<unreadable>"))
+
+
 def shown(leaves):
     """Whether anything of a variable is there to be seen."""
-    return any(text is None or not (text == GONE or text.startswith("<error")) for text in leaves.values())
+    return any(text is None or is_shown(text) for text in leaves.values())
 
 
 def folded(stops):
@@ -89,7 +95,7 @@ def compare(native, other):
         shown_here += sum(shown(leaves) for leaves in there.values())
         for name, leaves in left[i]["variables"]:
             gained += not shown(leaves) and shown(there.get(name, {}))
-            wanted = {path: text for path, text in leaves.items() if text is not None and text != GONE}
+            wanted = {path: text for path, text in leaves.items() if text is not None and is_shown(text)}
             if not wanted:
                 continue
             asked += 1

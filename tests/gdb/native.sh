@@ -6,8 +6,8 @@
 # debuggers stop once more. C++ needs libc++-19-dev:i386 and libc++abi-19-dev:i386 (`dpkg --add-architecture i386`). Rust is
 # built to abort on a panic, as the guest does: landing pads between the statements make gdb stop twice where there is nothing of
 # the kind in wasm. NATIVE_RUSTC names its compiler. What the program never wrote reads as anything, natively too, and so does an
-# address that a union shows as a number: a second and third run at other addresses, with other garbage in fresh memory, show
-# which values those are, and the recording leaves them open.
+# address that a union shows as a number: a second and third run at other addresses, with other garbage in fresh memory and
+# behind allocations, show which values those are, and the recording leaves them open.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 source=$1
@@ -45,6 +45,6 @@ esac
 
 record plain "$work/plain"
 export RECORD_ASLR=1
-MALLOC_PERTURB_=90 record zero "$work/zero"
-MALLOC_PERTURB_=165 record pattern "$work/pattern"
+MEMORY_BEHIND=0 MALLOC_PERTURB_=90 record zero "$work/zero"
+MEMORY_BEHIND=7 MALLOC_PERTURB_=165 record pattern "$work/pattern"
 python3 "$here/compare.py" open "$work/plain.json" "$work/zero.json" "$work/pattern.json" >"$out"

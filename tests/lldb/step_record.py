@@ -69,7 +69,7 @@ def pointer(leaves, path, value, pointee, depth, union):
     elif pointee.IsFunctionType():
         place = value.GetTarget().ResolveLoadAddress(address)
         name = place.GetFunction().GetName() or place.GetSymbol().GetName() or "?"
-        leaves[path] = "function " + name.split("(")[0]
+        leaves[path] = "function " + canonical(name.split("(")[0])
     elif depth >= MAX_DEPTH or pointee.GetByteSize() == 0:
         leaves[path] = "<pointer>"
     elif pointee.GetTypeClass() in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion):

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the bundled programs. Needs Debian's clang-19, clang-14, lld-19, wasi-libc, libclang-rt-19-dev-wasm32,
 # libc++-19-dev-wasm32, libc++abi-19-dev-wasm32, rustc (1.63) with libstd-rust-dev-wasm32 and lld-14 (its rust-lld), wabt
-# (wat2wasm), and `pip install ziglang`; rustup's Rust 1.96 with rust-src.
+# (wat2wasm), and `pip install ziglang`; llvm-19; rustup's Rust 1.95 and 1.96 with rust-src.
 #
 # Paths in the debug information are relative to this folder, so that the builds are the same everywhere.
 set -eu
@@ -51,6 +51,18 @@ END
     cp "$crate/target/wasm32-wasip1/release/abilities.wasm" abilities/rust-O$optimized.wasm
     rm -r "$crate"
 done
+
+# `alloc` of Rust 1.95, without the names that its debug information repeats.
+crate=$(mktemp -d)
+cat >"$crate/Cargo.toml" <<END
+package = { name = "collections", version = "0.1.0", edition = "2021" }
+bin = [{ name = "collections", path = "$PWD/collections/main.rs" }]
+profile.release = { panic = "abort", opt-level = 0, debug = true, package."*".debug = false }
+END
+(cd "$crate" && RUSTFLAGS="--remap-path-prefix $OLDPWD=. --remap-path-prefix $(rustc +1.95 --print sysroot)/lib/rustlib/src/rust=/rustc/1.95" RUSTC_BOOTSTRAP=1 cargo +1.95 build -q --release \
+    -Zbuild-std=core,alloc --target wasm32-unknown-unknown)
+llvm-objcopy-19 --remove-section=name "$crate/target/wasm32-unknown-unknown/release/collections.wasm" collections/collections.wasm
+rm -r "$crate"
 
 clang-19 --target=wasm32 -g -O0 -nostdlib -fdebug-compilation-dir=. -Wl,--no-entry -Wl,--global-base=65536 \
     instances/main.c -o instances/instances.wasm

@@ -52,9 +52,7 @@ fn collections_and_enums_are_read() {
         let answers = Session::new(program, level).run(&commands);
         answers.assert_contains("run", 0, &["inventory::main () at ", "inventory/main.rs:"]);
         answers.assert_contains("info locals", 0, &["wide = ", "numbers = [3, -1, 4, 1, -5, 9, 2]", "factor = 3"]);
-        let rc = "Rc(strong=2, weak=0) = {value = core::cell::RefCell<alloc::vec::Vec<u8, alloc::alloc::Global>> \
-                  {borrow: core::cell::Cell<isize> {value: core::cell::UnsafeCell<isize> {value: 0}}, value: \
-                  core::cell::UnsafeCell<alloc::vec::Vec<u8, alloc::alloc::Global>> {value: Vec(size=4) = {1, 2, 3, 4}}}}";
+        let rc = "Rc(strong=2, weak=0) = {value = RefCell(borrow=0) = {value = Vec(size=4) = {1, 2, 3, 4}}}";
         answers.assert_values(&[
             (
                 "p items",

@@ -3,6 +3,7 @@
 use super::UnitFiller;
 use crate::address::WasmOffset;
 use crate::address_map::TextRange;
+use crate::by_reference::is_passed_by_reference;
 use crate::bytecode::Bytecode;
 use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
 use crate::guest_dwarf::Slice;
@@ -256,7 +257,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let Some(position) = input.index.find(item.range.begin) else {
                     continue;
                 };
-                let range = item.range.begin..item.range.end;
+                let function = &input.guest.functions[position];
+                let throughout = is_passed_by_reference(input.dwarf, self.unit, function, entry, value);
+                let end = if throughout { u64::from(function.body.end.0) } else { item.range.end };
+                let range = item.range.begin..end;
                 let parts = self.until_overwritten(entry, position, item.data, range.clone());
                 overwritten |= parts != [range];
                 let map = input.maps.get(position);

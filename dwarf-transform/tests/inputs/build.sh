@@ -15,6 +15,8 @@ clang-14 $common -O0 -gdwarf-2 -c list.c -o "$object/list.o"
 clang-19 --target=wasm32-unknown-unknown $link "$object/list.o" -o list-O0-v2.wasm
 clang-14 $common -O1 -gdwarf-3 -c list.c -o "$object/list.o"
 clang-19 --target=wasm32-unknown-unknown $link "$object/list.o" -o list-O1-v3.wasm
+clang-14 $common -O0 -gdwarf-4 -c passed.c -o "$object/passed.o"
+clang-19 --target=wasm32-unknown-unknown $link -Wl,--export-all "$object/passed.o" -o passed-v4.wasm
 # Split units: the .dwo files are what is left out; the packages hold them.
 for version in 4 5; do
   clang++-19 $common -O0 -gdwarf-$version -gsplit-dwarf -fdebug-types-section -fno-rtti -c types.cc -o types-split-v$version.o
