@@ -396,10 +396,19 @@ def dynamic(value):
     if found is None or found[0].GetUnqualifiedType().GetName() == base.GetCanonicalType().GetUnqualifiedType().GetName():
         return value
     derived, offset = found
+    # While a constructor or destructor of a base runs, the virtual table is that of the base.
+    if not is_derived(derived, base):
+        return value
     if not through:
         return raw(value.CreateValueFromAddress(value.GetName(), address + offset, derived))
     data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address + offset])
     return raw(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType()))
+
+
+def is_derived(type_, base, depth=0):
+    name = base.GetCanonicalType().GetUnqualifiedType().GetName()
+    bases = [it.GetType().GetCanonicalType() for it in type_.GetCanonicalType().get_bases_array()]
+    return depth < 32 and any(it.GetUnqualifiedType().GetName() == name or is_derived(it, base, depth + 1) for it in bases)
 
 
 def dynamic_type(value, address):
@@ -408,13 +417,14 @@ def dynamic_type(value, address):
     vtable = word(process, address)
     if not vtable:
         return None
-    # The image has symbols for virtual tables, at the addresses that the guest has them at.
+    # The image has symbols for virtual tables and type descriptions, at the addresses that the guest has them at. A table's
+    # first words are the place of the whole object and the description of its class.
     target = value.GetTarget()
-    symbol = target.ResolveLoadAddress(vtable).GetSymbol().GetName() or ""
-    if not symbol.startswith("vtable for "):
+    symbols = [target.ResolveLoadAddress(it).GetSymbol().GetName() or "" for it in (vtable, word(process, vtable - 4))]
+    if not symbols[0].startswith("vtable of ") or not symbols[1].startswith("typeinfo for "):
         return None
     offset = signed(word(process, vtable - 8))
-    derived = target.FindFirstType(symbol[len("vtable for ") :])
+    derived = target.FindFirstType(symbols[1][len("typeinfo for ") :])
     return (derived, offset) if derived.IsValid() else None
 
 
@@ -563,6 +573,7 @@ def __lldb_init_module(debugger, _):
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
         "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
+        "type summary add -w wasmscope -F {0}.member_pointer_summary --recognizer-function {0}.matches_member_pointer",
         "type summary add -v -w wasmscope -F {0}.externref_summary 'VMExternRef *'",
         "type summary add -v -w wasmscope -F {0}.funcref_summary 'VMFuncRef *'",
         "type category enable wasmscope",

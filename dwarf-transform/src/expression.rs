@@ -34,8 +34,6 @@ pub(crate) enum Role {
     Referent,
     /// Where a pointer to a data member is. The result is its value, sign-extended to 8 bytes.
     DataMember,
-    /// Where a pointer to a member function is. The result are its two words, each made 8 bytes long.
-    Method,
     /// `DW_AT_frame_base`: its value is a guest address, and the result the host address.
     FrameBase,
     /// A value (`DW_AT_call_value`, a bound).
@@ -159,12 +157,6 @@ impl<'c, 'a> Context<'c, 'a> {
                     return self.translate_to(out, expression, Role::Location);
                 }
             }
-            Role::Method if !self.guest.memory64 => {
-                if !translator.method_pointer(expression)? {
-                    let out = Bytecode::new(self.encoding);
-                    return self.translate_to(out, expression, Role::Location);
-                }
-            }
             Role::Member => {
                 translator.stack.push(Kind::Host);
                 translator.run(expression, role)?;
@@ -272,34 +264,6 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
                 self.clean(0)?;
                 self.out.op(constants::DW_OP_stack_value);
             }
-        }
-        Ok(true)
-    }
-
-    /// Translates the location of a pointer to a member function: the function, then the adjustment of `this`. `false` if it
-    /// has to be treated as any other location.
-    fn method_pointer(&mut self, expression: GuestExpression<'a>) -> Result<bool, Failure> {
-        let (operations, _) = self.decode(expression)?;
-        for (offset, signed) in [(0, false), (4, true)] {
-            for operation in &operations {
-                if matches!(operation, Operation::StackValue | Operation::Piece { .. }) {
-                    return Ok(false);
-                }
-                self.operation(*operation, 0)?;
-            }
-            self.make_host()?;
-            self.pop()?;
-            if offset != 0 {
-                self.out.op_plus_uconst(offset);
-            }
-            self.load(4);
-            self.push(Kind::Guest);
-            if signed {
-                self.sign_extend(0)?;
-            }
-            self.pop()?;
-            self.out.op(constants::DW_OP_stack_value);
-            self.out.op_piece(8);
         }
         Ok(true)
     }

@@ -42,6 +42,11 @@ impl Unit<'_> {
         }
     }
 
+    /// A number for the entry at `offset`, which others of its file do not have.
+    pub(crate) fn place_in_file(&self, offset: u32) -> u64 {
+        section_offset(&self.header) as u64 + u64::from(offset)
+    }
+
     /// Where an entry of it is, for a person.
     pub(crate) fn entry_place(&self, entry: &gimli::DebuggingInformationEntry<Slice<'_>>) -> String {
         format!("{} entry {:#x}", self.place(), entry.offset().0)

@@ -29,9 +29,9 @@ pub const POINTER_MEMBER: &str = "__address";
 pub(crate) enum PointerKind {
     Pointer,
     Reference,
-    /// A pointer to a data member: 4 bytes of the guest's, 8 for both debuggers whatever its size says.
+    /// A pointer to a data member.
     DataMember,
-    /// A pointer to a member function: two words.
+    /// A pointer to a member function.
     Method,
 }
 

@@ -106,8 +106,10 @@ class Flat:
             self.array(path, value, type_, depth)
         elif type_.code in (gdb.TYPE_CODE_FLT,):
             self.put(path, repr(float(value)))
-        elif type_.code in (gdb.TYPE_CODE_MEMBERPTR, gdb.TYPE_CODE_METHODPTR):
+        elif type_.code == gdb.TYPE_CODE_MEMBERPTR:
             self.put(path, value.format_string(symbols=True))
+        elif type_.code == gdb.TYPE_CODE_METHODPTR:
+            self.put(path, re.sub(r"^.*0x[0-9a-f]+ <(.*)>", r"&\1", value.format_string(symbols=True)))
         elif type_.code in (gdb.TYPE_CODE_ENUM, gdb.TYPE_CODE_BOOL):
             self.put(path, value.format_string())
         elif type_.code in (gdb.TYPE_CODE_INT, gdb.TYPE_CODE_CHAR):

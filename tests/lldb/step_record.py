@@ -41,12 +41,21 @@ def flatten(leaves, path, value, depth, union=False):
     if type_.IsReferenceType():
         value = value.Dereference()
         type_ = value.GetType().GetCanonicalType()
-    if re.match(r"^(?:const )?std::(?:__\w+::)?function<", type_.GetName() or ""):
+    if type_.GetTypeClass() == lldb.eTypeClassMemberPointer or re.search(r"::\*(?:$|\))", type_.GetName() or ""):
+        leaves[path] = member_pointer(value)
+    elif re.match(r"^(?:const )?std::(?:__\w+::)?function<", type_.GetName() or ""):
         leaves[path] = "<function object>"
     elif type_.IsPointerType():
         pointer(leaves, path, value, type_.GetPointeeType().GetCanonicalType().GetUnqualifiedType(), depth, union)
     else:
         record(leaves, path, value, depth, union)
+
+
+def member_pointer(value):
+    """A member function by its name; the place of a data member."""
+    text = value.GetSummary() or ""
+    name = re.search(r"(?:`|&)((?!virtual)[^(]*)\(", text)
+    return "&" + canonical(name[1]) if name else text or str(value.GetValueAsSigned())
 
 
 def record(leaves, path, value, depth, union=False):
@@ -86,7 +95,7 @@ def children(leaves, path, value, depth, union):
     for index in range(min(count, MAX_ELEMENTS)):
         child = value.GetChildAtIndex(index)
         name = child.GetName() or "#%d" % index
-        if name == "__value_" and value.GetTypeName() and "unique_ptr<" in value.GetTypeName():
+        if name == "__value_" and "unique_ptr<" in (value.GetType().GetCanonicalType().GetName() or ""):
             name = "pointer"  # as `v` shows it
         if name == "vtable" or name.startswith("_vptr"):  # an array of code addresses
             continue

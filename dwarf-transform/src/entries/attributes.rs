@@ -75,7 +75,6 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             Some(PointerKind::Pointer) if name == c::DW_AT_location => Role::Pointer,
             Some(PointerKind::Reference) if name == c::DW_AT_location => Role::Referent,
             Some(PointerKind::DataMember) if name == c::DW_AT_location => Role::DataMember,
-            Some(PointerKind::Method) if name == c::DW_AT_location => Role::Method,
             _ => role_of(name),
         };
         if let Some(value) = self.value(entry, name, attr.value(), function, base, role) {

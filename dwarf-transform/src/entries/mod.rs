@@ -4,6 +4,7 @@ mod attributes;
 mod discriminants;
 mod host_references;
 mod locations;
+mod member_pointers;
 mod named_pointers;
 mod pointer_types;
 mod results;
@@ -353,7 +354,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     continue;
                 }
                 let tag = if self.is_pointer_structure(planned.tag) { c::DW_TAG_structure_type } else { planned.tag };
+                let member_pointer = self.member_pointer(here);
+                let tag = if member_pointer.is_some() { c::DW_TAG_structure_type } else { tag };
                 self.output.add_reserved(id, parent, tag);
+                if let Some(kind) = member_pointer {
+                    self.member_pointer_structure(here, id, kind);
+                    continue;
+                }
                 if tag != planned.tag {
                     self.pointer_structure(here, id);
                     continue;

@@ -19,11 +19,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// The type of a value outside of objects: a wide pointer or reference.
     pub(super) fn wide_type(&mut self, value: AttributeValue<Slice<'a>>) -> Option<Value> {
-        if !self.narrow_pointers() {
+        let wanted = self.narrow_pointers() || self.fill.plan.has_member_pointers;
+        if !wanted || self.fill.input.guest.memory64 {
             return None;
         }
         let (found, kind) = self.pointer_type(self.position, value)?;
-        if matches!(kind, PointerKind::DataMember | PointerKind::Method) {
+        if kind == PointerKind::Method || !self.narrow_pointers() && kind != PointerKind::DataMember {
             return None;
         }
         if found.0 != self.position {
@@ -44,6 +45,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if let Some(pointee) = self.pointee((self.position, position)) {
             self.output.get_mut(id).set(c::DW_AT_type, pointee);
         }
+        // Of a pointer to a member.
+        if let Some(class) = self.attribute_of(self.position, position, c::DW_AT_containing_type)
+            && let Some(class) = self.target(self.position, class).filter(|class| class.0 == self.position)
+            && let Some(class) = self.fill.plan.units[class.0].entries[class.1].id
+        {
+            self.output.get_mut(id).set(c::DW_AT_containing_type, Value::UnitRef(class));
+        }
         id
     }
 
@@ -51,6 +59,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     pub(super) fn pointer_structure(&mut self, position: usize, id: EntryId) {
         let plan = &self.fill.plan.units[self.position];
         let kind = pointer_kind(plan.entries[position].tag);
+        let identity = self.unit.place_in_file(plan.entries[position].offset);
         // Not quite the name of the real pointer type: lldb keeps formatters by name, and these need others.
         let name = self.type_name(self.position, position, 0);
         let name = match name.rsplit_once(' ') {
@@ -73,6 +82,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_name, Value::String(name.into_bytes()));
         entry.set(c::DW_AT_byte_size, Value::Udata(4));
+        // lldb takes structures of one name, size and declaration for one type. But a name does not tell what a pointer leads to:
+        // `Node *` of two classes, functions, structures without a name.
+        entry.set(c::DW_AT_decl_line, Value::Udata(identity));
         let member = self.output.add(id, c::DW_TAG_member);
         let mut entry = self.output.get_mut(member);
         entry.set(c::DW_AT_name, Value::String(POINTER_MEMBER.as_bytes().to_vec()));

@@ -7,6 +7,11 @@ use crate::scope::Entry;
 use crate::tables::{EntryReference, Value};
 use gimli::{AttributeValue, DieReference, UnitOffset, constants as c};
 
+/// Parameters that the name of a function type tells.
+const MAX_PARAMETERS: usize = 24;
+/// How deep in a name there may be function types that tell theirs.
+const MAX_FUNCTION_DEPTH: usize = 4;
+
 impl<'a> UnitFiller<'_, '_, 'a> {
     pub(super) fn attribute_of(
         &self,
@@ -47,8 +52,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 return Some(((unit, entry), kind));
             }
             if tag == c::DW_TAG_ptr_to_member_type {
-                let to = self.target(unit, self.attribute_of(unit, entry, c::DW_AT_type)?)?;
-                let function = self.fill.plan.units[to.0].entries[to.1].tag == c::DW_TAG_subroutine_type;
+                let function = self.is_to_function(unit, entry)?;
                 return Some(((unit, entry), if function { PointerKind::Method } else { PointerKind::DataMember }));
             }
             if !is_transparent(tag) {
@@ -62,7 +66,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     /// The kind of a variable that the debugger would read too wide, by its own type or that of its origin.
     pub(super) fn pointer_variable(&self, entry: &Entry<'a>, tag: gimli::DwTag) -> Option<PointerKind> {
         let kind = self.pointer_of(entry, tag)?;
-        (self.narrow_pointers() || matches!(kind, PointerKind::DataMember | PointerKind::Method)).then_some(kind)
+        match kind {
+            PointerKind::Method => None,
+            PointerKind::DataMember => Some(kind),
+            _ => self.narrow_pointers().then_some(kind),
+        }
     }
 
     fn pointer_of(&self, entry: &Entry<'a>, tag: gimli::DwTag) -> Option<PointerKind> {
@@ -72,13 +80,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             return None;
         }
         if let Some(ty) = entry.attr_value(c::DW_AT_type) {
-            return Some(self.pointer_type(self.position, ty)?.1);
+            return self.kind_of_variable(self.position, ty);
         }
         let origin = entry.attr_value(c::DW_AT_abstract_origin).or_else(|| entry.attr_value(c::DW_AT_specification))?;
         let (mut unit, mut at) = self.target(self.position, origin)?;
         for _ in 0..MAX_TYPE_CHAIN {
             if let Some(ty) = self.attribute_of(unit, at, c::DW_AT_type) {
-                return Some(self.pointer_type(unit, ty)?.1);
+                return self.kind_of_variable(unit, ty);
             }
             let origin = self
                 .attribute_of(unit, at, c::DW_AT_abstract_origin)
@@ -86,6 +94,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             (unit, at) = self.target(unit, origin)?;
         }
         None
+    }
+
+    fn kind_of_variable(&self, unit: usize, ty: AttributeValue<Slice<'a>>) -> Option<PointerKind> {
+        let (found, kind) = self.pointer_type(unit, ty)?;
+        // Of another unit, the variable's type is the structure.
+        (kind != PointerKind::DataMember || found.0 == unit).then_some(kind)
     }
 
     /// What a pointer type points to; `None` for `void`.
@@ -99,7 +113,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
-    /// A type's name as C++ would write it, roughly.
+    /// A type's name as C++ would write it, roughly, and within a unit no other type's.
     pub(super) fn type_name(&self, unit: usize, entry: usize, depth: usize) -> String {
         if depth > MAX_TYPE_CHAIN {
             return "...".to_owned();
@@ -120,14 +134,79 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             },
             c::DW_TAG_volatile_type => "volatile ".to_owned() + &inner(),
             c::DW_TAG_array_type => inner() + " []",
-            c::DW_TAG_subroutine_type => inner() + " ()",
-            _ => self
-                .attribute_of(unit, entry, c::DW_AT_name)
-                .and_then(|name| {
-                    let dwarf = self.fill.input.dwarf;
-                    dwarf.sections(&dwarf.units[unit]).attr_string(&dwarf.units[unit], name).ok()
-                })
-                .map_or_else(|| "(anonymous)".to_owned(), |name| name.to_string_lossy().into_owned()),
+            c::DW_TAG_ptr_to_member_type => {
+                let class = self.attribute_of(unit, entry, c::DW_AT_containing_type);
+                let class = class.and_then(|class| self.target(unit, class));
+                let class = class.map_or_else(
+                    || "?".to_owned(),
+                    |(unit, entry)| self.scope_name(unit, entry, depth) + &self.own_name(unit, entry),
+                );
+                match inner() {
+                    // A function's.
+                    name if name.ends_with(')') => name.replacen(" (", &format!(" ({class}::*)("), 1),
+                    // Not quite as C++ has it: lldb keeps formatters by name, and variables have the real type.
+                    name => format!("{name} ({class}::*)"),
+                }
+            }
+            c::DW_TAG_subroutine_type => format!("{} ({})", inner(), self.parameters(unit, entry, depth)),
+            _ => self.scope_name(unit, entry, depth) + &self.own_name(unit, entry),
         }
+    }
+
+    fn own_name(&self, unit: usize, entry: usize) -> String {
+        let dwarf = self.fill.input.dwarf;
+        // A type that has a unit of its own is named there.
+        let signature = self.attribute_of(unit, entry, c::DW_AT_signature);
+        let (unit, entry) = signature.and_then(|it| self.target(unit, it)).unwrap_or((unit, entry));
+        let name = self.attribute_of(unit, entry, c::DW_AT_name);
+        match name.and_then(|name| dwarf.sections(&dwarf.units[unit]).attr_string(&dwarf.units[unit], name).ok()) {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None if self.fill.plan.units[unit].entries[entry].tag == c::DW_TAG_namespace => {
+                "(anonymous namespace)".to_owned()
+            }
+            None => self.unnamed(unit, entry),
+        }
+    }
+
+    fn unnamed(&self, unit: usize, entry: usize) -> String {
+        let place = self.fill.input.dwarf.units[unit].place_in_file(self.fill.plan.units[unit].entries[entry].offset);
+        format!("(anonymous {place:#x})")
+    }
+
+    /// The namespaces, classes and functions around a type, each with `::` behind it.
+    fn scope_name(&self, unit: usize, entry: usize, depth: usize) -> String {
+        let entries = &self.fill.plan.units[unit].entries;
+        let mut scopes = Vec::new();
+        let mut at = entry;
+        while at != 0 && depth + scopes.len() <= MAX_TYPE_CHAIN {
+            at = entries[at].parent as usize;
+            match entries[at].tag {
+                c::DW_TAG_namespace | c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type => {
+                    scopes.push(self.own_name(unit, at) + "::");
+                }
+                c::DW_TAG_subprogram => scopes.push(self.own_name(unit, at) + "()::"),
+                _ => {}
+            }
+        }
+        scopes.into_iter().rev().collect()
+    }
+
+    /// What a function takes. Where that would grow too long, its own place tells it from others.
+    fn parameters(&self, unit: usize, function: usize, depth: usize) -> String {
+        let entries = &self.fill.plan.units[unit].entries;
+        let inside = entries[function + 1..].iter().take_while(|it| it.parent as usize >= function);
+        if depth > MAX_FUNCTION_DEPTH || inside.clone().take(MAX_PARAMETERS + 1).count() > MAX_PARAMETERS {
+            return self.unnamed(unit, function);
+        }
+        let own = inside.enumerate().filter(|(_, it)| it.parent as usize == function);
+        let named = own.map(|(index, it)| match it.tag {
+            _ if self.attribute_of(unit, function + 1 + index, c::DW_AT_artificial).is_some() => String::new(),
+            c::DW_TAG_formal_parameter => self
+                .attribute_of(unit, function + 1 + index, c::DW_AT_type)
+                .and_then(|ty| self.target(unit, ty))
+                .map_or_else(|| "void".to_owned(), |(unit, entry)| self.type_name(unit, entry, depth + 1)),
+            _ => "...".to_owned(),
+        });
+        named.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")
     }
 }

@@ -5,7 +5,8 @@
 //! descriptions of C++ are found in the data segments by their layout (Itanium C++ ABI, 2.5.2 and 2.9.5), beginning with the
 //! names of the descriptions' own classes.
 
-use crate::environ::{ConstExpr, ConstOp, DebugInfo, ElementItems, Module, SegmentMode};
+use crate::environ::{ConstExpr, ConstOp, DebugInfo, ElementItems, Module, PointerFlavour, SegmentMode};
+use crate::symbolize::demangle;
 use crate::translate::ModuleTranslation;
 use artifact::GuestSymbol;
 use dwarf_transform::StaticObject;
@@ -20,6 +21,9 @@ pub fn guest_symbols(translation: &ModuleTranslation<'_>, variables: &[StaticObj
     let memory = InitialMemory::new(module, translation.wasm);
     let table_size = module.tables.first().map_or(0, |table| table.minimum);
     let mut symbols = virtual_tables(&memory, table_size);
+    if translation.tunables.pointer_flavour == PointerFlavour::Lldb {
+        symbols.iter_mut().for_each(hide_virtual_table);
+    }
     let named: HashSet<u64> = symbols.iter().map(|symbol| symbol.address).collect();
     let unnamed = variables.iter().filter(|variable| !named.contains(&variable.address));
     symbols.extend(unnamed.map(|StaticObject { address, name, size }| GuestSymbol {
@@ -35,6 +39,16 @@ pub fn guest_symbols(translation: &ModuleTranslation<'_>, variables: &[StaticObj
     };
     symbols.extend(table_symbols(translation).into_iter().filter(|symbol| !is_data(symbol.address)));
     symbols
+}
+
+/// lldb looks for an object's dynamic type by a symbol "vtable for ..." at its beginning, and reads 8 bytes for each word there: it
+/// would take the object to begin far off. Under another name the table is shown, but not read.
+fn hide_virtual_table(symbol: &mut GuestSymbol) {
+    if let Some(class) = symbol.name.strip_prefix("_ZTV") {
+        let name = demangle(&symbol.name);
+        let name = name.strip_prefix("{vtable(").and_then(|name| name.strip_suffix(")}"));
+        symbol.name = format!("vtable of {}", name.unwrap_or(class));
+    }
 }
 
 fn constant(expression: &ConstExpr) -> Option<u32> {
@@ -233,8 +247,12 @@ mod tests {
     use crate::environ::Tunables;
 
     fn symbols(text: &str) -> Vec<(String, u64, u64)> {
+        symbols_for(text, PointerFlavour::Gdb)
+    }
+
+    fn symbols_for(text: &str, pointer_flavour: PointerFlavour) -> Vec<(String, u64, u64)> {
         let wasm = wat::parse_str(text).unwrap();
-        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+        let tunables = Tunables { debug_info: DebugInfo::Full, pointer_flavour, ..Tunables::default() };
         let translation = ModuleTranslation::parse(&wasm, &tunables).unwrap();
         guest_symbols(&translation, &[]).into_iter().map(|it| (it.name, it.address, it.size)).collect()
     }
@@ -277,11 +295,15 @@ mod tests {
             }
         }
         let bytes: String = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let found = symbols(&format!(r#"(module (memory 1) (table 10 funcref) (data (i32.const {base}) "{bytes}"))"#));
+        let text = format!(r#"(module (memory 1) (table 10 funcref) (data (i32.const {base}) "{bytes}"))"#);
+        let found = symbols(&text);
         let has = |name: &str, address: u64, size: u64| found.contains(&(name.to_owned(), address, size));
         assert!(has("_ZTV3Box", 1180, 28), "{found:?}");
         assert!(has("_ZTI3Box", 1168, 8), "{found:?}");
         assert!(has("_ZTS5Shape", 1040, 7), "{found:?}");
         assert!(!found.iter().any(|(name, ..)| name == "_ZTV5Shape"), "{found:?}");
+        let found = symbols_for(&text, PointerFlavour::Lldb);
+        assert!(found.contains(&("vtable of Box".to_owned(), 1180, 28)), "{found:?}");
+        assert!(!found.iter().any(|(name, ..)| name.starts_with("_ZTV")), "{found:?}");
     }
 }
