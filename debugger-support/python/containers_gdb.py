@@ -61,6 +61,12 @@ class Printer:
         self.value = value
 
 
+def lazy_text(pointer, length, **options):
+    """Characters that gdb reads itself. It divides by the size of their type, and ends if that is a definition that it has not
+    looked through yet, of size 0."""
+    return as_pointer(pointer, pointer.type.target().strip_typedefs()).lazy_string(length=length, **options)
+
+
 class LibcxxString(Printer):
     def to_string(self):
         rep = compressed(self.value["__r_"]) if has_field(self.value.type.strip_typedefs(), "__r_") else self.value["__rep_"]
@@ -71,7 +77,7 @@ class LibcxxString(Printer):
             data, size = short["__data_"], int(short["__size_"])
             # The characters lie within the string itself; its address may not fit into a guest pointer.
             return data.string(errors="replace", length=size) if data.type.target().sizeof == 1 else data
-        return data.lazy_string(length=size)
+        return lazy_text(data, size)
 
     def display_hint(self):
         return "string"
@@ -81,7 +87,7 @@ class LibcxxStringView(Printer):
     def to_string(self):
         size = self.value["__size_" if has_field(self.value.type.strip_typedefs(), "__size_") else "__size"]
         data = self.value["__data_" if has_field(self.value.type.strip_typedefs(), "__data_") else "__data"]
-        return data.lazy_string(length=int(size))
+        return lazy_text(data, int(size))
 
     def display_hint(self):
         return "string"
@@ -236,6 +242,150 @@ class LibcxxOptional(Printer):
         return [("value", self.value["__val_"])] if self.engaged() else []
 
 
+class LibcxxDeque(Printer):
+    def size(self):
+        return int(compressed(self.value["__size_"]))
+
+    def to_string(self):
+        return "std::deque with %s" % elements(self.size())
+
+    def children(self):
+        blocks, start = self.value["__map_"]["__begin_"], int(self.value["__start_"])
+        size = blocks.type.strip_typedefs().target().strip_typedefs().target().strip_typedefs().sizeof
+        capacity = 4096 // size if size < 256 else 16
+        places = range(start, start + self.size())
+        return numbered(pointed(blocks[place // capacity] + place % capacity) for place in places)
+
+    def display_hint(self):
+        return "array"
+
+
+class LibcxxForwardList(Printer):
+    def nodes(self):
+        type_ = node_type(self.value["__before_begin_"])
+        current = compressed(self.value["__before_begin_"])["__next_"]
+        while int(current):
+            node = as_pointer(current, type_)
+            yield node["__value_"]
+            current = node["__next_"]
+
+    def to_string(self):
+        return "std::forward_list" if any(True for _ in self.nodes()) else "std::forward_list (empty)"
+
+    def children(self):
+        return numbered(self.nodes())
+
+    def display_hint(self):
+        return "array"
+
+
+class LibcxxVariant(Printer):
+    def index(self):
+        """The place of the member that is in use; None where none is."""
+        implementation = self.value["__impl_"]
+        index = field_path(implementation, "__index", "__index_")
+        return None if int(index) == (1 << 8 * index.type.sizeof) - 1 or int(index) == -1 else int(index)
+
+    def to_string(self):
+        index = self.index()
+        return "std::variant [no contained value]" if index is None else "std::variant [index %d]" % index
+
+    def children(self):
+        index = self.index()
+        if index is None:
+            return []
+        union = field_path(self.value["__impl_"], "__data", "__data_")
+        for _ in range(index):
+            union = union["__tail"]
+        return [("value", union["__head"]["__value"])]
+
+
+class LibcxxTuple(Printer):
+    def to_string(self):
+        return "std::tuple"
+
+    def children(self):
+        base = self.value["__base_" if has_field(self.value.type.strip_typedefs(), "__base_") else "base_"]
+        leaves = [field for field in base.type.strip_typedefs().fields() if field.is_base_class]
+        for index, leaf in enumerate(leaves):
+            leaf = base[leaf]
+            # An element without a size is the base of its leaf.
+            yield "[%d]" % index, leaf["__value_"] if has_field(leaf.type.strip_typedefs(), "__value_") else leaf
+
+
+class LibcxxArray(Printer):
+    def to_string(self):
+        return "std::array"
+
+    def children(self):
+        # One without elements has bytes in their place.
+        array = self.value["__elems_"]
+        type_ = array.type.strip_typedefs()
+        is_empty = re.search(r", 0(?:u?l*)?>$", self.value.type.strip_typedefs().name)
+        first, last = type_.range() if type_.code == gdb.TYPE_CODE_ARRAY and not is_empty else (0, -1)
+        return numbered(array[index] for index in range(first, last + 1))
+
+    def display_hint(self):
+        return "array"
+
+
+class LibcxxBitset(Printer):
+    def to_string(self):
+        return "std::bitset"
+
+    def children(self):
+        size = int(self.value.type.strip_typedefs().template_argument(0))
+        words = self.value["__first_"]
+        is_array = words.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY
+        word = words.type.strip_typedefs().target() if is_array else words.type
+        bits = 8 * word.sizeof
+        found = lambda index: int(words[index // bits] if is_array else words) >> index % bits & 1
+        return (("[%d]" % index, 1) for index in range(size) if found(index))
+
+
+class LibcxxSpan(Printer):
+    """std::span, std::initializer_list."""
+
+    def bounds(self):
+        type_ = self.value.type.strip_typedefs()
+        begin = field_path(self.value, "__begin_", "__data_", "__data")
+        for name in ("__size_", "__size"):
+            if has_field(type_, name):
+                return begin, int(self.value[name])
+        return begin, int(type_.template_argument(1))
+
+    def to_string(self):
+        name = re.match(r"^std::(?:__\w+::)?(\w+)", self.value.type.strip_typedefs().name)[1]
+        return "std::%s of length %d" % (name, self.bounds()[1])
+
+    def children(self):
+        begin, length = self.bounds()
+        return numbered(pointed(begin + index) for index in range(length))
+
+    def display_hint(self):
+        return "array"
+
+
+class LibcxxAdapter(Printer):
+    """std::stack, std::queue, std::priority_queue."""
+
+    def to_string(self):
+        name = re.match(r"^std::(?:__\w+::)?(\w+)", self.value.type.strip_typedefs().name)[1]
+        inner = gdb.default_visualizer(self.value["c"])
+        return "std::%s wrapping: %s" % (name, inner.to_string() if inner else self.value["c"].type.name)
+
+    def children(self):
+        inner = gdb.default_visualizer(self.value["c"])
+        return inner.children() if inner else []
+
+    def display_hint(self):
+        return "array"
+
+
+def elements(number):
+    return "1 element" if number == 1 else "%d elements" % number
+
+
 LIBCXX = [
     (re.compile(r"^std::(?:__\w+::)?" + name), printer)
     for name, printer in [
@@ -250,6 +400,14 @@ LIBCXX = [
         ("shared_ptr<", LibcxxSharedPointer),
         ("weak_ptr<", LibcxxSharedPointer),
         ("optional<", LibcxxOptional),
+        ("deque<", LibcxxDeque),
+        ("forward_list<", LibcxxForwardList),
+        ("variant<", LibcxxVariant),
+        ("tuple<", LibcxxTuple),
+        ("array<", LibcxxArray),
+        ("bitset<", LibcxxBitset),
+        ("(?:span|initializer_list)<", LibcxxSpan),
+        ("(?:stack|queue|priority_queue)<", LibcxxAdapter),
     ]
 ]
 
@@ -269,13 +427,12 @@ def field_path(value, *paths):
     """The first of these paths of members, joined by dots, that there is."""
     for path in paths:
         found = value
-        for name in path.split("."):
-            if not has_field(found.type.strip_typedefs(), name):
-                found = None
-                break
-            found = found[name]
-        if found is not None:
-            return found
+        try:
+            for name in path.split("."):
+                found = found[name]
+        except gdb.error:
+            continue
+        return found
     raise gdb.error("There is no member named %s." % paths[0])
 
 

@@ -224,7 +224,8 @@ def variables(frame, line):
         for symbol in block:
             if not (symbol.is_variable or symbol.is_argument) or not symbol.name:
                 continue
-            if symbol.is_variable and symbol.line >= line:
+            # What has no line, such as the references behind a structured binding, does not tell when it is there.
+            if symbol.is_variable and (symbol.line == 0 or symbol.line >= line):
                 continue
             flat = Flat()
             try:

@@ -107,7 +107,9 @@ def stop_record(thread):
     line = frame.GetLineEntry().GetLine()
     variables, names = [], {}
     for value in reversed(list(frame.GetVariables(True, True, False, True))):
-        if value.GetValueType() == lldb.eValueTypeVariableLocal and value.GetDeclaration().GetLine() >= line:
+        # What has no line, such as the references behind a structured binding, does not tell when it is there.
+        declared = value.GetDeclaration().GetLine()
+        if value.GetValueType() == lldb.eValueTypeVariableLocal and (declared == 0 or declared >= line):
             continue
         leaves = {}
         flatten(leaves, "", value, 0)

@@ -14,8 +14,10 @@ clang-19 $target -O2 records/main.c -o records/records-O2.wasm
 clang-19 $target -O2 trap/main.c -o trap/trap.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions shapes/main.cc -o shapes/shapes.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions bases/main.cc -o bases/bases.wasm
-clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run members/main.cc \
-    -o members/members.wasm
+for program in members sequences; do
+    clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run $program/main.cc \
+        -o $program/$program.wasm
+done
 
 # Debian has no wasm runtime library for clang 14; the linker of clang 19 brings its own.
 object=$(mktemp -d)

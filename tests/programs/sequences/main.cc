@@ -1,0 +1,46 @@
+// Containers of libc++ that the other programs do not have.
+#include <array>
+#include <bitset>
+#include <deque>
+#include <forward_list>
+#include <initializer_list>
+#include <queue>
+#include <stack>
+#include <string_view>
+#include <tuple>
+#include <variant>
+
+static int sum(std::initializer_list<int> values) {
+    int total = 0;
+    for (int value : values)
+        total += value;
+    return total;
+}
+
+static int views(const char *text) {
+    int before = 1;
+    std::string_view view = text;
+    return before + static_cast<int>(view.size());
+}
+
+extern "C" int run() {
+    std::deque<double> deque{1.5, 2.5};
+    deque.push_front(0.5);
+    std::forward_list<char> forward{'x', 'y'};
+    std::stack<int> stack;
+    stack.push(4);
+    stack.push(5);
+    std::priority_queue<int> heap;
+    heap.push(2);
+    std::array<short, 2> array{1, 2};
+    std::array<short, 0> nothing;
+    std::bitset<40> mask(0x8000000005ull);
+    std::variant<int, const char *, double> variant = 2.5;
+    std::tuple<int, char, const char *> tuple{1, 'c', "three"};
+    auto [number, letter, text] = tuple;
+    int total = sum({1, 2, 3}) + views(text);
+    return total + stack.top() + heap.top() + array[0] + static_cast<int>(mask.count()) + number + letter +
+           static_cast<int>(variant.index() + nothing.size());
+}
+
+extern "C" void __cxa_atexit() {}

@@ -1,0 +1,73 @@
+//! Both debuggers on containers of libc++ that the bigger programs do not have.
+
+use tests::{Session, assert_in_order, at, line, normalized};
+
+const SOURCE: &str = "sequences/main.cc";
+const PROGRAM: &str = "sequences/sequences";
+const CONTAINERS: &str = "return total + stack.top()";
+const LIST: &str = "return total;";
+const UNWRITTEN: &str = "int before = 1;";
+
+#[test]
+fn gdb_shows_sequences_variants_and_tuples() {
+    let list = format!("break {}", at(SOURCE, LIST));
+    let containers = format!("break {}", at(SOURCE, CONTAINERS));
+    let commands = [
+        &list,
+        "run",
+        "p values",
+        &containers,
+        "continue",
+        "p deque",
+        "p forward",
+        "p stack",
+        "p heap",
+        "p array",
+        "p nothing",
+        "p mask",
+        "p variant",
+        "p tuple",
+        "p letter",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new(PROGRAM, level).invoke("run").run(&commands);
+        answers.assert_values(&[
+            ("p values", "std::initializer_list of length 3 = {1, 2, 3}"),
+            ("p deque", "std::deque with 3 elements = {0.5, 1.5, 2.5}"),
+            ("p forward", "std::forward_list = {120 'x', 121 'y'}"),
+            ("p stack", "std::stack wrapping: std::deque with 2 elements = {4, 5}"),
+            ("p heap", "std::priority_queue wrapping: std::vector of length 1 = {2}"),
+            ("p array", "std::array = {1, 2}"),
+            ("p nothing", "std::array"),
+            ("p mask", "std::bitset = {[0] = 1, [2] = 1, [39] = 1}"),
+            ("p variant", "std::variant [index 2] = {value = 2.5}"),
+            ("p tuple", "std::tuple = {[0] = 1, [1] = 99 'c', [2] = 0x? \"three\"}"),
+            ("p letter", "(char &&) @0x?: 99 'c'"),
+        ]);
+    }
+}
+
+/// gdb 13 ended with an arithmetic error where it was the first to look at the type of the characters.
+#[test]
+fn gdb_lists_a_view_that_was_not_written_yet() {
+    let stop = format!("break {}", at(SOURCE, UNWRITTEN));
+    let answers = Session::new(PROGRAM, 0).invoke("run").run(&[&stop, "run", "info locals", "p 1 + 1"]);
+    answers.assert_contains("info locals", 0, &["before = ", "view = "]);
+    assert_eq!(answers.values("p 1 + 1")[0], "2");
+}
+
+#[test]
+fn lldb_shows_sequences_variants_and_tuples() {
+    let stop = format!("breakpoint set --file main.cc --line {}", line(SOURCE, CONTAINERS));
+    let commands = [&stop, "run", "v deque", "v forward", "v stack", "v array", "v mask", "v variant", "v tuple"];
+    for level in [0, 2] {
+        let answers = Session::new(PROGRAM, level).invoke("run").run_lldb(&commands);
+        let said = |command| normalized(answers.to(command)[0]);
+        assert_in_order(&said("v deque"), &["size=3", "[0] = 0.5", "[1] = 1.5", "[2] = 2.5"]);
+        assert_in_order(&said("v forward"), &["size=2", "[0] = 'x'", "[1] = 'y'"]);
+        assert_in_order(&said("v stack"), &["size=2", "[0] = 4", "[1] = 5"]);
+        assert_in_order(&said("v array"), &["[0] = 1", "[1] = 2"]);
+        assert_in_order(&said("v variant"), &["Active Type = double", "Value = 2.5"]);
+        assert_in_order(&said("v tuple"), &["[0] = 1", "[1] = 'c'", "\"three\""]);
+    }
+}
