@@ -61,10 +61,11 @@ class Printer:
         self.value = value
 
 
-def lazy_text(pointer, length, **options):
+def lazy_text(pointer, length):
     """Characters that gdb reads itself. It divides by the size of their type, and ends if that is a definition that it has not
     looked through yet, of size 0."""
-    return as_pointer(pointer, pointer.type.target().strip_typedefs()).lazy_string(length=length, **options)
+    character = pointer.type.strip_typedefs().target().strip_typedefs()
+    return as_pointer(pointer, character).lazy_string(length=length)
 
 
 class LibcxxString(Printer):
