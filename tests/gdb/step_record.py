@@ -27,6 +27,8 @@ import gdb
 
 SOURCES = os.environ["RECORD_SOURCES"].split(":")
 LIMIT = int(os.environ.get("RECORD_LIMIT", "5000"))
+# Of another type in each ABI, and so left open.
+ARGUMENT_LISTS = ("va_list", "__gnuc_va_list", "__builtin_va_list")
 MAX_DEPTH = 4
 MAX_ELEMENTS = 24
 MAX_TEXT = 64
@@ -87,6 +89,9 @@ class Flat:
             return
         if value.is_optimized_out:
             self.put(path, "<optimized out>")
+            return
+        if value.type.name in ARGUMENT_LISTS:
+            self.put(path, None)
             return
         type_ = value.type.strip_typedefs()
         if type_.code in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):

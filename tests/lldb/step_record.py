@@ -15,6 +15,8 @@ LIMIT = int(os.environ.get("RECORD_LIMIT", "5000"))
 MAX_DEPTH = 4
 MAX_ELEMENTS = 24
 MAX_LEAVES = 200
+# Of another type in each ABI, and so left open.
+ARGUMENT_LISTS = ("va_list", "__gnuc_va_list", "__builtin_va_list")
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
 
 def own(frame):
@@ -36,6 +38,9 @@ def flatten(leaves, path, value, depth, union=False):
     if value.GetError().Fail():
         # In a union it may be of a member that is not the one in use, and is left open.
         leaves[path] = None if union else "<unreadable>"
+        return
+    if value.GetType().GetName() in ARGUMENT_LISTS:
+        leaves[path] = None
         return
     type_ = value.GetType().GetCanonicalType()
     if type_.IsReferenceType():
@@ -81,6 +86,9 @@ def pointer(leaves, path, value, pointee, depth, union):
         leaves[path] = "function " + canonical(name.split("(")[0])
     elif depth >= MAX_DEPTH or pointee.GetByteSize() == 0:
         leaves[path] = "<pointer>"
+    elif value.GetNumChildren() == 1 and (value.GetChildAtIndex(0).GetName() or "").startswith("*"):
+        # As lldb shows what a pointer to anything but a structure leads to.
+        flatten(leaves, path + "->", value.GetChildAtIndex(0), depth + 1)
     elif pointee.GetTypeClass() in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion):
         record(leaves, path + "->", value, depth + 1)
     else:
