@@ -1,7 +1,9 @@
-# Member functions and operators of C++ at gdb's prompt: `p vector[2]`, `p *it`, `p tree.depth()`.
+# Calls of guest functions: `wasm call add(1, 2)`, and at gdb's prompt the member functions and operators of C++: `p vector[2]`,
+# `p *it`, `p tree.depth()`.
 #
 # The code of a guest function takes two hidden arguments before the guest's own, the context of the instance twice. gdb calls
-# functions without these, which gives any value. It asks for member functions in Python first, though.
+# functions without these, which gives any value or traps. It asks for member functions in Python first, though; all other
+# calls it is not allowed while guest code is selected at a stop.
 
 import collections
 import itertools
@@ -38,6 +40,54 @@ def is_float(type_):
     return type_.code == gdb.TYPE_CODE_FLT and type_.sizeof in (4, 8)
 
 
+def call_guest(address, result, words, types):
+    """Calls code with the arguments of a guest function: their bits, and their types. The answer's bits, or a fraction."""
+    spelled = ", ".join(["unsigned long"] * 2 + [spelled_in_c(it) for it in types])
+    with Parameters(**{"language": "c", "may-call-functions": "on", "unwindonsignal": "on"}):
+        try:
+            context = instance_context()
+            if not context:
+                raise gdb.GdbError("No instance of a module is running.")
+            bits = ["%dul" % (it & 0xFFFF_FFFF_FFFF_FFFF) if isinstance(it, int) else repr(it) for it in [context] * 2 + words]
+            call = "((%s (*)(%s)) %dul)(%s)" % (spelled_in_c(result), spelled, address, ", ".join(bits))
+            return gdb.parse_and_eval(call)
+        except gdb.error as error:
+            raise gdb.GdbError(str(error))
+
+
+def spelled_in_c(type_):
+    """A type in which an argument or result is passed alike."""
+    return {4: "float", 8: "double"}[type_.strip_typedefs().sizeof] if is_float(type_) else "unsigned long"
+
+
+class Parameters:
+    """Sets parameters of gdb for a while."""
+
+    def __init__(self, **wanted):
+        self.wanted = wanted
+
+    def __enter__(self):
+        self.before = {name: gdb.parameter(name) for name in self.wanted}
+        for name, value in self.wanted.items():
+            gdb.execute("set %s %s" % (name, value))
+
+    def __exit__(self, *_):
+        for name, value in self.before.items():
+            gdb.execute("set %s %s" % (name, {True: "on", False: "off"}.get(value, value)))
+
+
+def result_value(answer, type_):
+    """The value of a function's result, of its bits."""
+    if is_float(type_):
+        return answer.cast(type_)
+    result, bits = type_.strip_typedefs(), int(answer)
+    if result.code in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
+        return gdb.Value(bits & 0xFFFF_FFFF).cast(result.target().pointer()).dereference().reference_value()
+    if result.code == gdb.TYPE_CODE_VOID:
+        return None
+    return gdb.Value((bits & (1 << 8 * result.sizeof) - 1).to_bytes(result.sizeof, "little"), type_)
+
+
 class GuestMethodWorker(gdb.xmethod.XMethodWorker):
     """Calls one member function."""
 
@@ -58,27 +108,16 @@ class GuestMethodWorker(gdb.xmethod.XMethodWorker):
         this = this if this.type.strip_typedefs().code == gdb.TYPE_CODE_PTR else this.address
         self.refuse(this)
         this = self.base(this)
-        context = instance_context()
-        if not context:
-            raise gdb.GdbError("No instance of a module is running.")
         address, this = self.target(this)
-        words = [context, context, this] + [self.word(*it) for it in zip(arguments, self.parameters)]
-        passed = ", ".join("%dul" % (word & 0xFFFF_FFFF_FFFF_FFFF) for word in words)
-        returned = str(self.result.strip_typedefs()) if is_float(self.result) else "unsigned long"
-        try:
-            answer = gdb.parse_and_eval("((%s (*)()) %dul)(%s)" % (returned, address, passed))
-        except gdb.error as error:
-            raise gdb.GdbError(str(error))
-        return answer.cast(self.result) if is_float(self.result) else self.value(int(answer))
+        words = [this] + [argument_bits(*it) for it in zip(arguments, self.parameters)]
+        types = [self.function.type.fields()[0].type] + self.parameters
+        return result_value(call_guest(address, self.result, words, types), self.result)
 
     def refuse(self, this):
         """Says why the function cannot be called: gdb itself would show any value."""
         if this is None:
             raise gdb.GdbError("A member function of a value that is not in memory cannot be called.")
-        if not all(is_word(it) for it in self.parameters):
-            raise gdb.GdbError("Numbers with a fraction and structures cannot be passed to guest functions.")
-        if not is_word(self.result) and not is_float(self.result) and self.result.code != gdb.TYPE_CODE_VOID:
-            raise gdb.GdbError("Guest functions that return structures cannot be called.")
+        refuse_structures(self.parameters, self.result)
 
     def base(self, this):
         """A pointer to the part of the object that the function's class is."""
@@ -103,22 +142,22 @@ class GuestMethodWorker(gdb.xmethod.XMethodWorker):
         names = (symbol_at(guest_word(table + 4 * index))[0] for index in range(MOST_VIRTUAL_FUNCTIONS))
         return any("::%s(" % self.name in name for name in itertools.takewhile(lambda it: it and "(" in it, names))
 
-    def word(self, value, type_):
-        if type_.strip_typedefs().code not in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
-            return int(value)
-        if value.address is None:
-            raise gdb.GdbError("A value that is not in memory cannot be passed by reference.")
-        return int(value.address)
 
-    def value(self, answer):
-        result = self.result.strip_typedefs()
-        if result.code in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
-            target = self.result.strip_typedefs().target()
-            return gdb.Value(answer & 0xFFFF_FFFF).cast(target.pointer()).dereference().reference_value()
-        if result.code == gdb.TYPE_CODE_VOID:
-            return None
-        size = result.sizeof
-        return gdb.Value((answer & (1 << 8 * size) - 1).to_bytes(size, "little"), self.result)
+def argument_bits(value, type_):
+    if is_float(type_):
+        return float(value)
+    if type_.strip_typedefs().code not in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
+        return int(value)
+    if value.address is None:
+        raise gdb.GdbError("A value that is not in memory cannot be passed by reference.")
+    return int(value.address)
+
+
+def refuse_structures(parameters, result):
+    if not all(is_word(it) or is_float(it) for it in parameters):
+        raise gdb.GdbError("Structures cannot be passed to guest functions.")
+    if not is_word(result) and not is_float(result) and result.strip_typedefs().code != gdb.TYPE_CODE_VOID:
+        raise gdb.GdbError("Guest functions that return structures cannot be called.")
 
 
 class GuestMethods(gdb.xmethod.XMethodMatcher):
@@ -190,3 +229,103 @@ def function_of(class_name, name):
 
 
 gdb.xmethod.register_xmethod_matcher(None, GuestMethods(), replace=True)
+
+
+def split_at_commas(text):
+    """The arguments of a call."""
+    parts, depth, quote, start = [], 0, None, 0
+    for at, character in enumerate(text):
+        if quote:
+            quote = None if character == quote and text[at - 1] != "\\" else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    return parts + [text[start:]] if text.strip() else []
+
+
+def split_call(text):
+    """`callee` and `arguments` of `callee(arguments)`; None for anything else."""
+    depth = 0
+    for at in range(len(text) - 1, -1, -1):
+        depth += (text[at] == ")") - (text[at] == "(")
+        if depth == 0:
+            return (text[:at].strip(), text[at + 1 : -1]) if text.endswith(")") and at else None
+    return None
+
+
+class WasmCall(gdb.Command):
+    """Call a guest function, by name or through a pointer: wasm call add(1, 2), wasm call it->apply(3, it->value).
+
+    Arguments are expressions. Structures cannot be passed or returned by value. Member functions of C++ are called by `print`."""
+
+    def __init__(self):
+        gdb.Command.__init__(self, "wasm call", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
+
+    def invoke(self, text, _from_tty):
+        try:
+            self.call(split_call(text.strip()))
+        except gdb.error as error:
+            raise gdb.GdbError(str(error))
+
+    def call(self, call):
+        if call is None:
+            raise gdb.GdbError("What is called? For example: wasm call add(1, 2)")
+        function = self.function(call[0])
+        type_ = function.type
+        parameters, result = [field.type for field in type_.fields()], type_.target()
+        arguments = [gdb.parse_and_eval(it) for it in split_at_commas(call[1])]
+        if len(arguments) != len(parameters):
+            raise gdb.GdbError("The function takes %d arguments, not %d." % (len(parameters), len(arguments)))
+        refuse_structures(parameters, result)
+        passed = [argument_bits(*it) for it in zip(arguments, parameters)]
+        value = result_value(call_guest(int(function.address), result, passed, parameters), result)
+        if value is not None:
+            text = value.format_string()
+            print("$%d = %s" % (gdb.add_history(value), text) if hasattr(gdb, "add_history") else text)
+
+    def function(self, callee):
+        """The guest's function that an expression stands for."""
+        value = gdb.parse_and_eval(callee)
+        if value.type.strip_typedefs().code == gdb.TYPE_CODE_PTR:
+            # A table index, where the image has a symbol of the function's name.
+            name, offset = symbol_at(int(value))
+            if not name or offset:
+                raise gdb.GdbError("No guest function has the index %d." % int(value))
+            symbol = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
+            value = symbol.value() if symbol else gdb.parse_and_eval("'%s'" % name)
+        if value.type.strip_typedefs().code != gdb.TYPE_CODE_FUNC or not is_guest_function(int(value.address)):
+            raise gdb.GdbError("There is no guest function `%s`." % callee)
+        return value
+
+
+class CallPermission:
+    """Forbids gdb's own calls while the program stands in guest code, unless the user says otherwise."""
+
+    def __init__(self):
+        self.forbidden = False
+        gdb.events.stop.connect(self.stopped)
+        gdb.events.exited.connect(lambda _: self.forbid(False))
+
+    def stopped(self, _event):
+        try:
+            where = gdb.execute("info symbol 0x%x" % gdb.newest_frame().pc(), to_string=True)
+        except gdb.error:
+            where = ""
+        # The objects that a JIT interface has told of.
+        self.forbid(" of <in-memory@" in where)
+
+    def forbid(self, wanted):
+        # What the user has set in between stays.
+        if wanted != self.forbidden and gdb.parameter("may-call-functions") == (not self.forbidden):
+            gdb.execute("set may-call-functions %s" % ("off" if wanted else "on"))
+            self.forbidden = wanted
+
+
+WasmCall()
+CallPermission()

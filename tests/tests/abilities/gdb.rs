@@ -102,6 +102,12 @@ fn c() -> Script {
         &["p it->apply", "p it->next->apply", "p it->apply == it->next->next->apply"],
         &["(operation) 0x? <add>", "(operation) 0x? <multiply>", "= 1"],
     );
+    it.can(
+        "calls of functions",
+        &["wasm call descend(3)", "wasm call it->next->apply(6, 7)", "set var counter = 3", "p add(1, 2)"],
+        // gdb by itself would pass the arguments in the wrong places.
+        &["= 6", "= 42", "Cannot call functions in the program"],
+    );
     it.can("file-scope variables", &["p counter", "p head->value", "p &counter"], &["= 3", "= 333", "(int *) 0x?"]);
     it.can(
         "types",
@@ -312,6 +318,11 @@ fn cxx() -> Script {
         &["(Operation) 0x? <add(int, int)>", "(Operation) 0x? <multiply(int, int)>"],
     );
     it.can(
+        "calls of functions",
+        &["wasm call add(1, 2)", "wasm call it->next->apply(6, 7)", "p add(1, 2)"],
+        &["= 3", "= 42", "Cannot call functions in the program"],
+    );
+    it.can(
         "source and symbols",
         &["list add", "info symbol add"],
         &["return left + right;", "add(int, int) in section .text"],
@@ -389,6 +400,11 @@ fn rust() -> Script {
         &["= 333", "= 333"],
     );
     it.can("function pointers by name", &["p it.apply"], &["0x? <abilities::add>"]);
+    it.can(
+        "calls of functions",
+        &["wasm call abilities::descend(3)", "wasm call it.apply(3, 4)", "p abilities::descend(3)"],
+        &["= 6", "= 7", "Cannot call functions in the program"],
+    );
     it.can(
         "types",
         &["whatis *it", "ptype *it", "whatis it.next"],

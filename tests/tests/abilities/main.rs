@@ -42,6 +42,7 @@ pub const ROWS: &[&str] = &[
     "expressions",
     "casts to pointers",
     "function pointers by name",
+    "calls of functions",
     "containers",
     "dynamic types",
     "references and methods",
