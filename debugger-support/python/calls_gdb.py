@@ -69,7 +69,8 @@ class Parameters:
     def __enter__(self):
         self.before = {name: gdb.parameter(name) for name in self.wanted}
         for name, value in self.wanted.items():
-            gdb.execute("set %s %s" % (name, value))
+            # Without the warning that it is not the frame's language.
+            gdb.execute("set %s %s" % (name, value), to_string=True)
 
     def __exit__(self, *_):
         for name, value in self.before.items():
