@@ -278,15 +278,19 @@ class Record(Provider):
         self.bases = {}
         type_ = self.raw.GetType().GetCanonicalType()
         self.type = pointee(type_) if type_.IsPointerType() or type_.IsReferenceType() else type_
-        self.virtual = self.type.GetNumberOfVirtualBaseClasses() > 0
+        self.virtual = virtual_bases(self.raw.GetTarget(), self.type)
+        self.count += len(self.virtual)
         return False
 
     def get_child_index(self, name):
         if name == "$$dereference$$":
             return -1
+        for index, base in enumerate(self.virtual):
+            if base.GetName() == name:
+                return index
         index = self.raw.GetIndexOfChildWithName(name)
-        if index < self.count:
-            return index
+        if index < self.raw.GetNumChildren():
+            return index + len(self.virtual)
         # A member of a base class or of an unnamed union.
         found = self.inherited(name) or self.raw.GetChildMemberWithName(name)
         if not found.IsValid():
@@ -296,35 +300,59 @@ class Record(Provider):
 
     def inherited(self, name):
         """A member of a base, by way of the bases' own places; None where lldb knows these itself."""
-        if self.virtual:
-            for index in range(self.type.GetNumberOfDirectBaseClasses()):
-                found = self.get_child_at_index(index).GetChildMemberWithName(name)
-                if found.IsValid():
-                    return found
+        for index in range(len(self.virtual) + self.type.GetNumberOfDirectBaseClasses()):
+            base = self.get_child_at_index(index)
+            if base:
+                record = Record(base)
+                record.update()
+                found = record.get_child_index(name)
+                if found >= 0:
+                    return record.get_child_at_index(found)
         return None
 
     def get_child_at_index(self, index):
         if index >= self.count:
             return native(self.hidden[index - self.count])
-        child = self.raw.GetChildAtIndex(index)
-        if self.virtual and index < self.type.GetNumberOfDirectBaseClasses():
+        if index < len(self.virtual):
             if index not in self.bases:
-                self.bases[index] = self.virtual_base(child) or child
+                self.bases[index] = self.virtual_base(self.virtual[index])
             return self.bases[index]
-        return native(child)
+        return native(self.raw.GetChildAtIndex(index - len(self.virtual)))
 
-    def virtual_base(self, child):
-        """The object of a virtual base, for which lldb reads 8-byte words in the virtual table; None for other bases."""
+    def virtual_base(self, base):
+        """The object of a virtual base; None where the virtual table does not tell."""
         through = self.raw.GetType().GetCanonicalType()
         through = through.IsPointerType() or through.IsReferenceType()
         address = self.raw.GetValueAsUnsigned() if through else self.raw.GetLoadAddress()
         process = self.raw.GetProcess()
-        place = place_of_base(self.raw.GetTarget(), process, self.type, child.GetType())
+        place = place_of_base(self.raw.GetTarget(), process, self.type, base)
         vtable = word(process, address)
         if place is None or not vtable:
             return None
         address += signed(word(process, vtable + place))
-        return self.raw.CreateValueFromAddress(child.GetName(), address, child.GetType())
+        return self.raw.CreateValueFromAddress(base.GetName(), address, base)
+
+
+VIRTUAL_BASES = {}
+
+
+def virtual_bases(target, type_):
+    """The types of a class's virtual bases, which the debug information has as type definitions: lldb would look for them by
+    8-byte words in the virtual table."""
+    type_ = type_.GetCanonicalType().GetUnqualifiedType()
+    if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass) or not may_be_polymorphic(type_):
+        return []
+    key = (target.GetProcess().GetUniqueID(), type_.GetName())
+    if key not in VIRTUAL_BASES:
+        found, number = [], 0
+        # The names count the bases of both kinds.
+        while number <= type_.GetNumberOfDirectBaseClasses() + len(found):
+            base = target.FindFirstType("%s::__virtual_base_%d" % (type_.GetName(), number))
+            if base.IsValid():
+                found.append(base.GetCanonicalType())
+            number += 1
+        VIRTUAL_BASES[key] = found
+    return VIRTUAL_BASES[key]
 
 
 def place_of_base(target, process, derived, base):
@@ -397,7 +425,7 @@ def dynamic(value):
         return value
     derived, offset = found
     # While a constructor or destructor of a base runs, the virtual table is that of the base.
-    if not is_derived(derived, base):
+    if not is_derived(value.GetTarget(), derived, base):
         return value
     if not through:
         return raw(value.CreateValueFromAddress(value.GetName(), address + offset, derived))
@@ -405,10 +433,10 @@ def dynamic(value):
     return raw(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType()))
 
 
-def is_derived(type_, base, depth=0):
+def is_derived(target, type_, base, depth=0):
     name = base.GetCanonicalType().GetUnqualifiedType().GetName()
-    bases = [it.GetType().GetCanonicalType() for it in type_.GetCanonicalType().get_bases_array()]
-    return depth < 32 and any(it.GetUnqualifiedType().GetName() == name or is_derived(it, base, depth + 1) for it in bases)
+    bases = [it.GetType().GetCanonicalType() for it in type_.GetCanonicalType().get_bases_array()] + virtual_bases(target, type_)
+    return depth < 32 and any(it.GetUnqualifiedType().GetName() == name or is_derived(target, it, base, depth + 1) for it in bases)
 
 
 def dynamic_type(value, address):
@@ -526,9 +554,10 @@ def may_be_polymorphic(type_):
     type_ = type_.GetCanonicalType()
     if type_.GetByteSize() < 4:
         return False
-    if type_.GetNumberOfMemberFunctions() > 0 or type_.GetNumberOfVirtualBaseClasses() > 0:
+    if type_.GetNumberOfMemberFunctions() > 0:
         return True
-    if any((field.GetName() or "").startswith("_vptr") for field in type_.get_fields_array()):
+    # lldb leaves the pointer to the virtual table out.
+    if all(it.GetOffsetInBytes() > 0 for it in type_.get_fields_array() + type_.get_bases_array()):
         return True
     return any(may_be_polymorphic(base.GetType()) for base in type_.get_bases_array())
 

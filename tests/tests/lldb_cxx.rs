@@ -36,9 +36,15 @@ fn virtual_bases_are_found_by_the_guests_virtual_tables() {
         "v *left",
         "v *right",
         "v reference",
+        "v left->id",
+        "v right->id",
+        "v reference.id",
+        "expr left->id",
         "up",
         "v bottom",
         "v plain",
+        "v bottom.id",
+        "v plain.id",
     ];
     let whole = "{Left={Base=(id=11)left=2}Right={Base=(id=11)right=3}bottom=4}";
     let plain = "{Right={Base=(id=12)right=3}plain=5}";
@@ -54,5 +60,12 @@ fn virtual_bases_are_found_by_the_guests_virtual_tables() {
         is("v reference", plain);
         is("v bottom", whole);
         is("v plain", plain);
+        is("v left->id", "=11");
+        is("v right->id", "=11");
+        is("v reference.id", "=12");
+        is("v bottom.id", "=11");
+        is("v plain.id", "=12");
+        // lldb would read it from anywhere.
+        is("expr left->id", "nomembernamed'id'");
     }
 }

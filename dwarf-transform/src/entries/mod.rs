@@ -9,6 +9,7 @@ mod named_pointers;
 mod pointer_types;
 mod results;
 mod types;
+mod virtual_bases;
 mod wasm_variables;
 mod wide_floats;
 
@@ -354,6 +355,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     continue;
                 }
                 let tag = if self.is_pointer_structure(planned.tag) { c::DW_TAG_structure_type } else { planned.tag };
+                if self.is_hidden_base(&entry) {
+                    self.output.add_reserved(id, parent, c::DW_TAG_typedef);
+                    self.hidden_base(here, id);
+                    continue;
+                }
                 let member_pointer = self.member_pointer(here);
                 let tag = if member_pointer.is_some() { c::DW_TAG_structure_type } else { tag };
                 self.output.add_reserved(id, parent, tag);
