@@ -15,7 +15,7 @@ out=$2
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 record() { # name, program
-    RECORD_SOURCES="$source" RECORD_MAIN="$main" "$here/record.sh" "$work/$1.json" "$2"
+    RECORD_SOURCES="$source${MORE_SOURCES:+:$MORE_SOURCES}" RECORD_MAIN="$main" "$here/record.sh" "$work/$1.json" "$2"
 }
 
 main=main

@@ -58,6 +58,20 @@ def own(frame):
     return frame is not None and own_file(frame.find_sal().symtab)
 
 
+def readable(address):
+    try:
+        return bool(gdb.selected_inferior().read_memory(address, 1))
+    except gdb.MemoryError:
+        return False
+
+
+def leave_open_beside_pointers(leaves, begin):
+    """Where a union holds a pointer, its other members are read from an address, of which some bits are the same in each run."""
+    members = list(leaves)[begin:]
+    if any(leaves[path] == "<pointer>" for path in members):
+        leaves.update((path, None) for path in members if leaves[path] != "<pointer>")
+
+
 class Flat:
     """Collects the scalars of one variable."""
 
@@ -154,7 +168,7 @@ class Flat:
             return
         target = type_.target().strip_typedefs()
         if self.unions:  # perhaps another member's bytes
-            self.put(path, "<pointer>")
+            self.put(path, "<pointer>" if readable(address) else None)
         elif target.code == gdb.TYPE_CODE_FUNC:
             name = re.search(r"<([^>+]+)", value.format_string(symbols=True, raw=True))
             self.put(path, "function " + (name[1] if name else "?"))
@@ -180,8 +194,11 @@ class Flat:
     def fields(self, path, value, type_, depth):
         union = type_.code == gdb.TYPE_CODE_UNION
         self.unions += union
+        before = len(self.leaves)
         self.each_field(path, value, type_, depth)
         self.unions -= union
+        if union:
+            leave_open_beside_pointers(self.leaves, before)
 
     def each_field(self, path, value, type_, depth):
         empty = True

@@ -63,6 +63,13 @@ def member_pointer(value):
     return "&" + canonical(name[1]) if name else text or str(value.GetValueAsSigned())
 
 
+def leave_open_beside_pointers(leaves, begin):
+    """Where a union holds a pointer, its other members are read from an address, of which some bits are the same in each run."""
+    members = list(leaves)[begin:]
+    if any(leaves[path] == "<pointer>" for path in members):
+        leaves.update((path, None) for path in members if leaves[path] != "<pointer>")
+
+
 def record(leaves, path, value, depth, union=False):
     summary = value.GetSummary()
     if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
@@ -77,7 +84,9 @@ def pointer(leaves, path, value, pointee, depth, union):
     if address == 0:
         leaves[path] = "null"
     elif union:  # perhaps another member's bytes
-        leaves[path] = "<pointer>"
+        error = lldb.SBError()
+        value.GetProcess().ReadMemory(address, 1, error)
+        leaves[path] = "<pointer>" if error.Success() else None
     elif pointee.GetBasicType() in CHARACTERS:
         leaves[path] = "-> %s" % value.GetSummary()
     elif pointee.IsFunctionType():
@@ -97,7 +106,9 @@ def pointer(leaves, path, value, pointee, depth, union):
 
 def children(leaves, path, value, depth, union):
     count = value.GetNumChildren()
-    union = union or value.GetType().GetCanonicalType().GetTypeClass() == lldb.eTypeClassUnion
+    is_union = value.GetType().GetCanonicalType().GetTypeClass() == lldb.eTypeClassUnion
+    union = union or is_union
+    before = len(leaves)
     if count == 0:
         leaves.setdefault(path, value.GetValue() or "{}")
     for index in range(min(count, MAX_ELEMENTS)):
@@ -108,6 +119,8 @@ def children(leaves, path, value, depth, union):
         if name == "vtable" or name.startswith("_vptr"):  # an array of code addresses
             continue
         flatten(leaves, "%s.%s" % (path, canonical(name)), child, depth, union)
+    if is_union:
+        leave_open_beside_pointers(leaves, before)
 
 
 def stop_record(thread):
