@@ -2,7 +2,7 @@
 
 use crate::address::WasmOffset;
 use crate::guest_lines::{GuestRow, covering};
-use crate::native::NativeFunction;
+use crate::native::{NativeCall, NativeFunction};
 
 /// A half-open range of `.text`.
 pub(crate) type TextRange = (u32, u32);
@@ -16,15 +16,15 @@ pub(crate) struct AddressMap {
     /// Where code begins that was moved into another statement: sorted.
     moved: Vec<u32>,
     hidden: Vec<bool>,
-    entries: Vec<BeforeLoop>,
+    outside: Vec<Outside>,
 }
 
-/// The code before a loop that an inlined function begins with.
+/// Code that does not count to a scope that begins with it.
 #[derive(Debug)]
-struct BeforeLoop {
-    /// The guest offsets of the function's first operator, and of a branch back to the loop.
+struct Outside {
+    /// The guest offset of its first operator, and of one that tells which scopes keep it: those that have that one too.
     first: u64,
-    branch: u64,
+    keeper: u64,
     code: TextRange,
 }
 
@@ -71,11 +71,11 @@ impl AddressMap {
         let mut hidden = hidden_rows(native, lines, &places);
         let moved = places.iter().map(|(position, _)| boundaries[*position]).collect();
         places.retain(|place| !hidden.get(place.0).unwrap_or(&false));
-        let mut entries = Vec::new();
+        let mut outside = lineless_after_calls(native, lines);
         for (entry, head, branch) in entries_before_loops(native) {
             let Some(offset) = native.rows[entry].wasm else { continue };
             let code = (boundaries[entry], boundaries[head]);
-            entries.push(BeforeLoop { first: offset.0.into(), branch: branch.0.into(), code });
+            outside.push(Outside { first: offset.0.into(), keeper: branch.0.into(), code });
             hidden.resize(native.rows.len(), false);
             hidden[entry + 1..head].fill(true);
             places.extend((entry + 1..head).map(|position| (position, offset.0)));
@@ -87,7 +87,7 @@ impl AddressMap {
             }
             collect(&|position| offsets[position])
         });
-        AddressMap { pieces, scopes, moved, hidden, entries }
+        AddressMap { pieces, scopes, moved, hidden, outside }
     }
 
     /// Which native rows have been moved into a statement, and gdb never looks at: they get no row in the line table. Empty where
@@ -108,11 +108,15 @@ impl AddressMap {
         native_ranges(self.scopes.as_ref().unwrap_or(&self.pieces), begin, end)
     }
 
-    /// Takes out of the code of a scope, which has the guest ranges `guest`, what stands for the entry of a function around it.
-    pub(crate) fn leave_entries(&self, guest: &[(u64, u64)], native: &mut Vec<TextRange>) {
+    /// Takes out of the code of a scope, which has the guest ranges `guest`, what it begins with and does not count to it: the entry
+    /// of a function around it, and code without a line where a call returns to. Nothing where that is all of it.
+    pub(crate) fn leave_outside(&self, guest: &[(u64, u64)], native: &mut Vec<TextRange>) {
         let has = |offset: u64| guest.iter().any(|range| (range.0..range.1).contains(&offset));
-        for entry in self.entries.iter().filter(|entry| has(entry.first) && !has(entry.branch)) {
-            *native = native.iter().flat_map(|range| without(*range, entry.code)).collect();
+        for outside in self.outside.iter().filter(|outside| has(outside.first) && !has(outside.keeper)) {
+            let rest: Vec<TextRange> = native.iter().flat_map(|range| without(*range, outside.code)).collect();
+            if !rest.is_empty() {
+                *native = rest;
+            }
         }
     }
 
@@ -123,8 +127,9 @@ impl AddressMap {
         let from = pieces.partition_point(|piece| u64::from(piece.0) < offset);
         let mut starts = pieces[from..].iter().map(|piece| piece.1);
         let is_left = |start: u32| {
-            let mut entries = self.entries.iter().map(|entry| entry.code);
-            entries.any(|code| code.0 == start) && !native.iter().any(|range| (range.0..range.1).contains(&start))
+            let mut outside = self.outside.iter().map(|outside| outside.code);
+            outside.any(|code| (code.0..code.1).contains(&start))
+                && !native.iter().any(|range| (range.0..range.1).contains(&start))
         };
         starts.find(|start| self.moved.binary_search(start).is_err() && !is_left(*start))
     }
@@ -195,6 +200,24 @@ fn entries_before_loops(native: &NativeFunction) -> impl Iterator<Item = (usize,
         let head = native.rows[entry..].iter().position(|row| row.anchor)? + entry;
         (native.rows[head].wasm == native.rows[entry].wasm).then_some((entry, head, it.branch))
     })
+}
+
+/// Code without a line right where a call returns to, which gdb counts to the line of the call. A step from there would enter an
+/// inlined function that begins with it, as one goes down to a frame, and stop at a line that is not the function's.
+fn lineless_after_calls(native: &NativeFunction, lines: &[GuestRow]) -> Vec<Outside> {
+    let has_line = |wasm: WasmOffset| covering(lines, wasm.0).is_none_or(|position| lines[position].line != 0);
+    if lines.iter().all(|row| row.line != 0) {
+        return Vec::new();
+    }
+    let after = |call: &NativeCall| {
+        let begin = native.rows.binary_search_by_key(&call.return_address, |row| row.text).ok()?;
+        let first = native.rows[begin].wasm.filter(|wasm| !has_line(*wasm))?;
+        let is_rest = |at: &usize| native.rows[*at].wasm.is_none_or(|wasm| !has_line(wasm)) && !is_fixed(native, *at);
+        let end = (begin..native.rows.len()).find(|at| !is_rest(at)).filter(|end| *end > begin)?;
+        let code = (native.rows[begin].text.0, native.rows[end].text.0);
+        Some(Outside { first: first.0.into(), keeper: call.wasm.0.into(), code })
+    };
+    native.calls.iter().filter_map(after).collect()
 }
 
 /// The native rows that have been moved past the anchor before them or past the next, sorted, each with the guest offset of
@@ -295,5 +318,37 @@ mod tests {
         assert_eq!(map.scope_ranges(20, 30), [(110, 140)]);
         // Values are where the operators are.
         assert_eq!(map.ranges(18, 20), [(116, 120)]);
+    }
+
+    #[test]
+    fn code_without_a_line_behind_a_call_is_no_entry() {
+        let row = |text, wasm| AddressRow { text: TextOffset(text), wasm: Some(WasmOffset(wasm)), anchor: false };
+        let native = NativeFunction {
+            text: TextOffset(100)..TextOffset(140),
+            rows: vec![row(110, 20), row(120, 22), row(124, 24), row(130, 30)],
+            calls: vec![NativeCall { return_address: TextOffset(120), wasm: WasmOffset(20) }],
+            prologue_end: TextOffset(110),
+            ..NativeFunction::default()
+        };
+        let line = |offset, line| GuestRow {
+            offset,
+            file: 1,
+            line,
+            column: 0,
+            discriminator: 0,
+            is_stmt: true,
+            prologue_end: false,
+            epilogue_begin: false,
+        };
+        let map = AddressMap::new(&native, 10, &[line(10, 5), line(22, 0), line(30, 7)]);
+        let left = |guest: (u64, u64)| {
+            let mut ranges = map.scope_ranges(guest.0, guest.1);
+            map.leave_outside(&[guest], &mut ranges);
+            (map.entry(guest.0, &ranges), ranges)
+        };
+        assert_eq!(left((22, 40)), (Some(130), vec![(130, 140)]));
+        // What is around the call has it, and so has what would be empty without.
+        assert_eq!(left((10, 40)).1, [(110, 140)]);
+        assert_eq!(left((22, 30)), (Some(120), vec![(120, 130)]));
     }
 }

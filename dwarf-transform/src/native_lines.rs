@@ -11,6 +11,7 @@
 //!   the rest about, and a debugger that stops at all of it would run back and forth.
 //! - The compiler's own instructions belong to the row before them.
 
+use crate::address::WasmOffset;
 use crate::address_map::TextRange;
 use crate::guest_lines::{GuestRow, body_row, covering};
 use crate::native::{AddressRow, NativeFunction};
@@ -177,15 +178,15 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
     let mut passed: Vec<TextRange> = Vec::new();
     let mut at = 0;
     while at < native.rows.len() {
-        let lineless = |row: &AddressRow| {
-            row.wasm.is_none_or(|wasm| covering(guest, wasm.0).is_some_and(|position| guest[position].line == 0))
-        };
+        let source = |wasm: WasmOffset| covering(guest, wasm.0).map(|position| &guest[position]);
+        let lineless =
+            |row: &AddressRow| row.wasm.is_none_or(|wasm| source(wasm).is_some_and(|source| source.line == 0));
         let first = &native.rows[at];
         // The compiler's own instructions belong to the code before.
-        if first.wasm.is_none() {
+        let Some(wasm) = first.wasm else {
             at += 1;
             continue;
-        }
+        };
         let count = native.rows[at..].iter().take_while(|row| lineless(row) && !row.anchor).count();
         let end = native.rows.get(at + count).map_or(native.text.end, |row| row.text);
         let calls = native.calls.partition_point(|call| call.return_address <= first.text);
@@ -202,7 +203,9 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
             let next = rows.partition_point(|row| row.text < end.0);
             passed.push((first.text.0, end.0));
             let plain = NativeRow { is_stmt: false, prologue_end: false, epilogue_begin: false, ..before };
-            found.push(NativeRow { text: first.text.0, line: 0, column: 0, ..plain });
+            // lldb takes it for a part of the line before if it is of the same file.
+            let file = source(wasm).map_or(before.file, |source| source.file);
+            found.push(NativeRow { text: first.text.0, file, line: 0, column: 0, ..plain });
             if end < native.text.end && rows.get(next).is_none_or(|row| row.text > end.0) {
                 found.push(NativeRow { text: end.0, ..plain });
             }
@@ -221,7 +224,7 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
 /// Where the body begins natively: at the first instruction that comes from the guest's body row or from what follows.
 fn body_address(guest: &[GuestRow], body: Option<usize>, native: &NativeFunction, anchored: bool) -> Option<u32> {
     let begin = guest[body?].offset;
-    let reaches = |wasm: Option<crate::WasmOffset>| wasm.is_some_and(|wasm| wasm.0 >= begin);
+    let reaches = |wasm: Option<WasmOffset>| wasm.is_some_and(|wasm| wasm.0 >= begin);
     if anchored && let Some(row) = native.rows.iter().find(|row| row.anchor && reaches(row.wasm)) {
         return Some(row.text.0);
     }
@@ -231,8 +234,8 @@ fn body_address(guest: &[GuestRow], body: Option<usize>, native: &NativeFunction
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TextOffset;
     use crate::native::NativeCall;
-    use crate::{TextOffset, WasmOffset};
 
     fn guest(offset: u32, line: u32) -> GuestRow {
         GuestRow {
@@ -264,7 +267,8 @@ mod tests {
 
     #[test]
     fn lldb_passes_code_without_line() {
-        let lines = [guest(0, 4), guest(10, 5), guest(20, 6), guest(24, 0), guest(30, 7)];
+        let other_file = GuestRow { file: 2, ..guest(24, 0) };
+        let lines = [guest(0, 4), guest(10, 5), guest(20, 6), other_file, guest(30, 7)];
         let rows = [
             (0, None),
             (110, Some(10)),
@@ -277,6 +281,7 @@ mod tests {
         let mut code = native(&rows, &[110, 120, 130]);
         let lines_of = |code: &NativeFunction| {
             let rows = rows_for_lldb(function_rows(&lines, code, false, &[]), &lines, code);
+            assert!(rows.iter().all(|row| (row.file == 2) == (row.line == 0)));
             rows.iter().map(|row| (row.text, row.line)).collect::<Vec<_>>()
         };
         // The rest of the statement has its line again.

@@ -132,7 +132,7 @@ impl<'m> AddressMaps<'m> {
         }
         merge(&mut found);
         if let Some(position) = function {
-            self.get(position).leave_entries(guest, &mut found);
+            self.get(position).leave_outside(guest, &mut found);
         }
         let live = function.is_some();
         (found, live)
