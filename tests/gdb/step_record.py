@@ -107,6 +107,8 @@ class Flat:
         if value.type.name in ARGUMENT_LISTS:
             self.put(path, None)
             return
+        # gdb 13 aborts when it reads a base of a lazy value that has pieces.
+        value.fetch_lazy()
         type_ = value.type.strip_typedefs()
         if type_.code in (gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
             value = value.referenced_value()
