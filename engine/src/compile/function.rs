@@ -134,7 +134,13 @@ pub(super) fn compile_guest(
     let code = emit(shared.isa, &mut scratch.context, stores).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
-    let compiled = extract(shared, &code, &scratch.context.func, flags, homes.as_ref(), &env.loops_at_entries);
+    let source = Source {
+        flags,
+        homes: homes.as_ref(),
+        loops: &env.loops_at_entries,
+        body: input.body.get_operators_reader().map_or(0, |operators| operators.original_position() as u32),
+    };
+    let compiled = extract(shared, &code, &scratch.context.func, source);
     Ok(CompiledFunction { lost_stack_entries, stack_entry_ends, ..compiled })
 }
 
@@ -147,7 +153,7 @@ pub(super) fn compile_trampoline(
     scratch.context.clear();
     scratch.context.func = build(shared.isa, &mut scratch.builder);
     let code = emit(shared.isa, &mut scratch.context, &[]).map_err(|reason| CompileError::Trampoline { reason })?;
-    let mut compiled = extract(shared, &code, &scratch.context.func, 0, None, &[]);
+    let mut compiled = extract(shared, &code, &scratch.context.func, Source::default());
     // Its traps are never reached and its instructions come from no operator.
     compiled.rows = vec![Row { start: 0, wasm: None, anchor: false }];
     Ok(compiled)
@@ -175,13 +181,23 @@ fn emit(isa: &dyn TargetIsa, context: &mut Context, stores: &[ir::Inst]) -> Resu
 /// The largest frame of a function without calls that may lie beyond the stack limit: a small part of the host's reserve.
 const UNCHECKED_FRAME: u32 = 4 << 10;
 
+/// What is known of a guest function's source locations.
+#[derive(Clone, Copy, Default)]
+struct Source<'a> {
+    /// The bits that are no part of the file offset; without debug info there are none.
+    flags: u32,
+    homes: Option<&'a HomeSlots>,
+    /// The loops that inlined functions begin with.
+    loops: &'a [LoopAtEntry],
+    /// The file offset of the first operator, behind the declarations of the locals.
+    body: u32,
+}
+
 fn extract(
     shared: &ModuleContext<'_>,
     compiled: &CompiledCode,
     func: &ir::Function,
-    flags: u32,
-    homes: Option<&HomeSlots>,
-    loops: &[LoopAtEntry],
+    source: Source<'_>,
 ) -> CompiledFunction {
     let buffer = &compiled.buffer;
     let mut out = CompiledFunction {
@@ -208,7 +224,7 @@ fn extract(
         .map(|(offset, span, map)| (*offset, map.entries().map(|(_, slot)| span - slot).collect()))
         .collect();
     let is_x86 = matches!(shared.isa.triple().architecture, Architecture::X86_64);
-    rows(&mut out, compiled, flags, loops, is_x86);
+    rows(&mut out, compiled, source, is_x86);
     if is_x86 {
         if out.rows.iter().any(|row| row.anchor) {
             // lldb is given rows that begin one byte behind a return address.
@@ -218,7 +234,7 @@ fn extract(
         }
         stack_check::inline(&mut out);
     }
-    if let Some(homes) = homes
+    if let Some(homes) = source.homes
         && let Some(slot) = homes.slot
     {
         // Where the frame slid down for the arguments of a tail call, the CFA is that much higher.
@@ -253,11 +269,10 @@ fn extract(
     out
 }
 
-/// The address map: every instruction has a row, those of the compiler's own have no operator.
-///
-/// `flags` are the bits of source locations that are no part of the offset; without debug info there are none. `loops` are
-/// those that inlined functions begin with.
-fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, loops: &[LoopAtEntry], is_x86: bool) {
+/// The address map: every instruction has a row, those of the compiler's own have no operator. So have the first values of locals
+/// where the optimizer makes them within the body: it is not the function's beginning that is executed there.
+fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, source: Source<'_>, is_x86: bool) {
+    let Source { flags, loops, body, .. } = source;
     let size = out.code.len() as u32;
     let mut at = 0;
     let push = |rows: &mut Vec<Row>, row: Row| match rows.last() {
@@ -289,7 +304,9 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, flags: u32, loops: 
             // Before the store, all is as it was before the operator: it belongs to what is before it.
             (None, false)
         } else {
-            (Some(bits & !(HOME_BIT & flags)), false)
+            let offset = bits & !(HOME_BIT & flags);
+            let is_declaration = offset < body && out.rows.iter().any(|row| row.wasm.is_some_and(|it| it >= body));
+            ((!is_declaration).then_some(offset), false)
         };
         push(&mut out.rows, Row { start: range.start, wasm, anchor });
         if is_entry {
