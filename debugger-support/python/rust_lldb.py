@@ -572,12 +572,13 @@ def matches_container(type_, _):
 
 
 def container(value, _):
-    return container_class(object_of(value).GetType())(value)
+    # A name alone does not tell whose type it is.
+    return (container_class(object_of(value).GetType()) or Record)(value)
 
 
 def container_summary(value, _):
-    provider = container_class(object_of(value).GetType())(raw(value))
-    return provider.summary()
+    provider = container_class(object_of(value).GetType())
+    return provider(raw(value)).summary() if provider else ""
 
 
 def text_of(type_):

@@ -586,6 +586,35 @@ def wasm_memory(debugger, command, context, result, _):
         result.AppendMessage(sentence)
 
 
+def has_recognizers(debugger):
+    """Whether formatters can be chosen by looking at a type: lldb 14 chooses them by its name."""
+    answer = lldb.SBCommandReturnObject()
+    debugger.GetCommandInterpreter().HandleCommand("help type synthetic add", answer)
+    return "recognizer" in (answer.GetOutput() or "")
+
+
+def recognize_by_name(command):
+    """A command that chooses by the name of a type what `command` chooses by a function. None where a name does not tell."""
+    recognizer = re.search(r" --recognizer-function \{0\}\.(\w+)$", command)
+    if recognizer is None:
+        return command
+    patterns = {
+        "matches_long_double": [r"^long double$"],
+        # The structures are called like pointers, without the space.
+        "matches_pointer_structure": [r"[^ ]\*$"],
+        "matches_pointer_array": [r"[^ ]\* ?\[[0-9]+\]$"],
+        "matches_pointer_to_pointer": [r"[^ ]\* \*$"],
+        "matches_text_pointer": [r"^(const )?((un)?signed )?char \*$"],
+        "matches_container": [pattern.pattern for pattern, _ in LIBCXX + RUST],
+        "matches_text": [pattern.pattern for pattern, _ in TEXTS],
+    }.get(recognizer[1])
+    if patterns is None:
+        return None
+    # lldb's expressions are those of POSIX. Braces are for the module's name.
+    names = " ".join('"%s"' % re.sub(r"\\w", "[A-Za-z0-9_]", pattern.replace("(?:", "(")) for pattern in patterns)
+    return command[: recognizer.start()] + " -x " + names.replace("\\", "\\\\")
+
+
 def __lldb_init_module(debugger, _):
     commands = [
         "command script add -o -f {0}.wasm_memory wasm-memory",
@@ -611,5 +640,8 @@ def __lldb_init_module(debugger, _):
         "settings set target.process.disable-memory-cache true",
         "target stop-hook add -P {0}.Stops",
     ]
+    by_name = not has_recognizers(debugger)
     for command in commands:
-        debugger.HandleCommand(command.format(__name__))
+        command = recognize_by_name(command) if by_name else command
+        if command:
+            debugger.HandleCommand(command.format(__name__))

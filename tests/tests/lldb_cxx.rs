@@ -69,3 +69,29 @@ fn virtual_bases_are_found_by_the_guests_virtual_tables() {
         is("expr left->id", "nomembernamed'id'");
     }
 }
+
+/// lldb 14 cannot ask whether a formatter suits a type.
+#[test]
+fn formatters_are_also_found_by_the_names_of_types() {
+    let stop = format!("breakpoint set --file main.cc --line {}", line(SOURCE, "return offset == 102 ? 0 : 1;"));
+    let by_name = "script import wasmscope_helpers; wasmscope_helpers.has_recognizers = lambda _: False; \
+                   wasmscope_helpers.__lldb_init_module(lldb.debugger, {})";
+    let shown = "v greeting long_text numbers ages names shapes some none";
+    let clear = ["type synthetic clear -a", "type summary clear -a"];
+    let commands = [clear[0], clear[1], by_name, "type synthetic list", &stop, "run", shown];
+    let answers = Session::new("shapes/shapes", 2).run_lldb(&commands);
+    let list = answers.to("type synthetic list")[0];
+    assert!(list.contains("std::(__[A-Za-z0-9_]+::)?vector<") && !list.contains("matches_"), "{list}");
+    let expected = [
+        "greeting = \"hello, shapes\"",
+        "long_text = \"a string that is too long to be stored inline\"",
+        "size=6",
+        "[5] = 9",
+        "\"grace\"",
+        "\"seven\"",
+        "geometry::Shape",
+        "Value = 42",
+        "Has Value=false",
+    ];
+    assert_in_order(&normalized(answers.to(shown)[0]), &expected);
+}
