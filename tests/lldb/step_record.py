@@ -28,6 +28,7 @@ def own(frame):
 def canonical(text):
     """A name or summary without what differs between builds of one library."""
     text = re.sub(r"\bstd::__\w+::", "std::", re.sub(r"::h[0-9a-f]{16}$", "", text)).strip()
+    text = re.sub(r"St3__\d", "St", text)  # lldb cannot demangle each name
     return re.sub(r"\b(\d+)(?:UL|U|ul|u)\b", r"\1u", text)
 
 
@@ -50,8 +51,6 @@ def flatten(leaves, path, value, depth, union=False):
         leaves[path] = member_pointer(value)
     elif re.match(r"^(?:const )?std::(?:__\w+::)?function<", type_.GetName() or ""):
         leaves[path] = "<function object>"
-    elif (type_.GetName() or "").endswith("*") and not type_.IsPointerType():
-        guest_pointer(leaves, path, value, depth, union)
     elif type_.IsPointerType():
         pointer(leaves, path, value, type_.GetPointeeType().GetCanonicalType().GetUnqualifiedType(), depth, union)
     else:
@@ -104,17 +103,6 @@ def pointer(leaves, path, value, pointee, depth, union):
         record(leaves, path + "->", value, depth + 1)
     else:
         flatten(leaves, path + "->", value.Dereference(), depth + 1)
-
-
-def guest_pointer(leaves, path, value, depth, union):
-    """What a pointer to a pointer leads to: a structure that shows what it points to."""
-    target = value.GetChildAtIndex(0)
-    if value.GetNonSyntheticValue().GetChildAtIndex(0).GetValueAsUnsigned() == 0:
-        leaves[path] = "null"
-    elif union or depth >= MAX_DEPTH or not target.IsValid():
-        leaves[path] = "<pointer>"
-    else:
-        flatten(leaves, path + "->", target, depth + 1)
 
 
 def children(leaves, path, value, depth, union):
