@@ -1,6 +1,6 @@
 //! From guest code ranges to native ones.
 
-use crate::address::WasmOffset;
+use crate::address::{TextOffset, WasmOffset};
 use crate::guest_lines::{GuestRow, covering};
 use crate::native::{NativeCall, NativeFunction};
 
@@ -183,13 +183,23 @@ fn without(range: TextRange, taken: TextRange) -> impl Iterator<Item = TextRange
 
 /// Calls, traps and entries of inlined functions are never moved.
 fn is_fixed(native: &NativeFunction, position: usize) -> bool {
-    let start = native.rows[position].text;
-    let end = native.rows.get(position + 1).map_or(native.text.end, |next| next.text);
+    let (start, end) = span(native, position);
     let calls = native.calls.partition_point(|call| call.return_address <= start);
+    native.calls.get(calls).is_some_and(|call| call.return_address <= end) || stops(native, position)
+}
+
+/// Whether the code of a row traps, or is the entry of an inlined function.
+fn stops(native: &NativeFunction, position: usize) -> bool {
+    let (start, end) = span(native, position);
     let traps = native.traps.partition_point(|trap| *trap < start);
     native.entries.binary_search_by_key(&start, |entry| entry.text).is_ok()
-        || native.calls.get(calls).is_some_and(|call| call.return_address <= end)
         || native.traps.get(traps).is_some_and(|trap| *trap < end)
+}
+
+/// Where the code of a row begins and ends.
+fn span(native: &NativeFunction, position: usize) -> (TextOffset, TextOffset) {
+    let end = native.rows.get(position + 1).map_or(native.text.end, |next| next.text);
+    (native.rows[position].text, end)
 }
 
 /// Where an inlined function begins before a loop: its row, and that of the loop's head. What lies between them is code of the
@@ -241,9 +251,12 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
         let next = anchors.get(number + 1).copied();
         let next_begin = next.and_then(|next| offsets[next]).filter(|next_begin| *next_begin > begin);
         let end = next.unwrap_or(native.rows.len());
+        let mut same_block = true;
         for (position, place) in offsets.iter().enumerate().take(end).skip(anchor + 1) {
+            same_block &= !native.rows[position].new_block;
             let Some(offset) = *place else { continue };
-            let sunk = offset < begin && offset >= run_start;
+            // A block of its own may be the rest of another statement; within a block, the guest's order holds.
+            let sunk = offset < begin && (same_block || offset >= run_start);
             let hoisted = next_begin.is_some_and(|next_begin| offset >= next_begin);
             if (sunk || hoisted) && !is_fixed(native, position) {
                 moved.push((position, begin));
@@ -267,8 +280,7 @@ fn hidden_rows(native: &NativeFunction, lines: &[GuestRow], moved: &[(usize, u32
     let mut statement = None;
     for (position, row) in native.rows.iter().enumerate() {
         let is_moved = moved.next_if_eq(&position).is_some();
-        let next_stops =
-            || native.rows.get(position + 1).is_none_or(|next| next.anchor || is_fixed(native, position + 1));
+        let next_stops = || native.rows.get(position + 1).is_none_or(|next| next.anchor || stops(native, position + 1));
         if is_moved && statement.is_some() && !next_stops() {
             hidden[position] = true;
             continue;
@@ -302,12 +314,16 @@ pub(crate) fn merge(ranges: &mut Vec<TextRange>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TextOffset;
     use crate::native::AddressRow;
 
     #[test]
     fn what_comes_before_the_first_statement_and_lies_in_it_is_of_its_scope() {
-        let row = |text, wasm, anchor| AddressRow { text: TextOffset(text), wasm: Some(WasmOffset(wasm)), anchor };
+        let row = |text, wasm, anchor| AddressRow {
+            text: TextOffset(text),
+            wasm: Some(WasmOffset(wasm)),
+            anchor,
+            new_block: false,
+        };
         let native = NativeFunction {
             text: TextOffset(100)..TextOffset(140),
             rows: vec![row(110, 20, true), row(116, 18, false), row(120, 21, false)],
@@ -321,8 +337,38 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_in_the_block_of_a_later_statement_was_moved_there() {
+        let row = |text, wasm, anchor, new_block| AddressRow {
+            text: TextOffset(text),
+            wasm: Some(WasmOffset(wasm)),
+            anchor,
+            new_block,
+        };
+        // The first two statements stand in the other order.
+        let rows = vec![
+            row(110, 20, true, true),
+            row(114, 40, true, true),
+            row(116, 30, true, true),
+            row(118, 21, false, false),
+            row(120, 22, false, true),
+        ];
+        let native = NativeFunction {
+            text: TextOffset(100)..TextOffset(140),
+            rows,
+            prologue_end: TextOffset(110),
+            ..NativeFunction::default()
+        };
+        assert_eq!(moved_rows(&native), [(3, 30)], "a block of its own is where it was");
+    }
+
+    #[test]
     fn code_without_a_line_behind_a_call_is_no_entry() {
-        let row = |text, wasm| AddressRow { text: TextOffset(text), wasm: Some(WasmOffset(wasm)), anchor: false };
+        let row = |text, wasm| AddressRow {
+            text: TextOffset(text),
+            wasm: Some(WasmOffset(wasm)),
+            anchor: false,
+            new_block: false,
+        };
         let native = NativeFunction {
             text: TextOffset(100)..TextOffset(140),
             rows: vec![row(110, 20), row(120, 22), row(124, 24), row(130, 30)],

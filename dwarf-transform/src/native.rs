@@ -14,6 +14,8 @@ pub struct AddressRow {
     /// The row begins at a statement anchor: an instruction that is sure to be reached when the guest's
     /// statement begins.
     pub anchor: bool,
+    /// A basic block begins here, or between the begin of the row before and here.
+    pub new_block: bool,
 }
 
 /// The first of the made-up local indices that stand for entries of the wasm operand stack: `OPERAND_STACK_HOME + depth`.

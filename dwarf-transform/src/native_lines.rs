@@ -256,6 +256,7 @@ mod tests {
             text: TextOffset(text),
             wasm: wasm.map(WasmOffset),
             anchor: anchors.contains(&text),
+            new_block: false,
         };
         NativeFunction {
             text: TextOffset(0)..TextOffset(140),

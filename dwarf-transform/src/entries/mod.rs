@@ -172,7 +172,6 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
     if files.header.is_none() {
         return (Vec::new(), Vec::new());
     }
-    let is_rust = fill.is_rust(position);
     let opening_stops = &fill.plan.units[position].opening_stops;
     let mut all = Vec::new();
     let mut sequences = Vec::new();
@@ -183,7 +182,7 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
         let mut rows = function_rows(guest, native, opening_stop, fill.input.maps.get(function).hidden());
         if fill.options.flavour == PointerFlavour::Lldb {
             rows = rows_for_lldb(rows, guest, native);
-        } else if is_rust {
+        } else {
             rows = rows_for_gdb(rows, guest, native);
         }
         let begin = all.len();

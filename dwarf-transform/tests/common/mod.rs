@@ -137,7 +137,7 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
     let mut text = 0;
     for ((function, operators), uses) in guest.functions.iter().zip(operators).zip(&scan.uses.functions) {
         let start = text;
-        let mut rows = vec![AddressRow { text: TextOffset(start), wasm: None, anchor: false }];
+        let mut rows = vec![AddressRow { text: TextOffset(start), wasm: None, anchor: false, new_block: false }];
         text += PROLOGUE;
         let prologue_end = TextOffset(text);
         let mut statements = uses.statements.iter().filter(|statement| statement.new_line).peekable();
@@ -148,10 +148,10 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
             }
             let anchor = pending && anchor_allowed;
             pending &= !anchor;
-            rows.push(AddressRow { text: TextOffset(text), wasm: Some(offset), anchor });
+            rows.push(AddressRow { text: TextOffset(text), wasm: Some(offset), anchor, new_block: false });
             text += STEP;
         }
-        rows.push(AddressRow { text: TextOffset(text), wasm: None, anchor: false });
+        rows.push(AddressRow { text: TextOffset(text), wasm: None, anchor: false, new_block: false });
         text += EPILOGUE;
         let mut depths: Vec<u32> = uses.stack_values.iter().map(|value| value.depth).collect();
         depths.sort_unstable();

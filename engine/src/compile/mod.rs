@@ -800,17 +800,16 @@ fn native_module(
             native.stubs.push(dwarf_transform::NativeStub { name: symbol(translation, kind), text: range });
             continue;
         };
+        let mut blocks = function.basic_blocks.iter().peekable();
+        let rows = function.rows.iter().map(|row| dwarf_transform::AddressRow {
+            text: text(start + row.start),
+            wasm: row.wasm.map(wasm),
+            anchor: row.anchor,
+            new_block: std::iter::from_fn(|| blocks.next_if(|block| **block <= row.start)).count() > 0,
+        });
         native.functions.push(dwarf_transform::NativeFunction {
             text: range,
-            rows: function
-                .rows
-                .iter()
-                .map(|row| dwarf_transform::AddressRow {
-                    text: text(start + row.start),
-                    wasm: row.wasm.map(wasm),
-                    anchor: row.anchor,
-                })
-                .collect(),
+            rows: rows.collect(),
             prologue_end: text(start + function.prologue_end),
             homes: function
                 .homes
