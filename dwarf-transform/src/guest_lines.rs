@@ -148,6 +148,9 @@ pub(crate) fn body_row(rows: &[GuestRow]) -> Option<usize> {
         .or_else(|| rows.iter().position(|row| row.is_stmt && row.line != 0 && row.offset > entry.offset))
 }
 
+/// How many rows may lie between the operands of a statement and itself.
+const MAX_BETWEEN: usize = 16;
+
 /// Where statements, and rows that are none, begin in a function with these rows and this end.
 pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Statement> {
     let body = body_row(rows);
@@ -176,7 +179,17 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
                 last.new_line |= new_line;
                 last.is_stmt |= row.is_stmt;
             }
-            _ => statements.push(Statement { offset: WasmOffset(row.offset), end, is_stmt: row.is_stmt, new_line }),
+            _ => {
+                let mut behind = rows[position + 1..].iter().take(MAX_BETWEEN);
+                let again = new_line && behind.any(|next| next.is_stmt && (next.file, next.line) == line);
+                statements.push(Statement {
+                    offset: WasmOffset(row.offset),
+                    end,
+                    is_stmt: row.is_stmt,
+                    new_line,
+                    again,
+                });
+            }
         }
     }
     statements

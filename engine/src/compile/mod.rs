@@ -472,7 +472,8 @@ fn overwritten(uses: &dwarf_transform::FunctionUses, body: &BodyScan, base: u32)
     found
 }
 
-/// The statements that need an anchor. lldb stops, in a step, wherever a branch leads to the begin of a row of another
+/// The statements that need an anchor. One whose first row pushes nothing but operands, before another statement, is executed after
+/// that one, where its next row begins. lldb stops, in a step, wherever a branch leads to the begin of a row of another
 /// line, be it marked a statement or not.
 fn anchor_ranges(
     statements: &[dwarf_transform::Statement],
@@ -482,12 +483,18 @@ fn anchor_ranges(
 ) -> Vec<AnchorRange> {
     let all_rows = flavour == PointerFlavour::Lldb;
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
+    let only_operands = |number: usize| {
+        let next = statements[number + 1..].iter().find(|next| next.new_line);
+        next.is_some_and(|next| body.are_operands(file_offset(statements[number].offset), file_offset(next.offset)))
+    };
     statements
         .iter()
-        .filter_map(|statement| {
+        .enumerate()
+        .filter_map(|(number, statement)| {
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
             let joins = || (statement.is_stmt || all_rows) && body.is_reached_from_elsewhere(start);
-            (statement.new_line || joins()).then_some(AnchorRange { start, end })
+            let begins = statement.new_line && !(statement.again && only_operands(number));
+            (begins || joins()).then_some(AnchorRange { start, end })
         })
         .collect()
 }
@@ -927,6 +934,7 @@ mod tests {
             end: dwarf_transform::WasmOffset(offset + 2),
             is_stmt,
             new_line: false,
+            again: false,
         };
         let anchored = |rows: &[_], flavour| {
             anchor_ranges(rows, &body, 100, flavour).iter().map(|anchor| anchor.start).collect::<Vec<_>>()

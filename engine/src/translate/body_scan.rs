@@ -11,12 +11,23 @@ pub(crate) struct BodyScan {
     pub(crate) offsets: Vec<u32>,
     /// The numbers of those that do something to the flow of control or to locals, and what.
     pub(crate) effects: Vec<(u32, Effect)>,
-    /// For each operator, whether it makes no code: begins of blocks, constants, what reads a local.
-    pub(crate) codeless: Vec<bool>,
+    /// What each operator makes.
+    pub(crate) makes: Vec<Makes>,
     /// File offset of the body's end.
     pub(crate) end: u32,
     /// Labels of all `br_table` operators.
     pub(crate) labels: Vec<u32>,
+}
+
+/// What an operator makes of its operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Makes {
+    /// No code: begins of blocks, constants, what reads a local.
+    Nothing,
+    /// A number, and it cannot trap.
+    Operand,
+    /// Anything else.
+    Effect,
 }
 
 /// What an operator does to the flow of control and to locals.
@@ -25,6 +36,8 @@ pub(crate) enum Effect {
     None,
     /// Nothing, and it makes no code.
     Silent,
+    /// Nothing but a number.
+    Operand,
     /// `local.set` and `local.tee`.
     Set(u32),
     Block,
@@ -47,14 +60,17 @@ pub(crate) enum Effect {
 }
 
 impl Effect {
-    /// Does it make no code, whatever it does?
-    fn makes_no_code(self) -> bool {
-        matches!(self, Effect::Silent | Effect::Block | Effect::Loop)
+    fn makes(self) -> Makes {
+        match self {
+            Effect::Silent | Effect::Block | Effect::Loop => Makes::Nothing,
+            Effect::Operand => Makes::Operand,
+            _ => Makes::Effect,
+        }
     }
 
     /// Does it leave locals and the flow of control alone?
     fn does_nothing(self) -> bool {
-        matches!(self, Effect::None | Effect::Silent)
+        matches!(self, Effect::None | Effect::Silent | Effect::Operand)
     }
 }
 
@@ -90,7 +106,7 @@ impl BodyScan {
         let Ok(mut reader) = input.body.get_operators_reader() else { return scan };
         // Most operators take one byte or two.
         scan.offsets.reserve(range.len() / 2);
-        scan.codeless.reserve(range.len() / 2);
+        scan.makes.reserve(range.len() / 2);
         scan.effects.reserve(range.len() / 8);
         let mut open = vec![BodyScan::FUNCTION];
         while !reader.eof() {
@@ -106,7 +122,7 @@ impl BodyScan {
                 _ => effect,
             };
             scan.offsets.push(offset);
-            scan.codeless.push(effect.makes_no_code());
+            scan.makes.push(effect.makes());
             if !effect.does_nothing() {
                 scan.effects.push((number, effect));
             }
@@ -138,7 +154,7 @@ impl BodyScan {
                 Effect::BrTable { first, count } => {
                     self.labels(first, count).iter().for_each(|&depth| branch(&open, depth, number));
                 }
-                Effect::None | Effect::Silent | Effect::Set(_) | Effect::Else | Effect::Leave => {}
+                Effect::None | Effect::Silent | Effect::Operand | Effect::Set(_) | Effect::Else | Effect::Leave => {}
             }
         }
         found.sort_unstable();
@@ -180,7 +196,7 @@ impl BodyScan {
 
     /// The loops from which operator `number` is separated by nothing that makes code.
     fn loops_around(&self, number: u32) -> impl Iterator<Item = u32> {
-        let makes_none = |number: u32| self.codeless.get(number as usize).is_some_and(|codeless| *codeless);
+        let makes_none = |number: u32| self.makes.get(number as usize) == Some(&Makes::Nothing);
         let code = (number..).take(MAX_CODELESS).find(|number| !makes_none(*number)).unwrap_or(number);
         let before = (0..code).rev().take(MAX_CODELESS).take_while(move |number| makes_none(*number));
         before.filter(|number| self.effect(*number) == Effect::Loop)
@@ -225,6 +241,18 @@ impl BodyScan {
                 .map_while(|(number, &(at, effect))| (number == at).then_some(effect))
                 .take_while(is_structure)
                 .any(joins)
+    }
+
+    /// Is there nothing from `begin` to `end` but operands, of what comes later?
+    pub(crate) fn are_operands(&self, begin: u32, end: u32) -> bool {
+        let (Ok(from), Ok(to)) = (self.offsets.binary_search(&begin), self.offsets.binary_search(&end)) else {
+            return false;
+        };
+        let mut effects = self.effects[self.effects.partition_point(|effect| (effect.0 as usize) < from)..].iter();
+        from < to
+            && self.makes[from..to].iter().all(|makes| *makes != Makes::Effect)
+            // Begins of blocks are no operands.
+            && effects.next().is_none_or(|effect| effect.0 as usize >= to)
     }
 
     /// Is there nothing from `begin` to `end` but one `local.set` or `local.tee`, which makes no code of its own?
@@ -322,8 +350,42 @@ macro_rules! effect {
         Effect::Leave
     };
     ($operator:ident, $visitor:ident $(, $argument:ident)*) => {
-        Effect::None
+        const { if is_plain_arithmetic(stringify!($operator)) { Effect::Operand } else { Effect::None } }
     };
+}
+
+/// Operators on numbers are called after their type. Not those that access memory or may trap.
+const fn is_plain_arithmetic(operator: &str) -> bool {
+    const OTHERS: [&str; 6] = ["Load", "Store", "Atomic", "Div", "Rem", "TruncF"];
+    let name = operator.as_bytes();
+    if !(begins(name, 0, b"I32") || begins(name, 0, b"I64") || begins(name, 0, b"F32") || begins(name, 0, b"F64")) {
+        return false;
+    }
+    let mut at = 0;
+    while at < name.len() {
+        let mut other = 0;
+        while other < OTHERS.len() {
+            if begins(name, at, OTHERS[other].as_bytes()) {
+                return false;
+            }
+            other += 1;
+        }
+        at += 1;
+    }
+    // Vectors of four floats: `F32x4`.
+    name[3] != b'x'
+}
+
+/// Does `word` stand at `at`?
+const fn begins(name: &[u8], at: usize, word: &[u8]) -> bool {
+    let mut place = 0;
+    while place < word.len() {
+        if at + place >= name.len() || name[at + place] != word[place] {
+            return false;
+        }
+        place += 1;
+    }
+    true
 }
 
 macro_rules! visit_effects {
@@ -349,9 +411,9 @@ impl BodyScan {
     /// A body of one byte an operator.
     pub(super) fn of_bytes(effects: &[Effect], labels: &[u32]) -> BodyScan {
         let end = effects.len() as u32;
-        let codeless = effects.iter().map(|effect| effect.makes_no_code()).collect();
+        let makes = effects.iter().map(|effect| effect.makes()).collect();
         let effects = (0..end).zip(effects.iter().copied()).filter(|effect| !effect.1.does_nothing()).collect();
-        BodyScan { offsets: (0..end).collect(), effects, codeless, end, labels: labels.to_vec() }
+        BodyScan { offsets: (0..end).collect(), effects, makes, end, labels: labels.to_vec() }
     }
 }
 
@@ -384,6 +446,19 @@ mod tests {
         // It is left, not repeated.
         let body = [Block, Loop, None, BrIf(1), None, End(1), End(0), End(BodyScan::FUNCTION)];
         assert!(loops(&body, &[(1, 1..6)]).is_empty());
+    }
+
+    #[test]
+    fn operands_are_told_from_statements() {
+        use Effect::{Block, None, Operand, Set, Silent};
+        let scan = BodyScan::of_bytes(&[Silent, Operand, Silent, None, Silent, Set(0), Block, Silent, None], &[]);
+        assert!(scan.are_operands(0, 3) && scan.are_operands(2, 3) && scan.are_operands(4, 5));
+        assert!(!scan.are_operands(0, 4) && !scan.are_operands(4, 6) && !scan.are_operands(6, 8));
+        let plain = ["I32Add", "F64Sqrt", "I32WrapI64", "I64TruncSatF64S", "I32Eqz"];
+        assert!(plain.into_iter().all(is_plain_arithmetic));
+        let others =
+            ["I32Load8U", "I64Store", "I32DivS", "I64RemU", "I32TruncF64S", "F32x4Add", "Call", "I32AtomicLoad"];
+        assert!(!others.into_iter().any(is_plain_arithmetic));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) fn needed_stores(body: &BodyScan, named: &[NamedRange]) -> Option<Nee
     for &(number, effect) in body.effects.iter().rev() {
         analysis.go_to(body.behind(number));
         match effect {
-            Effect::None | Effect::Silent => {}
+            Effect::None | Effect::Silent | Effect::Operand => {}
             Effect::Set(local) => {
                 if let Ok(position) = locals.binary_search(&local) {
                     if analysis.live.contains(position) {

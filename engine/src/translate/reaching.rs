@@ -123,7 +123,7 @@ impl<'a> Flow<'a> {
         let mut changed = false;
         for &(number, effect) in &self.body.effects {
             match effect {
-                Effect::None | Effect::Silent => continue,
+                Effect::None | Effect::Silent | Effect::Operand => continue,
                 Effect::Set(_) => {
                     let Some((_, own, of_local)) = self.assigned.get(next_assignment).filter(|it| it.0 == number)
                     else {
