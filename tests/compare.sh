@@ -8,8 +8,8 @@
 # C_FLAGS and RUST_FLAGS are passed to both builds, WASM_FLAGS to the wasm build. WASM_RUSTC and NATIVE_RUSTC name the Rust
 # compilers (default: the system's), WASM_TARGET what the first is asked for (default: wasm32-wasi; newer ones call it
 # wasm32-wasip1). MORE_SOURCES are ends of paths of included files that are stepped through as well, separated by `:`,
-# RECORD_LIMIT how many stops are recorded at most. WASMSCOPE names the engine's program (default: the release build of this workspace), DIFFERENCES how many
-# differences are listed.
+# RECORD_LIMIT how many stops are recorded at most. WASMSCOPE names the engine's program (default: the release build of this
+# workspace), DIFFERENCES how many differences are listed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "${1-}" = --debugger ]; then
