@@ -19,6 +19,13 @@ fn go(script: &mut Script, source: &str, text: &str) {
     script.can("temporary breakpoint", &["delete", &stop, "continue"], &["Temporary breakpoint", text]);
 }
 
+/// Records a line and undoes it; `and_again` is what does it again.
+fn there_and_back(script: &mut Script, line: &str, next: &str, and_again: impl FnOnce(&mut Script)) {
+    script.can("reverse debugging", &["record full", "next", "reverse-next"], &[next, line]);
+    and_again(script);
+    script.can("reverse debugging", &["record stop"], &["Process record is stopped"]);
+}
+
 fn c() -> Script {
     let source = "abilities/main.c";
     let mut it = Script::default();
@@ -126,7 +133,9 @@ fn c() -> Script {
         &["=> 0x?", "<score", "<score", "rip ", "0x?", "score", "rip = 0x? in score"],
     );
     it.can("display", &["display it->value", "next", "undisplay 1"], &["keep(&", "1: it->value = 333"]);
-    it.can("next", &["next", "p part"], &["return part;", "= 343"]);
+    there_and_back(&mut it, "keep(&part);", "return part;", |it| {
+        it.can("next", &["next", "p part"], &["return part;", "= 343"]);
+    });
     go(&mut it, source, "int part = it->apply");
     it.can(
         "set through a pointer",
@@ -239,7 +248,9 @@ fn cxx() -> Script {
     );
     it.can("arguments", &["info args"], &["this = 0x?"]);
     go(&mut it, source, "counter++;");
-    it.can("next", &["next", "p square", "p counter"], &["return 3 * square;", "= 4", "= 4"]);
+    there_and_back(&mut it, "counter++;", "return 3 * square;", |it| {
+        it.can("next", &["next", "p square", "p counter"], &["return 3 * square;", "= 4", "= 4"]);
+    });
     it.can("finish with its value", &["finish"], &["measure (", "Value returned is $? = 12"]);
     it.can(
         "conditional breakpoint",
@@ -423,7 +434,9 @@ fn rust() -> Script {
     );
     go(&mut it, source, "sum += part;");
     it.can("locals", &["info locals"], &["part = 343"]);
-    it.can("next", &["next"], &["keep(&sum);"]);
+    there_and_back(&mut it, "sum += part;", "keep(&sum);", |it| {
+        it.can("next", &["next"], &["keep(&sum);"]);
+    });
     go(&mut it, source, "let part = (it.apply)");
     it.can("set through a pointer", &["set var it.value = 30", "p it.value"], &["= 30"]);
     it.can(

@@ -43,6 +43,7 @@ pub const ROWS: &[&str] = &[
     "casts to pointers",
     "function pointers by name",
     "calls of functions",
+    "reverse debugging",
     "containers",
     "dynamic types",
     "references and methods",
