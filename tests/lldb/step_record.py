@@ -74,7 +74,8 @@ def leave_open_beside_pointers(leaves, begin):
 def record(leaves, path, value, depth, union=False):
     summary = value.GetSummary()
     if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
-        leaves[path] = canonical(summary)
+        # What a text that cannot be read is shown as.
+        leaves[path] = "<unreadable>" if "<memory read failed" in summary else canonical(summary)
         if summary.startswith('"'):
             return
     children(leaves, path, value, depth, union)
