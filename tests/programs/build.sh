@@ -63,7 +63,7 @@ package = { name = "collections", version = "0.1.0", edition = "2021" }
 bin = [{ name = "collections", path = "$PWD/collections/main.rs" }]
 profile.release = { panic = "abort", opt-level = 0, debug = true, package."*".debug = false }
 END
-(cd "$crate" && RUSTFLAGS="--remap-path-prefix $OLDPWD=. --remap-path-prefix $(rustc +1.95 --print sysroot)/lib/rustlib/src/rust=/rustc/1.95" RUSTC_BOOTSTRAP=1 cargo +1.95 build -q --release \
+(cd "$crate" && RUSTFLAGS="--remap-path-prefix $OLDPWD=. --remap-path-prefix $PWD=. --remap-path-prefix $(rustc +1.95 --print sysroot)/lib/rustlib/src/rust=/rustc/1.95" RUSTC_BOOTSTRAP=1 cargo +1.95 build -q --release \
     -Zbuild-std=core,alloc --target wasm32-unknown-unknown)
 llvm-objcopy-19 --remove-section=name "$crate/target/wasm32-unknown-unknown/release/collections.wasm" collections/collections.wasm
 rm -r "$crate"
