@@ -140,7 +140,9 @@ pub(super) fn compile_guest(
         loops: &env.loops_at_entries,
         body: input.body.get_operators_reader().map_or(0, |operators| operators.original_position() as u32),
     };
-    let compiled = extract(shared, &code, &scratch.context.func, source);
+    let compiled = extract(shared, &code, &scratch.context.func, source).map_err(|reason| {
+        CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
+    })?;
     Ok(CompiledFunction { lost_stack_entries, stack_entry_ends, ..compiled })
 }
 
@@ -153,7 +155,8 @@ pub(super) fn compile_trampoline(
     scratch.context.clear();
     scratch.context.func = build(shared.isa, &mut scratch.builder);
     let code = emit(shared.isa, &mut scratch.context, &[]).map_err(|reason| CompileError::Trampoline { reason })?;
-    let mut compiled = extract(shared, &code, &scratch.context.func, Source::default());
+    let compiled = extract(shared, &code, &scratch.context.func, Source::default());
+    let mut compiled = compiled.map_err(|reason| CompileError::Trampoline { reason })?;
     // Its traps are never reached and its instructions come from no operator.
     compiled.rows = vec![Row { start: 0, wasm: None, anchor: false }];
     Ok(compiled)
@@ -163,7 +166,7 @@ pub(super) fn compile_trampoline(
 fn emit(isa: &dyn TargetIsa, context: &mut Context, stores: &[ir::Inst]) -> Result<CompiledCode, String> {
     let mut control = ControlPlane::default();
     context.optimize(isa, &mut control).map_err(|error| error.to_string())?;
-    home_stores::localize(&mut context.func, stores);
+    home_stores::localize(&mut context.func, stores, is_x86(isa));
     let compile = |context: &Context, control: &mut ControlPlane| {
         isa.compile_function(&context.func, &context.domtree, context.want_disasm, control)
             .map_err(|error| error.to_string())
@@ -180,6 +183,10 @@ fn emit(isa: &dyn TargetIsa, context: &mut Context, stores: &[ir::Inst]) -> Resu
 
 /// The largest frame of a function without calls that may lie beyond the stack limit: a small part of the host's reserve.
 const UNCHECKED_FRAME: u32 = 4 << 10;
+
+fn is_x86(isa: &dyn TargetIsa) -> bool {
+    matches!(isa.triple().architecture, Architecture::X86_64)
+}
 
 /// What is known of a guest function's source locations.
 #[derive(Clone, Copy, Default)]
@@ -198,7 +205,7 @@ fn extract(
     compiled: &CompiledCode,
     func: &ir::Function,
     source: Source<'_>,
-) -> CompiledFunction {
+) -> Result<CompiledFunction, String> {
     let buffer = &compiled.buffer;
     let mut out = CompiledFunction {
         code: buffer.data().to_vec(),
@@ -223,8 +230,11 @@ fn extract(
         // Offsets from the stack pointer become distances from the frame pointer, which a walk of the frames knows.
         .map(|(offset, span, map)| (*offset, map.entries().map(|(_, slot)| span - slot).collect()))
         .collect();
-    let is_x86 = matches!(shared.isa.triple().architecture, Architecture::X86_64);
-    rows(&mut out, compiled, source, is_x86);
+    let is_x86 = is_x86(shared.isa);
+    let slot = source.homes.and_then(|homes| homes.slot);
+    // The slot's begin, relative to the frame pointer.
+    let slot = slot.map(|slot| compiled.sized_stackslot_offsets[slot] as i32 - compiled.frame_size as i32);
+    rows(&mut out, compiled, source, slot.filter(|_| is_x86).map(home_stores::FrameOffset))?;
     if is_x86 {
         if out.rows.iter().any(|row| row.anchor) {
             // lldb is given rows that begin one byte behind a return address.
@@ -235,7 +245,7 @@ fn extract(
         stack_check::inline(&mut out);
     }
     if let Some(homes) = source.homes
-        && let Some(slot) = homes.slot
+        && let Some(slot) = slot
     {
         // Where the frame slid down for the arguments of a tail call, the CFA is that much higher.
         let slide = out
@@ -246,7 +256,7 @@ fn extract(
                 _ => None,
             })
             .unwrap_or(16);
-        let base = compiled.sized_stackslot_offsets[slot] as i32 - compiled.frame_size as i32 - slide as i32;
+        let base = slot - slide as i32;
         out.vmctx_home = Some(base);
         out.homes = homes
             .locals
@@ -266,12 +276,19 @@ fn extract(
     // All functions are kept until the last one is compiled.
     out.rows.shrink_to_fit();
     out.traps.shrink_to_fit();
-    out
+    Ok(out)
 }
 
 /// The address map: every instruction has a row, those of the compiler's own have no operator. So have the first values of locals
 /// where the optimizer makes them within the body: it is not the function's beginning that is executed there.
-fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, source: Source<'_>, is_x86: bool) {
+///
+/// `slot` is where stores to homes go, if they are to be completed.
+fn rows(
+    out: &mut CompiledFunction,
+    compiled: &CompiledCode,
+    source: Source<'_>,
+    slot: Option<home_stores::FrameOffset>,
+) -> Result<(), String> {
     let Source { flags, loops, body, .. } = source;
     let size = out.code.len() as u32;
     let mut at = 0;
@@ -290,8 +307,11 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, source: Source<'_>,
         let set = if range.loc.is_default() { 0 } else { bits & flags };
         let is_entry = set == ANCHOR_BIT | HOME_BIT;
         let home = set & HOME_BIT != 0 && !is_entry;
-        if home && is_x86 {
-            home_stores::fold(&mut out.code[range.start as usize..range.end as usize]);
+        if home
+            && let Some(slot) = slot
+            && !home_stores::fold(&mut out.code[range.start as usize..range.end as usize], slot)
+        {
+            return Err(format!("the store of a variable at {:#x} in the code is not known", range.start));
         }
         let (wasm, anchor) = if range.loc.is_default() {
             (None, false)
@@ -332,6 +352,7 @@ fn rows(out: &mut CompiledFunction, compiled: &CompiledCode, source: Source<'_>,
     if out.prologue_end == 0 {
         out.prologue_end = out.rows.iter().find(|row| row.wasm.is_some()).map_or(0, |row| row.start);
     }
+    Ok(())
 }
 
 const INT3: u8 = 0xcc;

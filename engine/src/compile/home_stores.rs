@@ -2,22 +2,32 @@
 //!
 //! The code generator makes a store to a stack slot out of an address and a store through it. Left alone, the address of
 //! each home is computed once, outside of all loops, and occupies a register from there on; the registers that are
-//! then missing cost far more than the stores. So each store gets an address of its own, right before it
-//! ([`localize`]), and in the code the two instructions become one ([`fold`]).
+//! then missing cost far more than the stores. And an address of its own for each store is one more instruction to
+//! allocate registers for.
+//!
+//! So, for x86-64, a store of an integer gets the value itself for its address, with a displacement that says which home is
+//! meant ([`localize`]); in the code, the address becomes that of the home ([`fold`]). Constants and vectors get an address of
+//! their own, right before the store, and the two instructions become one.
 
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
-use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, ValueDef};
+use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef, types};
 
-/// Gives each of `stores`, which are to a stack slot, an address of its own, right before it, that is the whole of its address.
+/// The displacement of a store through its value, before the offset in the slot is added. Guest code has none below zero.
+const MARK: i32 = -0x4000_0000;
+/// Slots are smaller: a function has at most 50,000 locals.
+const MARKS: u32 = 0x100_0000;
+
+/// Gives each of `stores`, which are to a stack slot, an address that occupies no other register. `through_values`: that may be
+/// the value, and [`fold`] is called for the code.
 ///
 /// To be called after the optimizer, which would merge the addresses again. It leaves stores where they are, or out if
 /// they are never reached.
-pub(super) fn localize(func: &mut Function, stores: &[Inst]) {
+pub(super) fn localize(func: &mut Function, stores: &[Inst], through_values: bool) {
     for &store in stores {
         if func.layout.inst_block(store).is_none() {
             continue;
         }
-        let InstructionData::Store { opcode: Opcode::Store, args: [_, address], offset: beyond, .. } =
+        let InstructionData::Store { opcode: Opcode::Store, args: [value, address], offset: beyond, .. } =
             func.dfg.insts[store]
         else {
             continue;
@@ -29,27 +39,66 @@ pub(super) fn localize(func: &mut Function, stores: &[Inst]) {
             continue;
         };
         let Some(offset) = offset.try_add_i64(beyond.into()) else { continue };
-        let ty = func.dfg.value_type(address);
-        let mut pos = FuncCursor::new(func).at_inst(store);
-        // The cursor inserts before the store, with the store's location.
-        pos.use_srcloc(store);
-        let own = pos.ins().stack_addr(ty, stack_slot, offset);
-        pos.func.dfg.inst_args_mut(store)[1] = own;
-        if let InstructionData::Store { offset: beyond, .. } = &mut pos.func.dfg.insts[store] {
-            *beyond = 0.into();
+        let mark = u32::try_from(i32::from(offset)).ok().filter(|offset| through_values && *offset < MARKS);
+        let (own, offset) = match mark.and_then(|mark| Some((mark, value_as_address(func, store, value)?))) {
+            Some((mark, value)) => (value, MARK + mark as i32),
+            None => {
+                let ty = func.dfg.value_type(address);
+                (before(func, store).ins().stack_addr(ty, stack_slot, offset), 0)
+            }
+        };
+        func.dfg.inst_args_mut(store)[1] = own;
+        if let InstructionData::Store { offset: beyond, .. } = &mut func.dfg.insts[store] {
+            *beyond = offset.into();
         }
     }
 }
 
-/// Folds the addresses of homes into their stores, in x86-64 code that consists of such stores.
+/// For instructions before the store, with its location.
+fn before(func: &mut Function, store: Inst) -> FuncCursor<'_> {
+    let mut pos = FuncCursor::new(func).at_inst(store);
+    pos.use_srcloc(store);
+    pos
+}
+
+/// An address that is in the register of `value`, if that is an integer which is in one.
+fn value_as_address(func: &mut Function, store: Inst, value: Value) -> Option<Value> {
+    let value = func.dfg.resolve_aliases(value);
+    let ty = func.dfg.value_type(value);
+    if ty != types::I32 && ty != types::I64 {
+        return None;
+    }
+    let opcode = func.dfg.value_def(value).inst().map(|inst| func.dfg.insts[inst].opcode());
+    match opcode {
+        // A store has room for it.
+        Some(Opcode::Iconst) => None,
+        // Sums would become a part of the address. These have no code, and hide them.
+        Some(Opcode::Iadd) if ty == types::I32 => Some(before(func, store).ins().uextend(types::I64, value)),
+        Some(Opcode::Iadd) => Some(before(func, store).ins().ireduce(types::I32, value)),
+        _ => Some(value),
+    }
+}
+
+/// Where a function's slot of homes lies: its begin, relative to the frame pointer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameOffset(pub(super) i32);
+
+/// Gives the stores of homes their addresses, in x86-64 code that consists of such stores: `false` where that code is not known.
 ///
-/// `lea reg, [rsp + x]` followed by a store to `[reg]`, the only use of that register, becomes a store to `[rsp + x]` of
-/// the same length. Whatever does not look like this stays as it is.
-pub(super) fn fold(code: &mut [u8]) {
+/// A store to `[reg + MARK + x]` becomes one to `[rbp + slot + x]` of the same length. `lea reg, [rsp + x]` followed by a store
+/// to `[reg]`, the only use of that register, becomes a store to `[rsp + x]`. Whatever does not look like this stays as it is.
+#[must_use]
+pub(super) fn fold(code: &mut [u8], slot: FrameOffset) -> bool {
     let mut at = 0;
-    while let Some(length) = unwind::instruction_length(&code[at..]) {
+    while at < code.len() {
+        let Some(length) = unwind::instruction_length(&code[at..]) else { return false };
         let next = at + length;
-        if let Some((register, displacement)) = stack_address(&code[at..next])
+        if next > code.len() {
+            return false;
+        }
+        if through_value(&mut code[at..next], slot) {
+            at = next;
+        } else if let Some((register, displacement)) = stack_address(&code[at..next])
             && let Some(length) = unwind::instruction_length(&code[next..])
             && let Some(store) = Store::through(register, &code[next..next + length])
             && store.write(displacement, &mut code[at..next + length])
@@ -58,11 +107,35 @@ pub(super) fn fold(code: &mut [u8]) {
         } else {
             at = next;
         }
-        if at >= code.len() {
-            break;
-        }
     }
+    true
 }
+
+/// Gives a store through its value the address of the home that it means; `false` for every other instruction.
+fn through_value(instruction: &mut [u8], slot: FrameOffset) -> bool {
+    let Some((rest, displacement)) = instruction.split_last_chunk_mut::<4>() else { return false };
+    let Some(mark) = i32::from_le_bytes(*displacement).checked_sub(MARK) else { return false };
+    if !(0..MARKS as i32).contains(&mark) {
+        return false;
+    }
+    match rest {
+        // The base r12 has a SIB byte, which the base rbp is without.
+        [rex, opcode @ 0x89, modrm, 0x24] if *modrm & 0xc7 == 0x84 => {
+            let bytes = [CS, *rex & !1, *opcode, *modrm & 0x38 | 0x80 | RBP];
+            rest.copy_from_slice(&bytes);
+        }
+        [rex, 0x89, modrm] if *modrm & 0xc0 == 0x80 => {
+            *rex &= !1;
+            *modrm = *modrm & 0x38 | 0x80 | RBP;
+        }
+        [0x89, modrm] if *modrm & 0xc0 == 0x80 => *modrm = *modrm & 0x38 | 0x80 | RBP,
+        _ => return false,
+    }
+    *displacement = (slot.0 + mark).to_le_bytes();
+    true
+}
+
+const RBP: u8 = 5;
 
 /// The register and the displacement of a `lea reg, [rsp + displacement]`.
 fn stack_address(instruction: &[u8]) -> Option<(u8, i32)> {
@@ -197,7 +270,7 @@ mod tests {
 
     fn folded(code: &[u8]) -> Vec<u8> {
         let mut code = code.to_vec();
-        fold(&mut code);
+        assert!(fold(&mut code, FrameOffset(-0x40)));
         code
     }
 
@@ -215,6 +288,26 @@ mod tests {
         // lea rcx, [rsp+0x100]; mov dword [rcx], 7
         let code = folded(&[0x48, 0x8d, 0x8c, 0x24, 0, 1, 0, 0, 0xc7, 0x01, 7, 0, 0, 0]);
         assert_eq!(code, [0x2e, 0x2e, 0x2e, 0xc7, 0x84, 0x24, 0, 1, 0, 0, 7, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_store_through_its_value_becomes_one_to_the_frame_of_the_same_length() {
+        // mov [rcx+MARK+0x10], ecx
+        assert_eq!(folded(&[0x89, 0x89, 0x10, 0, 0, 0xc0]), [0x89, 0x8d, 0xd0, 0xff, 0xff, 0xff]);
+        // mov [r9+MARK+0x140], r9
+        assert_eq!(folded(&[0x4d, 0x89, 0x89, 0x40, 1, 0, 0xc0]), [0x4c, 0x89, 0x8d, 0, 1, 0, 0]);
+        // mov [r12+MARK], r12d: the base takes a SIB byte
+        assert_eq!(folded(&[0x45, 0x89, 0xa4, 0x24, 0, 0, 0, 0xc0]), [0x2e, 0x44, 0x89, 0xa5, 0xc0, 0xff, 0xff, 0xff]);
+        // mov [rcx-0x10], ecx
+        assert_eq!(folded(&[0x89, 0x89, 0xf0, 0xff, 0xff, 0xff]), [0x89, 0x89, 0xf0, 0xff, 0xff, 0xff]);
+    }
+
+    #[test]
+    fn code_that_is_not_known_is_not_passed_in_silence() {
+        // `push es` does not exist in 64-bit code.
+        assert!(!fold(&mut [0x06, 0x89, 0x89, 0x10, 0, 0, 0xc0], FrameOffset(0)));
+        // Cut off.
+        assert!(!fold(&mut [0x89, 0x89, 0x10, 0, 0], FrameOffset(0)));
     }
 
     #[test]

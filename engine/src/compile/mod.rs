@@ -15,8 +15,8 @@ mod trampolines;
 use crate::debug_files::DebugFiles;
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    AnchorRange, BodyScan, DebugPlan, Declarations, FunctionInput, HomeSlots, ModuleTranslation, NamedRange, Reaching,
-    SOURCE_FLAGS, TranslateError, needed_stores, operand_stack_spans,
+    AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
+    Reaching, SOURCE_FLAGS, TranslateError, needed_stores, operand_stack_spans,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -377,7 +377,8 @@ fn debug_plan<'a>(
     base: usize,
 ) -> DebugPlan<'a> {
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
-    let types = if uses.locals.is_empty() { Vec::new() } else { local_types(shared.module, input) };
+    let has_uses = !uses.locals.is_empty() || !uses.stack_values.is_empty();
+    let types = if has_uses { local_types(shared.module, input) } else { Vec::new() };
     let named = uses.locals.iter().filter_map(|&home| {
         let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         Some((home, *types.get(local as usize)?))
@@ -392,7 +393,8 @@ fn debug_plan<'a>(
     wanted.sort_unstable();
     let mut wanted: Vec<(u32, u32)> = wanted.into_iter().map(|(begin, depth, _)| (begin, depth)).collect();
     wanted.dedup();
-    let mut copies = crate::translate::plan_stack_copies(input, shared.module, &wanted);
+    let followed = Followed { input, module: shared.module, body: &body, locals: &types };
+    let mut copies = crate::translate::plan_stack_copies(&followed, &wanted);
     let unseen = unseen.into_iter().map(|(begin, depth, _)| (begin, depth));
     copies.lost.extend(unseen.filter(|entry| wanted.binary_search(entry).is_err()));
     let entries: Vec<_> =

@@ -103,7 +103,9 @@ pub(crate) fn needed_stores(body: &BodyScan, named: &[NamedRange]) -> Option<Nee
                     analysis.live.add_all(label(&open, depth)?);
                 }
             }
-            Effect::Leave => analysis.live.clear(),
+            Effect::Leave => {
+                analysis.live.clear();
+            }
         }
         analysis.go_to(body.offsets[number as usize]);
     }

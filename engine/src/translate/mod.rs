@@ -5,6 +5,7 @@ mod bits;
 mod body_scan;
 mod error;
 mod func_env;
+mod heights;
 mod home_stores;
 mod operand_stack;
 mod parse;
@@ -21,7 +22,7 @@ pub(crate) use func_env::{
     ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, SOURCE_FLAGS, guest_signature,
 };
 pub(crate) use home_stores::{NamedRange, needed_stores};
-pub(crate) use operand_stack::{StackSpan, plan as plan_stack_copies, spans as operand_stack_spans};
+pub(crate) use operand_stack::{Followed, StackSpan, plan as plan_stack_copies, spans as operand_stack_spans};
 pub(crate) use parse::{Declarations, convert_type};
 pub use parse::{FunctionInput, ModuleTranslation, Names, parse_module};
 pub(crate) use reaching::Reaching;

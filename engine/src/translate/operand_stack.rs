@@ -4,7 +4,8 @@
 //! on". An entry is copied to a home when it is pushed, and stays valid there as long as it is on the stack. The
 //! translator's own stack is out of reach, so the operators are followed by their heights, as the validator sees them.
 
-use super::FunctionInput;
+use super::heights::{Entry, Heights};
+use super::{BodyScan, FunctionInput};
 use crate::environ::Module;
 use crate::types::{HeapType, RefType, ValType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -52,32 +53,64 @@ impl StackCopies {
     }
 }
 
+/// A function whose operand stack is followed.
+pub(crate) struct Followed<'a> {
+    pub(crate) input: &'a FunctionInput<'a>,
+    pub(crate) module: &'a Module,
+    pub(crate) body: &'a BodyScan,
+    /// The types of its locals, parameters first.
+    pub(crate) locals: &'a [ValType],
+}
+
+impl Followed<'_> {
+    /// Calls `before` with the offset of each operator, the stack before it, and the depth below which the operator before
+    /// has left it as it was. Stops when told to, and at the first operator that is invalid.
+    fn follow(&self, mut before: impl FnMut(u32, &[Entry], usize) -> ControlFlow<()>) {
+        let Some(mut heights) = Heights::new(self.input, self.body, self.module, self.locals) else {
+            if let Some(tracker) = Tracker::new(self.input, self.module) {
+                tracker.follow(self.input, before);
+            }
+            return;
+        };
+        for number in 0..self.body.offsets.len() {
+            let (offset, stack, renewed) = heights.before(number);
+            if before(offset, stack, renewed).is_break() || !heights.step(number) {
+                return;
+            }
+        }
+    }
+}
+
 /// Plans the copies for the entries `wanted`: file offset of an operator, and the depth that is named there.
-pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u32)]) -> StackCopies {
+pub(crate) fn plan(function: &Followed<'_>, wanted: &[(u32, u32)]) -> StackCopies {
     // What is not found on the stack is lost: also what is named at an offset that is no operator.
     let mut copies = StackCopies { lost: wanted.iter().copied().collect(), ..StackCopies::default() };
     if wanted.is_empty() {
         return copies;
     }
-    // A body that is invalid is refused when it is translated; here it only has nothing to copy.
-    let Some(tracker) = Tracker::new(input, module) else { return copies };
     let mut by_operator: HashMap<usize, StackCopy> = HashMap::new();
     let last = wanted.last().map_or(0, |&(at, _)| at);
     // Entries that are named and still there: how deep, and where they are named.
     let mut there: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    // All of them are below it.
+    let mut height = 0;
     let mut next = 0;
-    tracker.follow(input, |offset, pushers, renewed| {
-        while let Some(deepest) = there.last_entry().filter(|deepest| *deepest.key() as usize >= renewed) {
-            let (depth, named) = deepest.remove_entry();
-            copies.ends.extend(named.into_iter().map(|named| (named, depth, offset)));
+    // A body that is invalid is refused when it is translated; here it only has nothing to copy.
+    function.follow(|offset, stack, renewed| {
+        if renewed < height {
+            while let Some(deepest) = there.last_entry().filter(|deepest| *deepest.key() as usize >= renewed) {
+                let (depth, named) = deepest.remove_entry();
+                copies.ends.extend(named.into_iter().map(|named| (named, depth, offset)));
+            }
+            height = there.last_key_value().map_or(0, |(depth, _)| *depth as usize + 1);
         }
         while wanted.get(next).is_some_and(|&(at, _)| at < offset) {
             next += 1;
         }
         for &(_, depth) in wanted[next..].iter().take_while(|&&(at, _)| at == offset) {
-            if let Some(Some((operator, ty))) = pushers.get(depth as usize) {
-                let copy = StackCopy { depth, ty: *ty, named_at: Vec::new() };
-                by_operator.entry(*operator).or_insert(copy).named_at.push(offset);
+            if let Some((operator, ty)) = stack.get(depth as usize).and_then(|entry| entry.pusher()) {
+                let copy = StackCopy { depth, ty, named_at: Vec::new() };
+                by_operator.entry(operator).or_insert(copy).named_at.push(offset);
                 let home = if ty.byte_size() == 4 { ValType::I32 } else { ValType::I64 };
                 let widest = copies.depths.entry(depth).or_insert(home);
                 if home == ValType::I64 {
@@ -85,9 +118,10 @@ pub(crate) fn plan(input: &FunctionInput<'_>, module: &Module, wanted: &[(u32, u
                 }
                 copies.lost.remove(&(offset, depth));
                 there.entry(depth).or_default().push(offset);
+                height = height.max(depth as usize + 1);
             }
         }
-        if offset < last || !there.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if offset < last || height > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     copies.by_operator = by_operator.into_iter().collect();
     copies.by_operator.sort_unstable_by_key(|copy| copy.0);
@@ -113,8 +147,8 @@ pub(crate) fn spans(input: &FunctionInput<'_>, module: &Module) -> Vec<StackSpan
     let mut spans = Vec::new();
     // Who pushed the entry, its type, and from where on it is there.
     let mut open: Vec<(Option<(usize, ValType)>, u32)> = Vec::new();
-    let mut step = |at: u32, stack: &[Option<(usize, ValType)>]| {
-        let same = open.iter().zip(stack).take_while(|((entry, _), now)| entry == *now).count();
+    let mut step = |at: u32, stack: &[Entry]| {
+        let same = open.iter().zip(stack).take_while(|((entry, _), now)| *entry == now.pusher()).count();
         for (depth, (entry, begin)) in (same as u32..).zip(open.drain(same..)) {
             if let Some((_, ty)) = entry
                 && begin < at
@@ -122,7 +156,7 @@ pub(crate) fn spans(input: &FunctionInput<'_>, module: &Module) -> Vec<StackSpan
                 spans.push(StackSpan { depth, ty, operators: begin..at });
             }
         }
-        open.extend(stack[same..].iter().map(|entry| (*entry, at)));
+        open.extend(stack[same..].iter().map(|entry| (entry.pusher(), at)));
     };
     if let Some(tracker) = Tracker::new(input, module) {
         tracker.follow(input, |offset, stack, _| {
@@ -134,13 +168,10 @@ pub(crate) fn spans(input: &FunctionInput<'_>, module: &Module) -> Vec<StackSpan
     spans
 }
 
-/// For each entry of the stack: which operator pushed it, where that is one result of one operator.
-type Pushers = Vec<Option<(usize, ValType)>>;
-
 struct Tracker<'a> {
     validator: FuncValidator<&'a wasmparser::ValidatorResources>,
     module: &'a Module,
-    pushers: Pushers,
+    stack: Vec<Entry>,
     /// Height of the stack below the parameters of each open block.
     blocks: Vec<usize>,
     /// The last operator has left the entries below this depth as they were.
@@ -154,17 +185,17 @@ impl<'a> Tracker<'a> {
             FuncToValidate { resources: &given.resources, index: given.index, ty: given.ty, features: given.features }
                 .into_validator(FuncValidatorAllocations::default());
         validator.read_locals(&mut input.body.get_binary_reader()).ok()?;
-        Some(Tracker { validator, module, pushers: Vec::new(), blocks: vec![0], renewed: usize::MAX })
+        Some(Tracker { validator, module, stack: Vec::new(), blocks: vec![0], renewed: usize::MAX })
     }
 
     /// Calls `before` with the offset of each operator, the stack before it, and the depth below which the operator before
     /// has left it as it was. Stops when told to, and at the first operator that is invalid.
-    fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &Pushers, usize) -> ControlFlow<()>) {
+    fn follow(mut self, input: &FunctionInput<'_>, mut before: impl FnMut(u32, &[Entry], usize) -> ControlFlow<()>) {
         let Ok(mut reader) = input.body.get_operators_reader() else { return };
         let mut number = 0;
         while !reader.eof() {
             let Ok((op, offset)) = reader.read_with_offset() else { return };
-            if before(offset as u32, &self.pushers, self.renewed).is_break() {
+            if before(offset as u32, &self.stack, self.renewed).is_break() {
                 return;
             }
             if self.validator.op(offset, &op).is_err() {
@@ -214,18 +245,18 @@ impl<'a> Tracker<'a> {
     /// The entries from `base` on are new and come from several places.
     fn renew(&mut self, base: usize, height: usize) {
         self.renewed = self.renewed.min(base);
-        self.pushers.truncate(base);
-        self.pushers.resize(height, None);
+        self.stack.truncate(base);
+        self.stack.resize(height, Entry::unknown(None));
     }
 
     /// The last `count` entries are results of operator `number`.
     fn results(&mut self, number: usize, height: usize, count: usize) {
-        self.renew(height.saturating_sub(count).min(self.pushers.len()), height);
+        self.renew(height.saturating_sub(count).min(self.stack.len()), height);
         if count == 1
             && let Some(ty) = self.validator.get_operand_type(0).and_then(of_one_word)
-            && let Some(top) = self.pushers.last_mut()
+            && let Some(top) = self.stack.last_mut()
         {
-            *top = Some((number, ty));
+            *top = Entry::result(number, ty);
         }
     }
 }
@@ -302,4 +333,75 @@ fn pushes(op: &Operator<'_>) -> bool {
             | Operator::TableInit { .. }
             | Operator::ElemDrop { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environ::Tunables;
+    use crate::translate::ModuleTranslation;
+
+    /// The stack before each operator of each function, as [`Heights`] and as the validator see it; the number of functions that
+    /// are left to the validator.
+    fn compare(wasm: &[u8]) -> usize {
+        let tunables = Tunables::default();
+        let translation = ModuleTranslation::parse(wasm, &tunables).expect("it is valid");
+        let mut left = 0;
+        for input in &translation.functions {
+            let body = BodyScan::read(input);
+            let locals = crate::compile::local_types(&translation.module, input);
+            let Some(mut heights) = Heights::new(input, &body, &translation.module, &locals) else {
+                left += 1;
+                continue;
+            };
+            let mut number = 0;
+            let tracker = Tracker::new(input, &translation.module).expect("it has a body");
+            tracker.follow(input, |offset, stack, renewed| {
+                let place = format!("before operator {number} of function {}", input.index);
+                let found = heights.before(number);
+                assert_eq!((offset, renewed), (found.0, found.2), "{place}");
+                let pushers = |stack: &[Entry]| stack.iter().map(|entry| entry.pusher()).collect::<Vec<_>>();
+                assert_eq!(pushers(stack), pushers(found.1), "{place}");
+                assert!(heights.step(number), "{place}");
+                number += 1;
+                ControlFlow::Continue(())
+            });
+            assert_eq!(number, body.offsets.len(), "function {}", input.index);
+        }
+        left
+    }
+
+    #[test]
+    fn heights_are_those_of_the_validator() {
+        let module = r#"(module
+            (memory 1) (table 4 funcref) (global $g (mut f64) (f64.const 0))
+            (type $two (func (param i32 i64) (result f32 f64)))
+            (func $two (type $two) f32.const 1 f64.const 2)
+            (func (param i32 i64) (result i32) (local f32 f64)
+                local.get 0 local.get 1 call $two drop drop
+                i32.const 1 i64.const 2 (block (type $two) drop drop f32.const 1 f64.const 3) global.set $g local.tee 2 drop
+                i32.const 7 i64.const 9 i32.const 0 call_indirect (type $two) drop drop
+                (loop (param) local.get 0 br_if 0)
+                local.get 0 (loop (param i32) (result i32) i32.const 1 i32.add local.get 0 br_if 0) drop
+                local.get 0 (if (result i64) (then local.get 1) (else i64.const 3)) local.set 1
+                (block (result i32) i32.const 1 (br_if 0 (local.get 0)))
+                (block (result i32) i32.const 2 return)
+                local.get 0 select
+                (block (block (br_table 0 1 0 (i32.const 1))))
+                local.get 0 i32.load local.get 0 f64.load f64.sqrt f64.const 2 f64.lt i32.xor
+                global.get $g i32.trunc_sat_f64_s i32.add i32.extend8_s f32.convert_i32_u i64.trunc_sat_f32_u i32.wrap_i64
+                i32.const 0 i32.const 0 i32.const 1 memory.fill
+                local.get 0 local.get 1 i64.store32 offset=8 nop)
+            (func (param i32) (result i32)
+                (block (result i32)
+                    unreachable drop select local.tee 0 i64.const 1 i32.wrap_i64 i32.add
+                    (if (param) (result i32) (then i32.const 1) (else unreachable))
+                    (block (result i32) i32.const 5 br 0 br_if 0 f32.const 1 f32.const 2 i32.const 3 select drop i32.add)
+                    drop br 0))
+            (func (param externref) (result externref) local.get 0)
+            (func (result i32) memory.size))"#;
+        assert_eq!(compare(&wat::parse_str(module).expect("it is well-formed")), 2);
+        let kernels = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/kernels/kernels-debug.wasm"));
+        compare(&kernels.expect("it is a file of the repository"));
+    }
 }

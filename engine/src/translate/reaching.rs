@@ -1,6 +1,6 @@
 //! Where the values of assignments can be: reaching definitions, followed forwards through the structured control flow.
 
-use super::bits::Bits;
+use super::bits::{Bits, words};
 use super::body_scan::{Assignment, BodyScan, Effect};
 use std::ops::Range;
 
@@ -9,10 +9,55 @@ use std::ops::Range;
 pub(crate) struct Reaching {
     /// Sorted.
     assignments: Vec<Assignment>,
-    /// Which of them (by bit) may have given their locals their values, from the operator at that file offset on: sorted.
-    changes: Vec<(u32, Bits)>,
+    changes: Changes,
     /// How many assignments and changes may still be looked at, so that a module cannot make this take long.
     budget: usize,
+}
+
+/// Which assignments (by bit) may have given their locals their values, from one operator on.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    /// File offset of the operator.
+    from: u32,
+    /// The local that it is about; [`Change::ALL`] after a join.
+    local: u32,
+    /// The number of the first of its words of the set, and where they are in [`Changes::words`].
+    first: u32,
+    at: u32,
+}
+
+impl Change {
+    const ALL: u32 = u32::MAX;
+
+    fn is_about(&self, local: u32) -> bool {
+        self.local == local || self.local == Change::ALL
+    }
+}
+
+/// All changes, sorted by their operators.
+#[derive(Debug, Default)]
+struct Changes {
+    list: Vec<Change>,
+    words: Vec<u64>,
+}
+
+impl Changes {
+    fn clear(&mut self) {
+        self.list.clear();
+        self.words.clear();
+    }
+
+    /// Adds the words `numbers` of a set.
+    fn push(&mut self, from: u32, local: u32, state: &Bits, numbers: Range<usize>) {
+        let (first, at) = (numbers.start as u32, self.words.len() as u32);
+        self.list.push(Change { from, local, first, at });
+        self.words.extend(numbers.map(|number| state.word(number)));
+    }
+
+    /// A word of the set after a change that is about it.
+    fn word(&self, change: &Change, number: usize) -> u64 {
+        self.words[change.at as usize + number - change.first as usize]
+    }
 }
 
 impl Reaching {
@@ -23,9 +68,12 @@ impl Reaching {
             return None;
         }
         let mut flow = Flow::new(body, &assignments);
-        let mut changes = Vec::new();
-        // What comes back to the heads of loops is known once a pass adds nothing to it.
-        while flow.pass(&mut changes)? {}
+        let mut changes = Changes::default();
+        // What comes back to the heads of loops is known once a pass adds nothing to it; the first one hardly ever is the last.
+        if !flow.heads.is_empty() {
+            flow.pass(None)?;
+        }
+        while flow.pass(Some(&mut changes))? {}
         Some(Reaching { assignments, changes, budget: 1 << 28 })
     }
 
@@ -44,30 +92,40 @@ impl Reaching {
             return Vec::new();
         }
         self.budget -= of_local.len();
-        let first = self.changes.partition_point(|change| change.0 <= operators.start);
-        let mut allowed = match first.checked_sub(1) {
-            Some(before) => self.changes[before].1.clone(),
-            None => Bits::new(self.assignments.len()),
-        };
-        for number in of_local.clone() {
+        let changes = &self.changes;
+        let first = changes.list.partition_point(|change| change.from <= operators.start);
+        let before = changes.list[..first].iter().rposition(|change| change.is_about(local));
+        self.budget = self.budget.saturating_sub(first - before.unwrap_or(0));
+        // The words of the set with assignments of the local, and which of them are not allowed.
+        let mut forbidden: Vec<(usize, u64)> = words(of_local.clone()).collect();
+        for (number, mask) in &mut forbidden {
+            if let Some(before) = before {
+                *mask &= !changes.word(&changes.list[before], *number);
+            }
+        }
+        let first_word = of_local.start / 64;
+        for number in of_local {
             if is_own(self.assignments[number].behind) {
-                allowed.add(number);
+                forbidden[number / 64 - first_word].1 &= !(1 << (number % 64));
             }
         }
         let mut found: Vec<Range<u32>> = Vec::new();
-        for (at, (begin, state)) in self.changes.iter().enumerate().skip(first) {
-            if *begin >= operators.end || self.budget == 0 {
+        let mut is_foreign = false;
+        for change in &changes.list[first..] {
+            if change.from >= operators.end || self.budget == 0 {
                 break;
             }
             self.budget -= 1;
-            if state.is_within(&allowed, of_local.clone()) {
+            if !change.is_about(local) {
                 continue;
             }
-            let end = self.changes.get(at + 1).map_or(operators.end, |next| next.0.min(operators.end));
-            match found.last_mut().filter(|last| last.end == *begin) {
-                Some(last) => last.end = end,
-                None => found.push(*begin..end),
+            let now = forbidden.iter().any(|&(number, mask)| changes.word(change, number) & mask != 0);
+            match found.last_mut().filter(|_| is_foreign) {
+                Some(last) if !now => last.end = change.from,
+                None if now => found.push(change.from..operators.end),
+                _ => {}
             }
+            is_foreign = now;
         }
         found
     }
@@ -90,8 +148,8 @@ struct Flow<'a> {
 struct Block {
     /// Which of [`Flow::heads`], if it is a loop.
     head: Option<usize>,
-    /// What branches bring to its end.
-    label: Bits,
+    /// What branches bring to its end, if any does.
+    label: Option<Bits>,
     /// What comes to its `else`.
     alternative: Option<Bits>,
 }
@@ -113,73 +171,80 @@ impl<'a> Flow<'a> {
     }
 
     /// Goes through the body once: whether anything new comes to the head of a loop; `None` where the body makes no sense.
-    fn pass(&mut self, changes: &mut Vec<(u32, Bits)>) -> Option<bool> {
-        changes.clear();
+    fn pass(&mut self, mut changes: Option<&mut Changes>) -> Option<bool> {
+        if let Some(changes) = &mut changes {
+            changes.clear();
+        }
         let size = self.size;
         let mut state = Bits::new(size);
         let mut next_assignment = 0;
-        let mut open = vec![Block { head: None, label: Bits::new(size), alternative: None }];
+        let mut open = vec![Block { head: None, label: None, alternative: None }];
         let mut next_head = 0;
-        let mut changed = false;
+        let mut comes_back = false;
         for &(number, effect) in &self.body.effects {
-            match effect {
-                Effect::None | Effect::Silent | Effect::Operand => continue,
-                Effect::Set(_) => {
+            let is_new = match effect {
+                Effect::None | Effect::Silent | Effect::Operand => false,
+                Effect::Set(local) => {
                     let Some((_, own, of_local)) = self.assigned.get(next_assignment).filter(|it| it.0 == number)
                     else {
                         continue;
                     };
-                    state.remove_range(of_local.clone());
-                    state.add(*own);
                     next_assignment += 1;
+                    if state.replace_range(of_local.clone(), *own)
+                        && let Some(changes) = &mut changes
+                    {
+                        let numbers = of_local.start / 64..of_local.end.div_ceil(64);
+                        changes.push(self.body.behind(number), local, &state, numbers);
+                    }
+                    continue;
                 }
                 Effect::Block => {
-                    open.push(Block { head: None, label: Bits::new(size), alternative: None });
+                    open.push(Block { head: None, label: None, alternative: None });
                     continue;
                 }
                 Effect::Loop => {
-                    state.add_all(self.heads.get(next_head)?);
-                    open.push(Block { head: Some(next_head), label: Bits::new(size), alternative: None });
+                    open.push(Block { head: Some(next_head), label: None, alternative: None });
                     next_head += 1;
+                    state.add_all(self.heads.get(next_head - 1)?)
                 }
                 Effect::If => {
-                    open.push(Block { head: None, label: Bits::new(size), alternative: Some(state.clone()) });
+                    open.push(Block { head: None, label: None, alternative: Some(state.clone()) });
                     continue;
                 }
                 Effect::Else => {
                     let block = open.last_mut()?;
-                    block.label.add_all(&state);
-                    state = block.alternative.take()?;
+                    let alternative = block.alternative.take()?;
+                    bring(&mut block.label, &state);
+                    let is_new = state != alternative;
+                    state = alternative;
+                    is_new
                 }
                 Effect::End(_) => {
                     let block = open.pop()?;
-                    state.add_all(&block.label);
-                    if let Some(alternative) = &block.alternative {
-                        state.add_all(alternative);
-                    }
+                    let brought = [&block.label, &block.alternative].into_iter().flatten();
+                    brought.fold(false, |is_new, brought| state.add_all(brought) | is_new)
                 }
                 Effect::Br(depth) => {
-                    changed |= self.branch(&mut open, depth, &state)?;
-                    state.clear();
+                    comes_back |= self.branch(&mut open, depth, &state)?;
+                    state.clear()
                 }
                 Effect::BrIf(depth) => {
-                    changed |= self.branch(&mut open, depth, &state)?;
+                    comes_back |= self.branch(&mut open, depth, &state)?;
                     continue;
                 }
                 Effect::BrTable { first, count } => {
                     for &depth in self.body.labels(first, count) {
-                        changed |= self.branch(&mut open, depth, &state)?;
+                        comes_back |= self.branch(&mut open, depth, &state)?;
                     }
-                    state.clear();
+                    state.clear()
                 }
                 Effect::Leave => state.clear(),
-            }
-            let is_known = changes.last().map_or(state.is_empty(), |(_, last)| *last == state);
-            if !is_known {
-                changes.push((self.body.behind(number), state.clone()));
+            };
+            if is_new && let Some(changes) = &mut changes {
+                changes.push(self.body.behind(number), Change::ALL, &state, 0..size.div_ceil(64));
             }
         }
-        Some(changed)
+        Some(comes_back)
     }
 
     fn branch(&mut self, open: &mut [Block], depth: u32, state: &Bits) -> Option<bool> {
@@ -187,10 +252,20 @@ impl<'a> Flow<'a> {
         match open[at].head {
             Some(head) => Some(self.heads[head].add_all(state)),
             None => {
-                open[at].label.add_all(state);
+                bring(&mut open[at].label, state);
                 Some(false)
             }
         }
+    }
+}
+
+/// Adds to what branches bring to a label.
+fn bring(label: &mut Option<Bits>, state: &Bits) {
+    match label {
+        Some(label) => {
+            label.add_all(state);
+        }
+        None => *label = Some(state.clone()),
     }
 }
 
