@@ -28,8 +28,46 @@ struct Outside {
     code: TextRange,
 }
 
-/// `(wasm offset, native start, native end)`, sorted.
-type Pieces = Vec<(u32, u32, u32)>;
+/// The native pieces of some code.
+#[derive(Debug, Default)]
+struct Pieces {
+    /// `(wasm offset, native start, native end)`, sorted.
+    list: Vec<(u32, u32, u32)>,
+    /// The positions of those that do not begin where the one before ends: sorted.
+    breaks: Vec<u32>,
+}
+
+/// How many ranges may still be looked at, those in lists and those of native code: a few bytes of debug info can name any
+/// number of them.
+#[derive(Debug)]
+pub(crate) struct RangeBudget(usize);
+
+impl RangeBudget {
+    /// For a unit that has `bytes` of the `all` bytes of the units' entries. Real ones use less than a range for each of their
+    /// bytes; a small module with a large function may use more.
+    pub(crate) fn of(bytes: usize, all: usize) -> RangeBudget {
+        const OF_A_BYTE: u64 = 16;
+        const OF_A_MODULE: u64 = 4_000_000;
+        let (bytes, all) = (bytes as u64, all.max(1) as u64);
+        let share = u128::from(OF_A_MODULE) * u128::from(bytes) / u128::from(all);
+        RangeBudget(usize::try_from(u128::from(OF_A_BYTE * bytes) + share).unwrap_or(usize::MAX))
+    }
+
+    /// For debug info that is the caller's own.
+    pub(crate) fn unlimited() -> RangeBudget {
+        RangeBudget(usize::MAX)
+    }
+
+    /// Takes `count` ranges off.
+    pub(crate) fn spend(&mut self, count: usize) -> Result<(), TooManyRanges> {
+        self.0 = self.0.checked_sub(count).ok_or(TooManyRanges)?;
+        Ok(())
+    }
+}
+
+/// A [`RangeBudget`] is used up.
+#[derive(Debug)]
+pub(crate) struct TooManyRanges;
 
 impl AddressMap {
     /// The compiler's own instructions belong to the operator before them, so that ranges have no needless holes. The
@@ -44,7 +82,7 @@ impl AddressMap {
     pub(crate) fn new(native: &NativeFunction, body_start: u32, lines: &[GuestRow]) -> AddressMap {
         let boundaries = boundaries(native);
         let collect = |offsets: &dyn Fn(usize) -> Option<u32>| {
-            let mut pieces: Pieces = Vec::with_capacity(native.rows.len() + 1);
+            let mut pieces: Vec<(u32, u32, u32)> = Vec::with_capacity(native.rows.len() + 1);
             let mut current = body_start;
             let mut push = |wasm: u32, start: u32, end: u32| {
                 let start = start.max(native.prologue_end.0);
@@ -61,10 +99,10 @@ impl AddressMap {
                 current = offsets(position).unwrap_or(current);
                 push(current, ends[0], ends[1]);
             }
-            // Mostly sorted, which this algorithm makes use of.
-            pieces.sort();
+            // Mostly sorted, which this algorithm makes use of; those of one operator are in order already.
+            pieces.sort_by_key(|piece| piece.0);
             pieces.shrink_to_fit();
-            pieces
+            Pieces::new(pieces)
         };
         let pieces = collect(&|position| native.rows[position].wasm.map(|wasm| wasm.0));
         let mut places = moved_rows(native);
@@ -96,16 +134,31 @@ impl AddressMap {
         &self.hidden
     }
 
-    /// The native code of the guest range `begin..end`: sorted, disjoint, not touching.
-    pub(crate) fn ranges(&self, begin: u64, end: u64) -> Vec<TextRange> {
-        native_ranges(&self.pieces, begin, end)
+    /// Adds the native code of the guest range `begin..end` to `found`, sorted, disjoint and not touching.
+    pub(crate) fn ranges(
+        &self,
+        begin: u64,
+        end: u64,
+        budget: &mut RangeBudget,
+        found: &mut Vec<TextRange>,
+    ) -> Result<(), TooManyRanges> {
+        let before = found.len();
+        self.pieces.ranges(begin, end, budget, found)?;
+        merge_from(found, before);
+        Ok(())
     }
 
-    /// The same for the guest range of a scope. What the optimizer has moved past the anchor of another statement belongs
+    /// The same for the guest range of a scope, neither sorted nor merged. What the optimizer has moved past the anchor of another statement belongs
     /// to the scope of that statement, unless it is hidden in it: a debugger that steps would else stop there as in a
     /// function that was entered or left.
-    pub(crate) fn scope_ranges(&self, begin: u64, end: u64) -> Vec<TextRange> {
-        native_ranges(self.scopes.as_ref().unwrap_or(&self.pieces), begin, end)
+    pub(crate) fn scope_ranges(
+        &self,
+        begin: u64,
+        end: u64,
+        budget: &mut RangeBudget,
+        found: &mut Vec<TextRange>,
+    ) -> Result<(), TooManyRanges> {
+        self.scopes.as_ref().unwrap_or(&self.pieces).ranges(begin, end, budget, found)
     }
 
     /// Takes out of the code of a scope, which has the guest ranges `guest`, what it begins with and does not count to it: the entry
@@ -123,7 +176,7 @@ impl AddressMap {
     /// Where a scope with the code `native` begins whose first operator is the one at or after `offset`. Code that was moved
     /// away is no entry.
     pub(crate) fn entry(&self, offset: u64, native: &[TextRange]) -> Option<u32> {
-        let pieces = self.scopes.as_ref().unwrap_or(&self.pieces);
+        let pieces = &self.scopes.as_ref().unwrap_or(&self.pieces).list;
         let from = pieces.partition_point(|piece| u64::from(piece.0) < offset);
         let mut starts = pieces[from..].iter().map(|piece| piece.1);
         let is_left = |start: u32| {
@@ -136,8 +189,8 @@ impl AddressMap {
 
     /// The native address of the first piece that comes from an operator at or after `offset`.
     pub(crate) fn address(&self, offset: u64) -> Option<u32> {
-        let from = self.pieces.partition_point(|piece| u64::from(piece.0) < offset);
-        self.pieces.get(from).map(|piece| piece.1)
+        let from = self.pieces.from(offset);
+        self.pieces.list.get(from).map(|piece| piece.1)
     }
 }
 
@@ -157,22 +210,48 @@ fn boundaries(native: &NativeFunction) -> Vec<u32> {
     boundaries
 }
 
-fn native_ranges(pieces: &Pieces, begin: u64, end: u64) -> Vec<TextRange> {
-    let from = pieces.partition_point(|piece| u64::from(piece.0) < begin);
-    let to = pieces.partition_point(|piece| u64::from(piece.0) < end);
-    if from >= to {
-        return Vec::new();
+impl Pieces {
+    /// `list` is sorted.
+    fn new(list: Vec<(u32, u32, u32)>) -> Pieces {
+        let follows = list.windows(2).map(|pair| pair[0].2 == pair[1].1);
+        let breaks = (1..).zip(follows).filter(|(_, follows)| !follows).map(|(position, _)| position).collect();
+        Pieces { list, breaks }
     }
-    // Most code follows that of the operator before, and needs no place of its own.
-    let mut ranges: Vec<TextRange> = Vec::new();
-    for &(_, start, end) in &pieces[from..to] {
-        match ranges.last_mut() {
-            Some(last) if last.1 == start => last.1 = end,
-            _ => ranges.push((start, end)),
+
+    /// The position of the first one of an operator at or after `offset`.
+    fn from(&self, offset: u64) -> usize {
+        match u32::try_from(offset) {
+            Ok(offset) => self.list.partition_point(|piece| piece.0 < offset),
+            Err(_) => self.list.len(),
         }
     }
-    merge(&mut ranges);
-    ranges
+
+    /// Adds the native code of the guest range `begin..end` to `found`, in the guest's order. Most code follows that of the
+    /// operator before, and needs no place of its own.
+    fn ranges(
+        &self,
+        begin: u64,
+        end: u64,
+        budget: &mut RangeBudget,
+        found: &mut Vec<TextRange>,
+    ) -> Result<(), TooManyRanges> {
+        let from = self.from(begin);
+        let to = from + self.list[from..].partition_point(|piece| u64::from(piece.0) < end);
+        if from >= to {
+            return Ok(());
+        }
+        let first = self.breaks.partition_point(|position| *position as usize <= from);
+        let last = first + self.breaks[first..].partition_point(|position| (*position as usize) < to);
+        budget.spend(last - first + 1)?;
+        let mut start = self.list[from].1;
+        for &position in &self.breaks[first..last] {
+            let next = position as usize;
+            found.push((start, self.list[next - 1].2));
+            start = self.list[next].1;
+        }
+        found.push((start, self.list[to - 1].2));
+        Ok(())
+    }
 }
 
 /// The parts of a range outside of another one.
@@ -300,15 +379,27 @@ fn hidden_rows(native: &NativeFunction, lines: &[GuestRow], moved: &[(usize, u32
 
 /// Sorts ranges and joins those that touch or overlap.
 pub(crate) fn merge(ranges: &mut Vec<TextRange>) {
+    merge_from(ranges, 0);
+}
+
+/// The same from position `begin` on.
+fn merge_from(ranges: &mut Vec<TextRange>, begin: usize) {
+    if ranges.len() - begin < 2 {
+        return;
+    }
     // Mostly sorted, which this algorithm makes use of.
-    ranges.sort();
-    ranges.dedup_by(|next, last| {
-        let joined = next.0 <= last.1;
-        if joined {
-            last.1 = last.1.max(next.1);
+    ranges[begin..].sort();
+    let mut last = begin;
+    for next in begin + 1..ranges.len() {
+        let range = ranges[next];
+        if range.0 <= ranges[last].1 {
+            ranges[last].1 = ranges[last].1.max(range.1);
+        } else {
+            last += 1;
+            ranges[last] = range;
         }
-        joined
-    });
+    }
+    ranges.truncate(last + 1);
 }
 
 #[cfg(test)]
@@ -331,9 +422,38 @@ mod tests {
             ..NativeFunction::default()
         };
         let map = AddressMap::new(&native, 10, &[]);
-        assert_eq!(map.scope_ranges(20, 30), [(110, 140)]);
+        let mut budget = RangeBudget::unlimited();
+        let mut found = Vec::new();
+        map.scope_ranges(20, 30, &mut budget, &mut found).expect("it is one range");
+        merge(&mut found);
+        assert_eq!(found, [(110, 140)]);
         // Values are where the operators are.
-        assert_eq!(map.ranges(18, 20), [(116, 120)]);
+        let mut found = Vec::new();
+        map.ranges(18, 20, &mut budget, &mut found).expect("it is one range");
+        assert_eq!(found, [(116, 120)]);
+    }
+
+    #[test]
+    fn code_in_another_order_is_joined_and_counted_by_its_breaks() {
+        let list = vec![(1, 10, 20), (2, 20, 25), (3, 40, 50), (4, 30, 40), (5, 25, 30), (6, 50, 60), (9, 60, 61)];
+        let map = AddressMap { pieces: Pieces::new(list.clone()), ..AddressMap::default() };
+        for begin in 0..11 {
+            for end in 0..11 {
+                let mut expected: Vec<TextRange> = list
+                    .iter()
+                    .filter(|piece| (begin..end).contains(&u64::from(piece.0)))
+                    .map(|piece| (piece.1, piece.2))
+                    .collect();
+                merge(&mut expected);
+                let mut found = vec![(0, 1)];
+                map.ranges(begin, end, &mut RangeBudget::unlimited(), &mut found).expect("it has no limit");
+                assert_eq!(found[0], (0, 1), "what was there stays");
+                assert_eq!(found[1..], expected, "{begin}..{end}");
+            }
+        }
+        let count = |begin, end, budget| map.ranges(begin, end, &mut RangeBudget(budget), &mut Vec::new()).is_ok();
+        assert!(count(1, 3, 1), "one after the other");
+        assert!(count(1, 10, 5) && !count(1, 10, 4), "with four breaks");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) type GuestExpression<'a> = gimli::Expression<Slice<'a>>;
 pub(crate) type GuestOperation<'a> = Operation<Slice<'a>>;
 
 /// What an expression is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     /// Where an object is: an address, a value, or pieces of these.
     Location,

@@ -27,11 +27,6 @@ impl<'a> GuestSections<'a> {
         self.sections.iter().find(|section| section.name == name).map_or(&[], |section| section.bytes)
     }
 
-    /// Bytes of all sections whose names begin with `prefix`.
-    pub(crate) fn size(&self, prefix: &str) -> usize {
-        self.sections.iter().filter(|section| section.name.starts_with(prefix)).map(|section| section.bytes.len()).sum()
-    }
-
     /// Whether there is any DWARF to transform.
     #[must_use]
     pub fn has_dwarf(&self) -> bool {

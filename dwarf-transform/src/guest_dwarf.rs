@@ -1,6 +1,7 @@
 //! Reading the guest's DWARF, tolerant of everything that can be wrong with it.
 
 use crate::address::{ValType, WasmOffset};
+use crate::address_map::RangeBudget;
 use crate::guest::GuestModule;
 use crate::loss::{LossKind, Losses};
 use crate::split::{SplitUnits, skeleton_of};
@@ -58,6 +59,8 @@ pub(crate) struct GuestDwarf<'a> {
     /// The module's own sections, then those of split units.
     pub(crate) containers: Vec<gimli::Dwarf<Slice<'a>>>,
     pub(crate) units: Vec<Unit<'a>>,
+    /// The bytes of all units' entries.
+    size: usize,
     /// What could not be read so far.
     pub(crate) losses: Losses,
 }
@@ -65,7 +68,7 @@ pub(crate) struct GuestDwarf<'a> {
 impl<'a> GuestDwarf<'a> {
     /// Reads the headers and root entries of all units.
     pub(crate) fn read(guest: &GuestModule<'a>) -> GuestDwarf<'a> {
-        let mut dwarf = GuestDwarf { containers: Vec::new(), units: Vec::new(), losses: Losses::default() };
+        let mut dwarf = GuestDwarf { containers: Vec::new(), units: Vec::new(), size: 0, losses: Losses::default() };
         let load = |id: gimli::SectionId| -> Result<Slice<'a>, gimli::Error> {
             Ok(EndianSlice::new(guest.sections.get(id.name()), LittleEndian))
         };
@@ -87,7 +90,13 @@ impl<'a> GuestDwarf<'a> {
             dwarf.units.push(unit);
         }
         split.add_types(&mut dwarf);
+        dwarf.size = dwarf.units.iter().map(|unit| unit.header.length_including_self()).sum();
         dwarf
+    }
+
+    /// What a stage may look at for `unit`.
+    pub(crate) fn range_budget(&self, unit: &Unit<'a>) -> RangeBudget {
+        RangeBudget::of(unit.header.length_including_self(), self.size)
     }
 
     /// The sections that `unit` lies in.

@@ -15,6 +15,8 @@ pub enum LossKind {
     MalformedAttribute,
     /// A location or range list that could not be read to its end.
     MalformedList,
+    /// A scope or location list after those before it in its unit have named far more native code than a unit of its size does.
+    TooManyRanges,
     /// A reference to an entry that does not exist or was dropped.
     DanglingReference,
     /// An operation of an expression that has no native meaning.
@@ -60,6 +62,7 @@ impl fmt::Display for LossKind {
             LossKind::MalformedLines => "malformed line number program",
             LossKind::MalformedAttribute => "malformed attribute",
             LossKind::MalformedList => "malformed location or range list",
+            LossKind::TooManyRanges => "scope or list beyond the limit for native ranges",
             LossKind::DanglingReference => "reference to a missing entry",
             LossKind::UntranslatableExpression => "expression without native meaning",
             LossKind::MalformedExpression => "malformed expression",

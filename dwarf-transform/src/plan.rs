@@ -3,7 +3,7 @@
 //! A function that the linker dropped goes with everything in it, and so does a scope of which no native instruction
 //! is left; unless something that stays refers to an entry in it. Then the whole of it stays, without code.
 
-use crate::address_map::{AddressMap, TextRange, merge};
+use crate::address_map::{AddressMap, RangeBudget, TextRange, TooManyRanges, merge};
 use crate::definitions::Definitions;
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
@@ -121,13 +121,17 @@ impl<'m> AddressMaps<'m> {
     }
 
     /// The native code of guest ranges, and whether any of them lies in live code.
-    pub(crate) fn map(&self, guest: &[(u64, u64)]) -> (Vec<TextRange>, bool) {
+    pub(crate) fn map(
+        &self,
+        guest: &[(u64, u64)],
+        budget: &mut RangeBudget,
+    ) -> Result<(Vec<TextRange>, bool), TooManyRanges> {
         let mut found = Vec::new();
         let mut function = None;
         for &(begin, end) in guest {
             if let Some(position) = self.index.find(begin) {
                 function = Some(position);
-                found.extend(self.get(position).scope_ranges(begin, end));
+                self.get(position).scope_ranges(begin, end, budget, &mut found)?;
             }
         }
         merge(&mut found);
@@ -135,7 +139,7 @@ impl<'m> AddressMaps<'m> {
             self.get(position).leave_outside(guest, &mut found);
         }
         let live = function.is_some();
-        (found, live)
+        Ok((found, live))
     }
 }
 
@@ -188,6 +192,7 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
     // The position of the entry around the current one at each depth.
     let mut parents: Vec<u32> = Vec::new();
     let mut unknown_producer = false;
+    let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
             continue;
@@ -223,7 +228,7 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
         }
         let mut drop_it = false;
         match entry.tag() {
-            constants::DW_TAG_subprogram => match subprogram_code(dwarf, unit, index, &entry) {
+            constants::DW_TAG_subprogram => match subprogram_code(dwarf, unit, index, &entry, &mut budget) {
                 Code::None => planned.function = NONE,
                 Code::Function(function) if !native.functions[function].text.is_empty() => {
                     planned.function = function as u32;
@@ -251,11 +256,14 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
             }
             constants::DW_TAG_label => {}
             _ if depth > 0 && planned.dead == NONE => {
-                if let Some((guest_ranges, broken)) = ranges(dwarf, unit, &entry) {
+                if let Some((guest_ranges, broken)) = ranges(dwarf, unit, &entry, &mut budget) {
                     if broken {
                         plan.losses.count(LossKind::MalformedList, place);
                     }
-                    let (mut native_ranges, live) = maps.map(&guest_ranges);
+                    let (mut native_ranges, live) = maps.map(&guest_ranges, &mut budget).unwrap_or_else(|_| {
+                        plan.losses.count(LossKind::TooManyRanges, place);
+                        (Vec::new(), false)
+                    });
                     if native_ranges.is_empty() {
                         drop_it = true;
                         if live {

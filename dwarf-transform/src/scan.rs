@@ -263,6 +263,7 @@ fn scan_entries<'a>(
     // The function around the current entry at each depth of the tree, its entry, and where the innermost scope begins.
     let mut scopes: Vec<(Code, Option<UnitOffset>, Option<u32>)> = Vec::new();
     let mut is_llvm = false;
+    let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
             continue;
@@ -276,7 +277,7 @@ fn scan_entries<'a>(
         scan.static_objects.extend(static_object(dwarf, unit, &entry, around));
         if entry.tag() == gimli::constants::DW_TAG_subprogram {
             around = Some(entry.offset());
-            code = subprogram_code(dwarf, unit, index, &entry);
+            code = subprogram_code(dwarf, unit, index, &entry, &mut budget);
             if code != Code::None {
                 scan.subprograms += 1;
                 let low = entry.attr_value(gimli::constants::DW_AT_low_pc);
@@ -288,7 +289,7 @@ fn scan_entries<'a>(
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));
             }
         }
-        let scope = if code == Code::None { Vec::new() } else { scope_code(dwarf, unit, &entry) };
+        let scope = if code == Code::None { Vec::new() } else { scope_code(dwarf, unit, &entry, &mut budget) };
         let inner = lowest(&scope);
         while scopes.len() <= depth {
             scopes.push((code, around, inner.or(begin)));
@@ -331,7 +332,9 @@ fn scan_entries<'a>(
                         continue;
                     };
                     let throughout = is_passed_by_reference(dwarf, unit, &guest.functions[position], &entry, value);
-                    while let Ok(Some(item)) = list.next() {
+                    while let Ok(Some(item)) = list.next()
+                        && budget.spend(1).is_ok()
+                    {
                         // The default location holds in the whole scope.
                         let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
                         let end = u32::try_from(item.range.end).ok().filter(|_| !throughout).unwrap_or(u32::MAX);

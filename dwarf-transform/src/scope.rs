@@ -1,5 +1,6 @@
 //! Where entries have their code: the function of a subprogram and the ranges of a scope.
 
+use crate::address_map::RangeBudget;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Slice, Unit};
 use gimli::{AttributeValue, constants};
 
@@ -18,11 +19,12 @@ pub(crate) enum Code {
 }
 
 /// The guest code ranges of an entry, with `DW_AT_low_pc`/`DW_AT_high_pc` or `DW_AT_ranges`. `None` where it has no
-/// such attribute. Ranges that cannot be read are left out; `true` says that there were some.
+/// such attribute. Ranges that cannot be read are left out, and those beyond `budget`; `true` says that there were some.
 pub(crate) fn ranges<'a>(
     dwarf: &GuestDwarf<'a>,
     unit: &Unit<'a>,
     entry: &Entry<'a>,
+    budget: &mut RangeBudget,
 ) -> Option<(Vec<(u64, u64)>, bool)> {
     let mut low = None;
     let mut high = None;
@@ -46,6 +48,7 @@ pub(crate) fn ranges<'a>(
         };
         loop {
             match iter.next() {
+                Ok(Some(_)) if budget.spend(1).is_err() => return Some((found, true)),
                 Ok(Some(range)) => found.push((range.begin, range.end)),
                 Ok(None) => return Some((found, false)),
                 Err(_) => return Some((found, true)),
@@ -58,16 +61,26 @@ pub(crate) fn ranges<'a>(
 }
 
 /// The code ranges of a block or inlined subroutine.
-pub(crate) fn scope_code<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Vec<(u64, u64)> {
+pub(crate) fn scope_code<'a>(
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+    budget: &mut RangeBudget,
+) -> Vec<(u64, u64)> {
     if !matches!(entry.tag(), constants::DW_TAG_lexical_block | constants::DW_TAG_inlined_subroutine) {
         return Vec::new();
     }
-    ranges(dwarf, unit, entry).map_or_else(Vec::new, |(ranges, _)| ranges)
+    ranges(dwarf, unit, entry, budget).map_or_else(Vec::new, |(ranges, _)| ranges)
 }
 
 /// The lowest address of a block or inlined subroutine. An expression without a list of ranges holds from there on.
-pub(crate) fn scope_begin<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<u32> {
-    lowest(&scope_code(dwarf, unit, entry))
+pub(crate) fn scope_begin<'a>(
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    entry: &Entry<'a>,
+    budget: &mut RangeBudget,
+) -> Option<u32> {
+    lowest(&scope_code(dwarf, unit, entry, budget))
 }
 
 /// The lowest address of some ranges.
@@ -81,8 +94,9 @@ pub(crate) fn subprogram_code<'a>(
     unit: &Unit<'a>,
     index: &FunctionIndex,
     entry: &Entry<'a>,
+    budget: &mut RangeBudget,
 ) -> Code {
-    match ranges(dwarf, unit, entry) {
+    match ranges(dwarf, unit, entry, budget) {
         None => Code::None,
         Some((ranges, _)) => ranges.iter().find_map(|range| index.find(range.0)).map_or(Code::Dead, Code::Function),
     }

@@ -8,8 +8,7 @@ use crate::address::TextOffset;
 use crate::address_map::TextRange;
 use gimli::{DwAt, DwForm, DwTag, Reader, constants as c};
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::num::NonZeroU32;
 
 /// "Nothing" where a position is expected.
@@ -276,9 +275,44 @@ impl<T: Copy + Eq + Hash> Lists<T> {
     }
 }
 
-/// The same in every process: what is kept once must not depend on chance.
+/// The same in every process: what is kept once must not depend on chance. Nothing worse comes of equal hashes of different
+/// things than that one of them is kept twice.
 fn hash(value: impl Hash) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+    BuildHasherDefault::<WordHasher>::default().hash_one(value)
+}
+
+/// Multiplies and rotates, word by word.
+#[derive(Default)]
+struct WordHasher(u64);
+
+impl WordHasher {
+    fn word(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.word(u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.word(u64::from_le_bytes(last));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.word(value.into());
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.word(value as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
 }
 
 /// What is needed to keep equal things once, while a unit is filled.

@@ -7,8 +7,8 @@ mod mutated;
 
 use common::{native_module, read_module};
 use dwarf_transform::{
-    GuestModule, GuestSection, LossKind, Losses, NativeModule, PointerFlavour, TransformOptions, generate, scan,
-    serialize,
+    AddressRow, GuestFunction, GuestModule, GuestSection, GuestSections, LossKind, Losses, NativeFunction,
+    NativeModule, PointerFlavour, TextOffset, TransformOptions, WasmOffset, generate, scan, serialize,
 };
 
 fn input(name: &str) -> Vec<u8> {
@@ -175,13 +175,17 @@ impl Builder {
         self
     }
 
-    fn run(mut self) -> Losses {
+    fn sections(mut self) -> Vec<(&'static str, Vec<u8>)> {
         self.abbrev.push(0);
         let mut info = u32::try_from(self.info.len() + 7).expect("small").to_le_bytes().to_vec();
         info.extend([4, 0, 0, 0, 0, 0, 4]);
         info.extend(self.info);
+        vec![(".debug_info", info), (".debug_abbrev", self.abbrev)]
+    }
+
+    fn run(self) -> Losses {
         let mut subject = Subject::new("list-O0-v4");
-        subject.sections = vec![(".debug_info".to_owned(), info), (".debug_abbrev".to_owned(), self.abbrev)];
+        subject.sections = self.sections().into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         subject.run()
     }
 }
@@ -193,6 +197,10 @@ const BASE_TYPE: u8 = 0x24;
 const LEXICAL_BLOCK: u8 = 0x0b;
 const AT_LOCATION: u8 = 0x02;
 const AT_TYPE: u8 = 0x49;
+const AT_LOW_PC: u8 = 0x11;
+const AT_HIGH_PC: u8 = 0x12;
+const FORM_ADDR: u8 = 0x01;
+const FORM_DATA4: u8 = 0x06;
 const FORM_EXPRLOC: u8 = 0x18;
 const FORM_REF4: u8 = 0x13;
 const FORM_SEC_OFFSET: u8 = 0x17;
@@ -292,6 +300,80 @@ fn an_offset_of_a_list_that_does_not_exist_is_counted() {
         .entry(&[0])
         .run();
     assert_eq!(losses.get(LossKind::MalformedList), 1);
+}
+
+/// A function whose first 4000 operators each have their code between that of later ones, so that each is a range of its own.
+fn in_pieces() -> (GuestFunction, NativeFunction) {
+    const OPERATORS: u32 = 4000;
+    let guest = GuestFunction {
+        index: 0,
+        body: WasmOffset(0)..WasmOffset(2 * OPERATORS + 1),
+        code_start: WasmOffset(1),
+        locals: Vec::new(),
+    };
+    let row = |number| AddressRow {
+        text: TextOffset(number * 4),
+        wasm: Some(WasmOffset(1 + number / 2 + number % 2 * OPERATORS)),
+        anchor: false,
+    };
+    let native = NativeFunction {
+        text: TextOffset(0)..TextOffset(OPERATORS * 8),
+        rows: (0..2 * OPERATORS).map(row).collect(),
+        ..NativeFunction::default()
+    };
+    (guest, native)
+}
+
+/// Compiles a function [`in_pieces`] with this debug info and gives the size of the result.
+fn run_in_pieces(sections: &[(&str, Vec<u8>)]) -> (Losses, usize) {
+    let (function, native) = in_pieces();
+    let sections = sections.iter().map(|(name, bytes)| GuestSection { name, bytes }).collect();
+    let guest =
+        GuestModule { sections: GuestSections { sections }, functions: vec![function], ..GuestModule::default() };
+    let native = NativeModule { functions: vec![native], ..NativeModule::default() };
+    let generated =
+        generate(&guest, scan(&guest).lines, &native, &TransformOptions::default()).expect("it can be written");
+    let losses = generated.losses.clone();
+    let sections = serialize(generated).expect("it can be written");
+    (losses, sections.iter().map(|section| section.bytes.len()).sum())
+}
+
+#[test]
+fn lists_that_share_their_bytes_and_cover_scattered_code_are_given_up() {
+    // `DW_OP_lit1, DW_OP_stack_value` in all of the function, and that a thousand times.
+    let item = [&[1, 0, 0, 0][..], &4001_u32.to_le_bytes(), &[2, 0, 0x31, 0x9f]].concat();
+    let list = [item.repeat(1000), vec![0; 8]].concat();
+    let variables = |count| {
+        Builder::default()
+            .abbreviation(1, COMPILE_UNIT, true, &[])
+            .abbreviation(2, VARIABLE, false, &[(AT_LOCATION, FORM_SEC_OFFSET)])
+            .entry(&[1])
+            .entry(&[2, 0, 0, 0, 0].repeat(count))
+            .entry(&[0])
+            .sections()
+    };
+    let short = [item.clone(), vec![0; 8]].concat();
+    let (losses, size) = run_in_pieces(&[variables(1), vec![(".debug_loc", short)]].concat());
+    assert!(losses.is_empty() && size > 12_000, "one list is written whole: {size} bytes, {losses}");
+    let (losses, size) = run_in_pieces(&[variables(500), vec![(".debug_loc", list)]].concat());
+    assert!((490..=500).contains(&losses.get(LossKind::TooManyRanges)), "{losses}");
+    assert!(size < 100_000_000, "{size}");
+}
+
+#[test]
+fn scopes_that_cover_scattered_code_are_given_up() {
+    let block = [&[2, 1, 0, 0, 0][..], &4000_u32.to_le_bytes()].concat();
+    let sections = Builder::default()
+        .abbreviation(1, COMPILE_UNIT, true, &[])
+        .abbreviation(2, LEXICAL_BLOCK, false, &[(AT_LOW_PC, FORM_ADDR), (AT_HIGH_PC, FORM_DATA4)])
+        .entry(&[1])
+        .entry(&block.repeat(20_000))
+        .entry(&[0])
+        .sections();
+    let (losses, size) = run_in_pieces(&sections);
+    let lost = losses.get(LossKind::TooManyRanges);
+    assert!((10_000..20_000).contains(&lost), "{losses}");
+    assert!(size < 100_000_000, "{size}");
 }
 
 #[test]

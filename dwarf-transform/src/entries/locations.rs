@@ -1,6 +1,6 @@
 //! Expressions, location lists and range lists.
 
-use super::UnitFiller;
+use super::{LocalPlaces, UnitFiller};
 use crate::address::WasmOffset;
 use crate::address_map::TextRange;
 use crate::by_reference::is_passed_by_reference;
@@ -11,8 +11,8 @@ use crate::loss::LossKind;
 use crate::options::PointerFlavour;
 use crate::scan::LocalUse;
 use crate::scope::Entry;
-use crate::tables::{Expression, Location, Value};
-use gimli::{AttributeValue, Operation, constants as c};
+use crate::tables::{Expression, ExpressionId, Location, Value};
+use gimli::{AttributeValue, Operation, Reader, constants as c};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -124,7 +124,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     }
 
     /// The parts of `range`, which lies in the function at `position`, in which the locals that a location names hold what it
-    /// means.
+    /// means; `None` for all of it.
     ///
     /// LLVM gives one wasm local to several values, one after the other, and does not end the locations of the earlier
     /// ones. A value of the variable's own that is assigned begins a new entry of its list.
@@ -134,14 +134,14 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         position: usize,
         location: GuestExpression<'a>,
         range: Range<u64>,
-    ) -> Vec<Range<u64>> {
+    ) -> Option<Vec<Range<u64>>> {
         let overwritten = &self.fill.input.native.functions[position].overwritten;
         let body = &self.fill.input.guest.functions[position].body;
-        let Ok(variable) = u32::try_from(entry.offset().0) else { return vec![range] };
+        let variable = u32::try_from(entry.offset().0).ok()?;
         let is_constant =
             overwritten.is_empty() && self.fill.input.native.functions[position].stack_value_ends.is_empty();
         if is_constant || range.is_empty() {
-            return vec![range];
+            return None;
         }
         let mut taken: Vec<Range<u64>> = Vec::new();
         let mut operations = location.operations(self.unit.encoding());
@@ -164,6 +164,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             let here = overwritten[from..].iter().take_while(|it| it.location == location);
             taken.extend(here.map(|it| u64::from(it.begin.0)..u64::from(it.end.0)));
         }
+        if taken.is_empty() {
+            return None;
+        }
         taken.sort_unstable_by_key(|taken| taken.start);
         let mut parts = Vec::new();
         let mut from = range.start;
@@ -173,11 +176,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             from = from.max(taken.end);
             if from >= range.end {
-                return parts;
+                return Some(parts);
             }
         }
         parts.push(from..range.end);
-        parts
+        Some(parts).filter(|parts| *parts != [range])
     }
 
     /// The part of a location on the operand stack in which the entry is no longer there.
@@ -202,17 +205,20 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let position = function as usize;
         let body = &self.fill.input.guest.functions.get(position)?.body;
         let range = u64::from(self.begin.unwrap_or(body.start).0)..u64::from(body.end.0);
-        let parts = self.until_overwritten(entry, position, location, range.clone());
-        if parts == [range] {
-            return None;
-        }
+        let parts = self.until_overwritten(entry, position, location, range)?;
         self.lose(LossKind::OverwrittenLocal, entry, c::DW_AT_location);
         let size = self.size_of_pieces(entry, c::DW_AT_location, location);
         let expression = (Context { size, ..self.context(function, base) }).translate(location, role).ok()?;
         let map = self.fill.input.maps.get(position);
-        let ranges = parts.into_iter().flat_map(|part| map.ranges(part.start, part.end));
+        let mut ranges = Vec::new();
+        for part in parts {
+            if map.ranges(part.start, part.end, &mut self.range_budget, &mut ranges).is_err() {
+                self.lose(LossKind::TooManyRanges, entry, c::DW_AT_location);
+                break;
+            }
+        }
         let expression = self.output.add_expression(&expression);
-        let pieces = ranges.map(|range| Location { range, expression }).collect();
+        let pieces = ranges.into_iter().map(|range| Location { range, expression }).collect();
         Some(self.add_location_list(pieces))
     }
 
@@ -234,6 +240,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let mut failures: HashMap<u8, Failure> = HashMap::new();
         let mut live = false;
         let mut overwritten = false;
+        let mut ranges: Vec<TextRange> = Vec::new();
         loop {
             let item = match list.next() {
                 Ok(Some(item)) => item,
@@ -243,14 +250,14 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     break;
                 }
             };
-            let Some(budget) = self.list_budget.checked_sub(1) else {
-                self.lose(LossKind::MalformedList, entry, name);
+            if self.range_budget.spend(1).is_err() {
+                self.lose(LossKind::TooManyRanges, entry, name);
                 break;
-            };
-            self.list_budget = budget;
-            let ranges = if item.range.begin == 0 && item.range.end == u64::MAX {
+            }
+            ranges.clear();
+            if item.range.begin == 0 && item.range.end == u64::MAX {
                 match input.native.functions.get(function as usize) {
-                    Some(native) => vec![(native.prologue_end.0, native.text.end.0)],
+                    Some(native) => ranges.push((native.prologue_end.0, native.text.end.0)),
                     None => continue,
                 }
             } else {
@@ -262,10 +269,18 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let end = if throughout { u64::from(function.body.end.0) } else { item.range.end };
                 let range = item.range.begin..end;
                 let parts = self.until_overwritten(entry, position, item.data, range.clone());
-                overwritten |= parts != [range];
+                overwritten |= parts.is_some();
                 let map = input.maps.get(position);
-                parts.into_iter().flat_map(|part| map.ranges(part.start, part.end)).collect()
-            };
+                let mut map = |part: &Range<u64>| map.ranges(part.start, part.end, &mut self.range_budget, &mut ranges);
+                let mapped = match &parts {
+                    Some(parts) => parts.iter().try_for_each(map),
+                    None => map(&range),
+                };
+                if mapped.is_err() {
+                    self.lose(LossKind::TooManyRanges, entry, name);
+                    break;
+                }
+            }
             live = true;
             if ranges.is_empty() || item.data.0.is_empty() {
                 continue;
@@ -273,12 +288,16 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             // The default location holds in the whole scope.
             let listed = u32::try_from(item.range.begin).ok().filter(|_| item.range.end != u64::MAX);
             let begin = listed.map(WasmOffset).or(self.begin);
-            let size = self.size_of_pieces(entry, name, item.data);
-            match (Context { begin, size, ..self.context(function, base) }).translate(item.data, role) {
-                Ok(expression) => {
-                    let expression = self.output.add_expression(&expression);
-                    pieces.extend(ranges.into_iter().map(|range| Location { range, expression }));
+            let translated = match sole_local(item.data).filter(|_| LocalPlaces::ROLES.contains(&role)) {
+                Some(local) => self.local_place(local, function, item.data, role),
+                None => {
+                    let size = self.size_of_pieces(entry, name, item.data);
+                    let context = Context { begin, size, ..self.context(function, base) };
+                    context.translate(item.data, role).map(|expression| self.output.add_expression(&expression))
                 }
+            };
+            match translated {
+                Ok(expression) => pieces.extend(ranges.iter().map(|&range| Location { range, expression })),
                 Err(failure) => {
                     let key = match failure {
                         Failure::Loss(kind) => kind as u8,
@@ -308,6 +327,27 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         Some(self.add_location_list(pieces))
     }
 
+    /// The place of a variable that is in a wasm local of its function and nowhere else, as `location` says.
+    fn local_place(
+        &mut self,
+        local: u32,
+        function: u32,
+        location: GuestExpression<'a>,
+        role: Role,
+    ) -> Result<ExpressionId, Failure> {
+        if self.local_places.function != function {
+            self.local_places.function = function;
+            self.local_places.places.clear();
+        }
+        if let Some(place) = self.local_places.places.get(&(local, role)) {
+            return *place;
+        }
+        let translated = self.context(function, None).translate(location, role);
+        let place = translated.map(|expression| self.output.add_expression(&expression));
+        self.local_places.places.insert((local, role), place);
+        place
+    }
+
     pub(super) fn add_location_list(&mut self, mut pieces: Vec<Location>) -> Value {
         pieces.sort_by_key(|piece| piece.range);
         pieces.dedup_by(|next, last| {
@@ -320,6 +360,16 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.needs_base = true;
         Value::LocationList(self.output.add_locations(&pieces))
     }
+}
+
+/// The wasm local whose value a location is, if it says nothing else.
+fn sole_local(location: GuestExpression<'_>) -> Option<u32> {
+    const WASM_LOCAL: u8 = 0;
+    let [location_op, WASM_LOCAL, index @ .., last] = location.0.slice() else { return None };
+    let mut reader = gimli::EndianSlice::new(index, gimli::LittleEndian);
+    let local = u32::try_from(reader.read_uleb128().ok()?).ok()?;
+    let is_all = *location_op == c::DW_OP_WASM_location.0 && *last == c::DW_OP_stack_value.0 && reader.is_empty();
+    is_all.then_some(local)
 }
 
 fn is_constant(expression: GuestExpression<'_>, encoding: gimli::Encoding) -> bool {

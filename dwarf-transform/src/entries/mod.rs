@@ -16,9 +16,9 @@ mod wide_floats;
 pub(crate) use attributes::is_callee_location;
 
 use crate::address::{TextOffset, WasmOffset};
-use crate::address_map::TextRange;
+use crate::address_map::{RangeBudget, TextRange};
 use crate::address_table::{ADDRESS_BASE, AddressTable};
-use crate::expression::{EntryLookup, FrameBase, GuestExpression, Role};
+use crate::expression::{EntryLookup, Failure, FrameBase, GuestExpression, Role};
 use crate::files::{Files, files};
 use crate::guest_dwarf::{GuestDwarf, Unit};
 use crate::guest_lines::UnitLines;
@@ -30,7 +30,7 @@ use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, NONE, Plan};
 use crate::pointers::PointerKind;
 use crate::scope::{Entry, scope_begin};
-use crate::tables::{EntryId, EntryReference, LineProgram, LineRow, LineSequence, Unit as Output, Value};
+use crate::tables::{EntryId, EntryReference, ExpressionId, LineProgram, LineRow, LineSequence, Unit as Output, Value};
 use gimli::{AttributeValue, DieReference, Encoding, Format, Section as _, UnitOffset, constants as c};
 use std::collections::HashMap;
 
@@ -113,8 +113,10 @@ struct UnitFiller<'u, 'f, 'a> {
     address_type: Option<EntryId>,
     /// An offset pair needs the unit's base address.
     needs_base: bool,
-    /// List items left before lists are given up: lists that share their bytes could blow up otherwise.
-    list_budget: usize,
+    /// What is left before lists are given up: lists that share their bytes could blow up otherwise.
+    range_budget: RangeBudget,
+    /// Locations in wasm locals of the function around the current entry.
+    local_places: LocalPlaces,
     /// The unit's macros.
     macros: Option<macros::Source>,
     /// Where the scope around the current entry begins.
@@ -153,6 +155,18 @@ impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
             _ => None,
         }
     }
+}
+
+/// The translations of locations that are nothing but a wasm local. Variables name the same few locals again and again.
+#[derive(Default)]
+struct LocalPlaces {
+    function: u32,
+    places: HashMap<(u32, Role), Result<ExpressionId, Failure>>,
+}
+
+impl LocalPlaces {
+    /// What depends on nothing but the local and its function.
+    const ROLES: [Role; 4] = [Role::Location, Role::Pointer, Role::Referent, Role::DataMember];
 }
 
 /// Where the walk over the entries is.
@@ -217,14 +231,6 @@ pub(crate) struct Filled {
 pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Output) -> Filled {
     let unit = &fill.input.dwarf.units[position];
     let mut files = files(fill.input.dwarf, unit, fill.encoding);
-    let guest = fill.input.guest;
-    let list_bytes: usize = guest
-        .split_files
-        .iter()
-        .map(|file| &file.sections)
-        .chain([&guest.sections])
-        .map(|sections| sections.size(".debug_loc") + sections.size(".debug_r"))
-        .sum();
     let (filled, (rows, sequences)) = rayon::join(
         || {
             let mut filler = UnitFiller {
@@ -239,7 +245,8 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 needs_base: false,
                 begin: None,
                 names_files: false,
-                list_budget: list_bytes * 4 + 100_000,
+                range_budget: fill.input.dwarf.range_budget(unit),
+                local_places: LocalPlaces::default(),
                 macros: None,
             };
             // An error in the entries was counted when they were planned, and ends both passes at the same entry.
@@ -261,6 +268,10 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
 }
 
 impl<'a> UnitFiller<'_, '_, 'a> {
+    fn scope_begin(&mut self, entry: &Entry<'a>) -> Option<u32> {
+        scope_begin(self.fill.input.dwarf, self.unit, entry, &mut self.range_budget)
+    }
+
     fn place(&self, entry: &Entry<'_>) -> String {
         self.unit.entry_place(entry)
     }
@@ -374,10 +385,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             if planned.tag == c::DW_TAG_subprogram {
                 let base = self.subprogram(&entry, id, planned.function, plan.codeless(here));
                 frame_bases.push((entry.depth(), base));
-                let begin = scope_begin(self.fill.input.dwarf, self.unit, &entry).filter(|_| planned.function != NONE);
+                let begin = self.scope_begin(&entry).filter(|_| planned.function != NONE);
                 begins.extend(begin.map(|begin| (entry.depth(), WasmOffset(begin))));
             } else if let Some(ranges) = plan.scopes.get(planned.scope as usize) {
-                let begin = scope_begin(self.fill.input.dwarf, self.unit, &entry);
+                let begin = self.scope_begin(&entry);
                 begins.extend(begin.map(|begin| (entry.depth(), WasmOffset(begin))));
                 let list = self.range_list(ranges);
                 self.output.get_mut(id).set(c::DW_AT_ranges, list);

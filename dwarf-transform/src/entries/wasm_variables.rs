@@ -2,6 +2,7 @@
 
 use super::UnitFiller;
 use crate::address::{ValType, WasmOffset};
+use crate::address_map::RangeBudget;
 use crate::expression::{Context, Failure, GuestOperation};
 use crate::guest::{StackEntry, WasmVariables};
 use crate::plan::NONE;
@@ -68,7 +69,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             for StackEntry { begin, end, .. } in entries {
                 if let Ok(location) = self.wasm_place(function, Some(begin), Operation::WasmStack { index: depth }) {
                     let map = self.fill.input.maps.get(function as usize);
-                    let ranges = map.ranges(u64::from(begin.0), u64::from(end.0));
+                    let (begin, end) = (u64::from(begin.0), u64::from(end.0));
+                    let mut ranges = Vec::new();
+                    if map.ranges(begin, end, &mut RangeBudget::unlimited(), &mut ranges).is_err() {
+                        continue;
+                    }
                     let expression = self.output.add_expression(&location);
                     pieces.extend(ranges.into_iter().map(|range| Location { range, expression }));
                 }

@@ -133,6 +133,7 @@ fn debug_info_warnings(report: &CompileReport) -> Vec<String> {
                     | LossKind::MalformedLines
                     | LossKind::MalformedAttribute
                     | LossKind::MalformedList
+                    | LossKind::TooManyRanges
                     | LossKind::MalformedExpression
                     | LossKind::DanglingReference
             );

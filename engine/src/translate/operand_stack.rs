@@ -17,6 +17,8 @@ use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, Fun
 pub(crate) struct StackCopies {
     /// What is to be copied after an operator, by its number: sorted.
     by_operator: Vec<(usize, StackCopy)>,
+    /// How many of them come after operators that are done.
+    done: usize,
     /// Depths of which some entry is copied, with the type of a home that holds each.
     pub(crate) depths: BTreeMap<u32, ValType>,
     /// What debug info names and cannot be copied: file offset of an operator, and depth.
@@ -35,13 +37,12 @@ pub(crate) struct StackCopy {
 }
 
 impl StackCopies {
-    /// What is to be copied after operator `number`.
-    pub(crate) fn after(&self, number: usize) -> Option<&StackCopy> {
-        if self.by_operator.is_empty() {
-            return None;
+    /// What is to be copied after operator `number`. Operators are asked for in their order.
+    pub(crate) fn after(&mut self, number: usize) -> Option<&StackCopy> {
+        while self.by_operator.get(self.done).is_some_and(|copy| copy.0 < number) {
+            self.done += 1;
         }
-        let at = self.by_operator.binary_search_by_key(&number, |copy| copy.0).ok()?;
-        Some(&self.by_operator[at].1)
+        self.by_operator.get(self.done).filter(|copy| copy.0 == number).map(|copy| &copy.1)
     }
 
     /// The copy after operator `number` could not be made.
