@@ -165,7 +165,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// Counts an attribute that the output has no place for.
     fn unsupported(&mut self, entry: &Entry<'a>, name: gimli::DwAt) -> Option<Value> {
-        let place = self.place(entry);
+        let place = self.unit.entry_place(entry);
         self.losses.count_detail(LossKind::UnsupportedAttribute, name, || place);
         None
     }

@@ -75,7 +75,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             Failure::Loss(kind) => self.lose(kind, entry, name),
             Failure::NoFrame(_) => self.lose(LossKind::NoFrame, entry, name),
             Failure::Operation(opcode) => {
-                let place = self.place(entry);
+                let place = self.unit.entry_place(entry);
                 self.losses.count_detail(LossKind::UntranslatableExpression, opcode, || format!("{place}: {name}"));
             }
         }

@@ -272,13 +272,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         scope_begin(self.fill.input.dwarf, self.unit, entry, &mut self.range_budget)
     }
 
-    fn place(&self, entry: &Entry<'_>) -> String {
-        self.unit.entry_place(entry)
-    }
-
     fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
-        let place = self.place(entry);
-        self.losses.count(kind, || format!("{place}: {name}"));
+        self.losses.count(kind, || format!("{}: {name}", self.unit.entry_place(entry)));
     }
 
     fn read_macros(&mut self, source: macros::Source) -> UnitMacros {

@@ -167,6 +167,15 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn of(unit: &Unit, version: u16, codes: &[u32]) -> Result<Layout, Error> {
+        let (layout, line) =
+            rayon::join(|| Layout::without_lines(unit, version, codes), || line_program(unit, version));
+        let (mut layout, line) = (layout?, line?);
+        layout.sizes.line = line.bytes.len();
+        layout.line = line;
+        Ok(layout)
+    }
+
+    fn without_lines(unit: &Unit, version: u16, codes: &[u32]) -> Result<Layout, Error> {
         let too_large = |_| Error::SectionTooLarge(SectionId::DebugInfo.name());
         let mut entries = vec![0; unit.len()];
         let mut at = header_size(version);
@@ -210,14 +219,13 @@ impl Layout {
             let size = |list| unit.ranges.get(list).len() * 16;
             (ranges, sizes.ranges) = lists(unit.ranges.len(), &size, 16);
         }
-        let encoding = Encoding { format: Format::Dwarf32, version, address_size: 8 };
-        let line = match &unit.line_program {
-            Some(program) => line::write(program, encoding)?,
-            None => SectionBytes::default(),
-        };
-        sizes.line = line.bytes.len();
-        Ok(Layout { sizes, entries, locations, ranges, line })
+        Ok(Layout { sizes, entries, locations, ranges, line: SectionBytes::default() })
     }
+}
+
+fn line_program(unit: &Unit, version: u16) -> Result<SectionBytes, Error> {
+    let encoding = Encoding { format: Format::Dwarf32, version, address_size: 8 };
+    unit.line_program.as_ref().map_or_else(|| Ok(SectionBytes::default()), |program| line::write(program, encoding))
 }
 
 fn value_size(unit: &Unit, attribute: &Attribute, version: u16) -> usize {
@@ -284,9 +292,14 @@ pub(super) fn write(unit: &Unit, position: usize, all: Starts<'_>) -> Result<Wri
     written.locations.bytes.reserve_exact(sizes.locations);
     written.ranges.bytes.reserve_exact(sizes.ranges);
     let writer = UnitWriter { unit, position, all };
-    writer.entries(&mut written.info)?;
-    writer.locations(&mut written.locations)?;
-    writer.ranges(&mut written.ranges);
+    let (entries, locations) = rayon::join(
+        || writer.entries(&mut written.info),
+        || {
+            writer.ranges(&mut written.ranges);
+            writer.locations(&mut written.locations)
+        },
+    );
+    entries.and(locations)?;
     debug_assert_eq!(written.info.bytes.len(), sizes.info);
     debug_assert_eq!(written.locations.bytes.len(), sizes.locations);
     debug_assert_eq!(written.ranges.bytes.len(), sizes.ranges);
