@@ -48,10 +48,9 @@ pub fn generate(
     let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps, lines_only: options.lines_only };
     let mut losses = dwarf.losses.clone();
     let described = lines.iter().flat_map(UnitLines::functions);
-    let described: Vec<usize> = described.filter(|position| *position < native.functions.len()).collect();
-    // A module of one unit has one plan, which a single thread makes; it takes the maps that are there already.
-    let (plans, ()) =
-        rayon::join(|| dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect(), || maps.make(described));
+    maps.make(described.filter(|position| *position < native.functions.len()).collect());
+
+    let plans = dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect();
     let mut plan = Plan::new(&dwarf, plans);
     let encoding = encoding(options);
     output.units = plan
