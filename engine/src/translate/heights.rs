@@ -159,6 +159,8 @@ pub(super) struct Heights<'a> {
     offsets: &'a [u32],
     stack: Vec<Entry>,
     blocks: Vec<Block<'a>>,
+    /// The height below which the operators of the innermost block cannot reach.
+    floor: usize,
     /// The last operator has left the entries below this depth as they were.
     renewed: usize,
 }
@@ -182,6 +184,7 @@ impl<'a> Heights<'a> {
             offsets: &body.offsets,
             stack: Vec::new(),
             blocks: vec![Block { base: 0, params: &[], results, is_loop: false }],
+            floor: 0,
             renewed: usize::MAX,
         };
         let all_locals = are_numbers(locals);
@@ -190,6 +193,7 @@ impl<'a> Heights<'a> {
 
     fn is_known(&self, number: usize, all_locals: bool) -> bool {
         match self.shape(number) {
+            Some(Shape::Plain(..)) => true,
             Some(Shape::Unknown) | None => false,
             Some(Shape::LocalGet | Shape::LocalTee) => all_locals || self.local(number).is_some(),
             Some(Shape::GlobalGet) => self.global(number).is_some(),
@@ -218,15 +222,16 @@ impl<'a> Heights<'a> {
         self.renewed = usize::MAX;
         match self.shape(number)? {
             Shape::Plain(taken, left) => {
-                self.pop(taken.into());
-                if let Some(ty) = left {
-                    self.push(number, ty);
-                }
+                let height = self.stack.len().saturating_sub(taken.into()).max(self.floor);
+                self.stack.truncate(height);
+                self.stack.extend(left.map(|ty| Entry::result(number, ty)));
+                self.renewed = height;
+                return Some(());
             }
             Shape::Select => {
                 // In code that is never reached, operands may be missing.
                 self.pop(1);
-                let operands = &self.stack[self.floor()..];
+                let operands = &self.stack[self.floor..];
                 let ty = operands.iter().rev().take(2).find_map(|entry| entry.ty);
                 self.pop(2);
                 self.push_entry(ty.map_or(Entry::unknown(None), |ty| Entry::result(number, ty)));
@@ -259,6 +264,7 @@ impl<'a> Heights<'a> {
             }
             Shape::End => {
                 let block = self.blocks.pop()?;
+                self.floor = self.blocks.last().map_or(0, |block| block.base);
                 self.renew(block.base, block.results);
             }
             Shape::BrIf => {
@@ -267,12 +273,12 @@ impl<'a> Heights<'a> {
                 let block = self.blocks.get(self.blocks.len().checked_sub(depth + 1)?)?;
                 let taken = if block.is_loop { block.params } else { block.results };
                 // What the label takes is there, also in code that is never reached.
-                let there = self.stack.len() - self.floor();
+                let there = self.stack.len() - self.floor;
                 self.push_all(taken.get(there..).unwrap_or_default());
             }
             Shape::Leave(taken) => {
                 self.pop(taken.into());
-                self.truncate(self.floor());
+                self.truncate(self.floor);
             }
             Shape::Prefixed | Shape::Unknown => return None,
         }
@@ -315,11 +321,6 @@ impl<'a> Heights<'a> {
         }
     }
 
-    /// The height below which the operators of the innermost block cannot reach.
-    fn floor(&self) -> usize {
-        self.blocks.last().map_or(0, |block| block.base)
-    }
-
     fn truncate(&mut self, height: usize) {
         self.stack.truncate(height);
         self.renewed = self.renewed.min(height);
@@ -327,7 +328,7 @@ impl<'a> Heights<'a> {
 
     /// Takes entries. In code that is never reached, fewer may be there.
     fn pop(&mut self, count: usize) {
-        self.truncate(self.stack.len().saturating_sub(count).max(self.floor()));
+        self.truncate(self.stack.len().saturating_sub(count).max(self.floor));
     }
 
     fn push(&mut self, number: usize, ty: ValType) {
@@ -367,6 +368,7 @@ impl<'a> Heights<'a> {
         let base = self.stack.len();
         self.push_all(params);
         self.blocks.push(Block { base, params, results, is_loop });
+        self.floor = base;
         Some(())
     }
 

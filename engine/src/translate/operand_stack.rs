@@ -8,7 +8,7 @@ use super::heights::{Entry, Heights};
 use super::{BodyScan, FunctionInput};
 use crate::environ::Module;
 use crate::types::{HeapType, RefType, ValType};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
 use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
 
@@ -84,48 +84,60 @@ impl Followed<'_> {
 
 /// Plans the copies for the entries `wanted`: file offset of an operator, and the depth that is named there.
 pub(crate) fn plan(function: &Followed<'_>, wanted: &[(u32, u32)]) -> StackCopies {
-    // What is not found on the stack is lost: also what is named at an offset that is no operator.
-    let mut copies = StackCopies { lost: wanted.iter().copied().collect(), ..StackCopies::default() };
+    let mut copies = StackCopies::default();
     if wanted.is_empty() {
         return copies;
     }
-    let mut by_operator: HashMap<usize, StackCopy> = HashMap::new();
+    // Which operator has pushed what is named, and where that is.
+    let mut found: Vec<(usize, ValType, u32, u32)> = Vec::new();
     let last = wanted.last().map_or(0, |&(at, _)| at);
-    // Entries that are named and still there: how deep, and where they are named.
-    let mut there: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    // Entries that are named and still there: where they are named, and how deep.
+    let mut there: Vec<(u32, u32)> = Vec::new();
     // All of them are below it.
     let mut height = 0;
     let mut next = 0;
     // A body that is invalid is refused when it is translated; here it only has nothing to copy.
     function.follow(|offset, stack, renewed| {
         if renewed < height {
-            while let Some(deepest) = there.last_entry().filter(|deepest| *deepest.key() as usize >= renewed) {
-                let (depth, named) = deepest.remove_entry();
-                copies.ends.extend(named.into_iter().map(|named| (named, depth, offset)));
-            }
-            height = there.last_key_value().map_or(0, |(depth, _)| *depth as usize + 1);
-        }
-        while wanted.get(next).is_some_and(|&(at, _)| at < offset) {
-            next += 1;
-        }
-        for &(_, depth) in wanted[next..].iter().take_while(|&&(at, _)| at == offset) {
-            if let Some((operator, ty)) = stack.get(depth as usize).and_then(|entry| entry.pusher()) {
-                let copy = StackCopy { depth, ty, named_at: Vec::new() };
-                by_operator.entry(operator).or_insert(copy).named_at.push(offset);
-                let home = if ty.byte_size() == 4 { ValType::I32 } else { ValType::I64 };
-                let widest = copies.depths.entry(depth).or_insert(home);
-                if home == ValType::I64 {
-                    *widest = home;
+            there.retain(|&(named, depth)| {
+                let stays = (depth as usize) < renewed;
+                if !stays {
+                    copies.ends.push((named, depth, offset));
                 }
-                copies.lost.remove(&(offset, depth));
-                there.entry(depth).or_default().push(offset);
-                height = height.max(depth as usize + 1);
+                stays
+            });
+            height = there.iter().map(|(_, depth)| *depth as usize + 1).max().unwrap_or(0);
+        }
+        while let Some(&(at, depth)) = wanted.get(next)
+            && at <= offset
+        {
+            next += 1;
+            // What is not found on the stack is lost: also what is named at an offset that is no operator.
+            match stack.get(depth as usize).and_then(|entry| entry.pusher()).filter(|_| at == offset) {
+                Some((operator, ty)) => {
+                    found.push((operator, ty, depth, at));
+                    there.push((at, depth));
+                    height = height.max(depth as usize + 1);
+                }
+                None => {
+                    copies.lost.insert((at, depth));
+                }
             }
         }
         if offset < last || height > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    copies.by_operator = by_operator.into_iter().collect();
-    copies.by_operator.sort_unstable_by_key(|copy| copy.0);
+    copies.lost.extend(&wanted[next..]);
+    found.sort_unstable_by_key(|found| (found.0, found.3));
+    for pushed in found.chunk_by(|one, other| one.0 == other.0) {
+        let (operator, ty, depth, _) = pushed[0];
+        let named_at = pushed.iter().map(|found| found.3).collect();
+        copies.by_operator.push((operator, StackCopy { depth, ty, named_at }));
+        let home = if ty.byte_size() == 4 { ValType::I32 } else { ValType::I64 };
+        let widest = copies.depths.entry(depth).or_insert(home);
+        if home == ValType::I64 {
+            *widest = home;
+        }
+    }
     copies.ends.sort_unstable();
     copies
 }
