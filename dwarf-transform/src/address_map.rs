@@ -508,7 +508,9 @@ mod tests {
         };
         let map = AddressMap::new(&native, 10, &[line(10, 5), line(22, 0), line(30, 7)]);
         let left = |guest: (u64, u64)| {
-            let mut ranges = map.scope_ranges(guest.0, guest.1);
+            let mut ranges = Vec::new();
+            map.scope_ranges(guest.0, guest.1, &mut RangeBudget::unlimited(), &mut ranges).expect("it has no limit");
+            merge(&mut ranges);
             map.leave_outside(&[guest], &mut ranges);
             (map.entry(guest.0, &ranges), ranges)
         };

@@ -315,6 +315,7 @@ fn in_pieces() -> (GuestFunction, NativeFunction) {
         text: TextOffset(number * 4),
         wasm: Some(WasmOffset(1 + number / 2 + number % 2 * OPERATORS)),
         anchor: false,
+        new_block: false,
     };
     let native = NativeFunction {
         text: TextOffset(0)..TextOffset(OPERATORS * 8),
