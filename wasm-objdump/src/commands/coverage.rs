@@ -29,7 +29,6 @@ enum Cause {
     OperandStack,
     EntryValue,
     ThreadLocal,
-    Removed,
     NoEntry,
     NoLocation,
     Scope,
@@ -42,7 +41,6 @@ impl Cause {
             Cause::OperandStack => "on the operand stack",
             Cause::EntryValue => "a value at function entry",
             Cause::ThreadLocal => "thread-local",
-            Cause::Removed => "an object that the linker removed",
             Cause::NoEntry => "the native DWARF has no such variable",
             Cause::NoLocation => "the native variable has no location",
             Cause::Scope => "outside of the native scope",
@@ -59,6 +57,8 @@ struct Counts {
     met: u64,
     /// Pairs of operators from which no native instruction comes.
     no_code: u64,
+    /// Pairs of objects that the linker removed: their address is a tombstone.
+    removed: u64,
     /// Pairs at which another value is there than the one that the location means.
     overwritten: u64,
     /// Those that are located natively.
@@ -93,6 +93,7 @@ pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Re
         figure(out, &format!("  missed: {}", cause.text()), *missed, Some(counts.pairs), Some(first))?;
     }
     figure(out, "pairs without native code", counts.no_code, None, None)?;
+    figure(out, "pairs of objects that the linker removed", counts.removed, None, None)?;
     figure(out, "pairs at which another value is there", counts.overwritten, None, None)?;
     if counts.stale.0 > 0 {
         figure(out, "  located natively", counts.stale.0, Some(counts.overwritten), Some(&counts.stale.1))?;
@@ -272,6 +273,10 @@ impl Counts {
                 self.no_code += 1;
                 continue;
             };
+            if needs == Needs::Removed {
+                self.removed += 1;
+                continue;
+            }
             self.pairs += 1;
             let everywhere = |ranges: &[Range<u64>]| pieces.iter().all(|piece| holds(ranges, piece));
             if everywhere(&native_location) && everywhere(&native_scope) {
@@ -282,11 +287,10 @@ impl Counts {
                 Needs::OperandStack(_) => Cause::OperandStack,
                 Needs::EntryValue => Cause::EntryValue,
                 Needs::ThreadLocal => Cause::ThreadLocal,
-                Needs::Removed => Cause::Removed,
                 _ if natives.is_empty() => Cause::NoEntry,
                 _ if native_location.is_empty() => Cause::NoLocation,
                 _ if everywhere(&native_location) => Cause::Scope,
-                Needs::Nothing | Needs::Local(_) => Cause::Elsewhere,
+                Needs::Nothing | Needs::Local(_) | Needs::Removed => Cause::Elsewhere,
             };
             let place = || {
                 let at = pieces.iter().find(|piece| !holds(&native_location, piece)).unwrap_or(&pieces[0]);
