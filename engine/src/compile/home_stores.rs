@@ -98,6 +98,9 @@ pub(super) fn fold(code: &mut [u8], slot: FrameOffset) -> bool {
         }
         if through_value(&mut code[at..next], slot) {
             at = next;
+        } else if is_marked(&code[at..next]) {
+            // It would write to anywhere.
+            return false;
         } else if let Some((register, displacement)) = stack_address(&code[at..next])
             && let Some(length) = unwind::instruction_length(&code[next..])
             && let Some(store) = Store::through(register, &code[next..next + length])
@@ -133,6 +136,15 @@ fn through_value(instruction: &mut [u8], slot: FrameOffset) -> bool {
     }
     *displacement = (slot.0 + mark).to_le_bytes();
     true
+}
+
+/// Does an instruction end with a marked displacement? Where it ends with an immediate number, that may be any.
+fn is_marked(instruction: &[u8]) -> bool {
+    let Some((rest, number)) = instruction.split_last_chunk::<4>() else { return false };
+    let mark = i32::from_le_bytes(*number).checked_sub(MARK);
+    let opcode = rest.iter().find(|byte| !matches!(byte, 0x66 | 0x2e | 0x40..=0x4f));
+    mark.is_some_and(|mark| (0..MARKS as i32).contains(&mark))
+        && !opcode.is_none_or(|opcode| matches!(opcode, 0xc7 | 0xb8..=0xbf | 0x81 | 0x69))
 }
 
 const RBP: u8 = 5;
@@ -306,6 +318,10 @@ mod tests {
     fn code_that_is_not_known_is_not_passed_in_silence() {
         // `push es` does not exist in 64-bit code.
         assert!(!fold(&mut [0x06, 0x89, 0x89, 0x10, 0, 0, 0xc0], FrameOffset(0)));
+        // add [rcx+MARK], ecx
+        assert!(!fold(&mut [0x01, 0x89, 0, 0, 0, 0xc0], FrameOffset(0)));
+        // mov dword [rsp+8], MARK+1
+        assert!(fold(&mut [0xc7, 0x44, 0x24, 8, 1, 0, 0, 0xc0], FrameOffset(0)));
         // Cut off.
         assert!(!fold(&mut [0x89, 0x89, 0x10, 0, 0], FrameOffset(0)));
     }
