@@ -103,6 +103,8 @@ pub(crate) struct Context<'c, 'a> {
     pub(crate) begin: Option<WasmOffset>,
     /// Bytes of the object, where the expression ends with a piece of it.
     pub(crate) size: Option<u64>,
+    /// The object is one scalar. Told where the unit's version cannot mark values.
+    pub(crate) one_scalar: bool,
     pub(crate) frame_base: Option<&'c FrameBase<'a>>,
     pub(crate) lookup: &'c dyn EntryLookup<'a>,
     pub(crate) guest: &'c GuestModule<'a>,
@@ -437,7 +439,49 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
             operations.push(Operation::parse(&mut reader, encoding)?);
             offsets.push(length - reader.len());
         }
+        if encoding.version < 4 {
+            self.mark_values(&mut operations, &mut offsets);
+        }
         Ok((operations, offsets))
+    }
+
+    /// Before DWARF 4 nothing marks a value. LLVM leaves the mark out, so that a number, a wasm local, a global or an entry of the
+    /// operand stack is the value of a scalar or of a piece; of other objects it is the address.
+    fn mark_values(&self, operations: &mut Vec<GuestOperation<'a>>, offsets: &mut Vec<usize>) {
+        let is_value = |operation: Option<&GuestOperation<'a>>| {
+            matches!(
+                operation,
+                Some(
+                    Operation::WasmLocal { .. }
+                        | Operation::WasmGlobal { .. }
+                        | Operation::WasmStack { .. }
+                        | Operation::UnsignedConstant { .. }
+                        | Operation::SignedConstant { .. }
+                )
+            )
+        };
+        let is_other = |operation: &GuestOperation<'a>| {
+            matches!(
+                operation,
+                Operation::StackValue
+                    | Operation::Piece { .. }
+                    | Operation::Deref { .. }
+                    | Operation::Bra { .. }
+                    | Operation::Skip { .. }
+            )
+        };
+        if self.context.one_scalar && is_value(operations.first()) && !operations.iter().any(is_other) {
+            operations.push(Operation::StackValue);
+            offsets.push(offsets[offsets.len() - 1]);
+            return;
+        }
+        for at in (1..operations.len()).rev() {
+            let begins = at == 1 || matches!(operations[at - 2], Operation::Piece { .. });
+            if matches!(operations[at], Operation::Piece { .. }) && begins && is_value(operations.get(at - 1)) {
+                operations.insert(at, Operation::StackValue);
+                offsets.insert(at, offsets[at]);
+            }
+        }
     }
 
     /// Whole location descriptions that have a shorter or better form than the general one: how many operations were

@@ -360,7 +360,9 @@ pub(crate) fn producer_is_llvm<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root
 
 /// The name of a subprogram that is a thunk in the Itanium C++ ABI.
 fn thunk_name<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<String> {
-    let name = entry.attr_value(gimli::constants::DW_AT_linkage_name)?;
+    let name = entry
+        .attr_value(gimli::constants::DW_AT_linkage_name)
+        .or_else(|| entry.attr_value(gimli::constants::DW_AT_MIPS_linkage_name))?;
     let name = dwarf.sections(unit).attr_string(unit, name).ok()?;
     let name = std::str::from_utf8(name.slice()).ok()?;
     ["_ZTh", "_ZTv", "_ZTc"].iter().any(|prefix| name.starts_with(prefix)).then(|| name.to_owned())

@@ -48,7 +48,8 @@ pub(crate) fn static_object<'a>(
         unit.entry(offset).ok()
     });
     let entries: Vec<&Entry<'a>> = [Some(entry), declaration.as_ref()].into_iter().flatten().collect();
-    let linkage_name = name_of(dwarf, unit, &entries, c::DW_AT_linkage_name);
+    let linkage_name = name_of(dwarf, unit, &entries, c::DW_AT_linkage_name)
+        .or_else(|| name_of(dwarf, unit, &entries, c::DW_AT_MIPS_linkage_name));
     let name = linkage_name.or_else(|| {
         let name = name_of(dwarf, unit, &entries, c::DW_AT_name)?;
         let function = function.and_then(|offset| unit.entry(offset).ok());

@@ -40,7 +40,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             return;
         }
-        if tag == c::DW_TAG_subprogram && name == c::DW_AT_linkage_name && self.is_main_alias(attr.value()) {
+        let is_linkage_name = matches!(name, c::DW_AT_linkage_name | c::DW_AT_MIPS_linkage_name);
+        if tag == c::DW_TAG_subprogram && is_linkage_name && self.is_main_alias(attr.value()) {
             return;
         }
         if is_call_flag(name)

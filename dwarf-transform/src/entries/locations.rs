@@ -25,6 +25,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             function: self.fill.input.native.functions.get(function as usize),
             begin: self.begin,
             size: None,
+            one_scalar: false,
             frame_base,
             lookup: self,
             guest: self.fill.input.guest,
@@ -108,7 +109,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             return Some(self.exprloc(&slot));
         }
         let size = self.size_of_pieces(entry, name, expression);
-        match (Context { size, ..self.context(function, base) }).translate(expression, role) {
+        let one_scalar = self.is_unmarked_scalar(entry);
+        match (Context { size, one_scalar, ..self.context(function, base) }).translate(expression, role) {
             Ok(expression) => Some(self.exprloc(&expression)),
             // Nothing will be read from there.
             Err(Failure::NoFrame(offset)) if base.is_some_and(|base| base.native) && self.is_empty_object(entry) => {
@@ -208,7 +210,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let parts = self.until_overwritten(entry, position, location, range)?;
         self.lose(LossKind::OverwrittenLocal, entry, c::DW_AT_location);
         let size = self.size_of_pieces(entry, c::DW_AT_location, location);
-        let expression = (Context { size, ..self.context(function, base) }).translate(location, role).ok()?;
+        let one_scalar = self.is_unmarked_scalar(entry);
+        let context = Context { size, one_scalar, ..self.context(function, base) };
+        let expression = context.translate(location, role).ok()?;
         let map = self.fill.input.maps.get(position);
         let mut ranges = Vec::new();
         for part in parts {
@@ -240,6 +244,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let mut failures: HashMap<u8, Failure> = HashMap::new();
         let mut live = false;
         let mut overwritten = false;
+        let one_scalar = self.is_unmarked_scalar(entry);
         let mut ranges: Vec<TextRange> = Vec::new();
         loop {
             let item = match list.next() {
@@ -292,7 +297,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 Some(local) => self.local_place(local, function, item.data, role),
                 None => {
                     let size = self.size_of_pieces(entry, name, item.data);
-                    let context = Context { begin, size, ..self.context(function, base) };
+                    let context = Context { begin, size, one_scalar, ..self.context(function, base) };
                     context.translate(item.data, role).map(|expression| self.output.add_expression(&expression))
                 }
             };

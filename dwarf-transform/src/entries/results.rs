@@ -59,6 +59,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.type_of(entry).is_some_and(|(unit, entry)| self.scalars(unit, entry, 0, &mut budget) == Scalars::None)
     }
 
+    /// Is the object that an entry declares one scalar, in a unit of a version that cannot mark values?
+    pub(super) fn is_unmarked_scalar(&self, entry: &Entry<'a>) -> bool {
+        let mut budget = 1_000;
+        let one = |(unit, ty)| self.scalars(unit, ty, 0, &mut budget) == Scalars::One;
+        self.unit.encoding().version < 4 && self.type_of(entry).is_some_and(one)
+    }
+
     /// The bytes of the object that an entry declares, where its type says so.
     pub(super) fn size_of(&self, entry: &Entry<'a>) -> Option<u64> {
         let (mut unit, mut ty) = self.type_of(entry)?;
