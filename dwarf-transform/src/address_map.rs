@@ -16,8 +16,14 @@ pub(crate) struct AddressMap {
     /// Where code begins that was moved into another statement: sorted.
     moved: Vec<u32>,
     hidden: Vec<bool>,
+    /// Sorted by their first operators.
     outside: Vec<Outside>,
+    /// Their code, sorted.
+    outside_code: Vec<TextRange>,
 }
+
+/// How many pieces of code are looked at for the entry of a scope.
+const MAX_ENTRY_PIECES: usize = 1000;
 
 /// Code that does not count to a scope that begins with it.
 #[derive(Debug)]
@@ -125,7 +131,10 @@ impl AddressMap {
             }
             collect(&|position| offsets[position])
         });
-        AddressMap { pieces, scopes, moved, hidden, outside }
+        outside.sort_by_key(|outside| outside.first);
+        let mut outside_code: Vec<TextRange> = outside.iter().map(|outside| outside.code).collect();
+        outside_code.sort_unstable();
+        AddressMap { pieces, scopes, moved, hidden, outside, outside_code }
     }
 
     /// Which native rows have been moved into a statement, and gdb never looks at: they get no row in the line table. Empty where
@@ -163,14 +172,29 @@ impl AddressMap {
 
     /// Takes out of the code of a scope, which has the guest ranges `guest`, what it begins with and does not count to it: the entry
     /// of a function around it, and code without a line where a call returns to. Nothing where that is all of it.
-    pub(crate) fn leave_outside(&self, guest: &[(u64, u64)], native: &mut Vec<TextRange>) {
+    pub(crate) fn leave_outside(
+        &self,
+        guest: &[(u64, u64)],
+        budget: &mut RangeBudget,
+        native: &mut Vec<TextRange>,
+    ) -> Result<(), TooManyRanges> {
         let has = |offset: u64| guest.iter().any(|range| (range.0..range.1).contains(&offset));
-        for outside in self.outside.iter().filter(|outside| has(outside.first) && !has(outside.keeper)) {
-            let rest: Vec<TextRange> = native.iter().flat_map(|range| without(*range, outside.code)).collect();
-            if !rest.is_empty() {
-                *native = rest;
+        for &(begin, end) in guest {
+            let from = self.outside.partition_point(|outside| outside.first < begin);
+            let inside = self.outside[from..].iter().take_while(|outside| outside.first < end);
+            for outside in inside {
+                budget.spend(guest.len())?;
+                if has(outside.keeper) {
+                    continue;
+                }
+                budget.spend(native.len())?;
+                let rest: Vec<TextRange> = native.iter().flat_map(|range| without(*range, outside.code)).collect();
+                if !rest.is_empty() {
+                    *native = rest;
+                }
             }
         }
+        Ok(())
     }
 
     /// Where a scope with the code `native` begins whose first operator is the one at or after `offset`. Code that was moved
@@ -178,10 +202,10 @@ impl AddressMap {
     pub(crate) fn entry(&self, offset: u64, native: &[TextRange]) -> Option<u32> {
         let pieces = &self.scopes.as_ref().unwrap_or(&self.pieces).list;
         let from = pieces.partition_point(|piece| u64::from(piece.0) < offset);
-        let mut starts = pieces[from..].iter().map(|piece| piece.1);
+        let mut starts = pieces[from..].iter().map(|piece| piece.1).take(MAX_ENTRY_PIECES);
         let is_left = |start: u32| {
-            let mut outside = self.outside.iter().map(|outside| outside.code);
-            outside.any(|code| (code.0..code.1).contains(&start))
+            let at = self.outside_code.partition_point(|code| code.0 <= start);
+            at.checked_sub(1).is_some_and(|at| start < self.outside_code[at].1)
                 && !native.iter().any(|range| (range.0..range.1).contains(&start))
         };
         starts.find(|start| self.moved.binary_search(start).is_err() && !is_left(*start))
@@ -511,7 +535,7 @@ mod tests {
             let mut ranges = Vec::new();
             map.scope_ranges(guest.0, guest.1, &mut RangeBudget::unlimited(), &mut ranges).expect("it has no limit");
             merge(&mut ranges);
-            map.leave_outside(&[guest], &mut ranges);
+            map.leave_outside(&[guest], &mut RangeBudget::unlimited(), &mut ranges).expect("the budget is enough");
             (map.entry(guest.0, &ranges), ranges)
         };
         assert_eq!(left((22, 40)), (Some(130), vec![(130, 140)]));

@@ -136,7 +136,7 @@ impl<'m> AddressMaps<'m> {
         }
         merge(&mut found);
         if let Some(position) = function {
-            self.get(position).leave_outside(guest, &mut found);
+            self.get(position).leave_outside(guest, budget, &mut found)?;
         }
         let live = function.is_some();
         Ok((found, live))
