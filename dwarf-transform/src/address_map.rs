@@ -157,9 +157,9 @@ impl AddressMap {
         Ok(())
     }
 
-    /// The same for the guest range of a scope, neither sorted nor merged. What the optimizer has moved past the anchor of another statement belongs
-    /// to the scope of that statement, unless it is hidden in it: a debugger that steps would else stop there as in a
-    /// function that was entered or left.
+    /// The same for the guest range of a scope, neither sorted nor merged. What the optimizer has moved past the anchor of
+    /// another statement belongs to the scope of that statement, unless it is hidden in it: a debugger that steps would
+    /// else stop there as in a function that was entered or left.
     pub(crate) fn scope_ranges(
         &self,
         begin: u64,
@@ -170,8 +170,8 @@ impl AddressMap {
         self.scopes.as_ref().unwrap_or(&self.pieces).ranges(begin, end, budget, found)
     }
 
-    /// Takes out of the code of a scope, which has the guest ranges `guest`, what it begins with and does not count to it: the entry
-    /// of a function around it, and code without a line where a call returns to. Nothing where that is all of it.
+    /// Takes out of the code of a scope, which has the guest ranges `guest`, what it begins with and does not count to it:
+    /// the entry of a function around it, and code without a line where a call returns to. Nothing where that is all of it.
     pub(crate) fn leave_outside(
         &self,
         guest: &[(u64, u64)],

@@ -445,8 +445,8 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
         Ok((operations, offsets))
     }
 
-    /// Before DWARF 4 nothing marks a value. LLVM leaves the mark out, so that a number, a wasm local, a global or an entry of the
-    /// operand stack is the value of a scalar or of a piece; of other objects it is the address.
+    /// Before DWARF 4 nothing marks a value. LLVM leaves the mark out, so that a number, a wasm local, a global or an entry
+    /// of the operand stack is the value of a scalar or of a piece; of other objects it is the address.
     fn mark_values(&self, operations: &mut Vec<GuestOperation<'a>>, offsets: &mut Vec<usize>) {
         let is_value = |operation: Option<&GuestOperation<'a>>| {
             matches!(

@@ -474,9 +474,9 @@ fn overwritten(uses: &dwarf_transform::FunctionUses, body: &BodyScan, base: u32)
     found
 }
 
-/// The statements that need an anchor. One whose first row pushes nothing but operands, before another statement, is executed after
-/// that one, where its next row begins. lldb stops, in a step, wherever a branch leads to the begin of a row of another
-/// line, be it marked a statement or not.
+/// The statements that need an anchor. One whose first row pushes nothing but operands, before another statement, is
+/// executed after that one, where its next row begins. lldb stops, in a step, wherever a branch leads to the begin of a row
+/// of another line, be it marked a statement or not.
 fn anchor_ranges(
     statements: &[dwarf_transform::Statement],
     body: &BodyScan,

@@ -1,8 +1,8 @@
 //! The height of the operand stack, read off the operators' first bytes.
 //!
-//! Almost all operators of a valid body say with one byte how many entries they take and what they leave; only a few have an
-//! operand that must be read for it. That is much cheaper than to validate the body once more. Bodies with anything else (vectors,
-//! references, atomics, tail calls) are left to the validator.
+//! Almost all operators of a valid body say with one byte how many entries they take and what they leave; only a few have
+//! an operand that must be read for it. That is much cheaper than to validate the body once more. Bodies with anything else
+//! (vectors, references, atomics, tail calls) are left to the validator.
 
 use super::{BodyScan, FunctionInput};
 use crate::environ::Module;

@@ -115,8 +115,8 @@ pub(crate) fn needed_stores(body: &BodyScan, named: &[NamedRange]) -> Option<Nee
     Some(needed)
 }
 
-/// The same (or more, in code that is never reached) where locals are assigned at most once, and in no block: code without optimization keeps nothing but its frame
-/// pointer in a local that is named.
+/// The same (or more, in code that is never reached) where locals are assigned at most once, and in no block: code without
+/// optimization keeps nothing but its frame pointer in a local that is named.
 fn assigned_in_a_line(body: &BodyScan, locals: &[u32], named: &[NamedRange]) -> Option<NeededStores> {
     // The offset of the operator that assigns each local.
     let mut assigned: Vec<Option<u32>> = vec![None; locals.len()];
