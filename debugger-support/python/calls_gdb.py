@@ -324,7 +324,7 @@ class CallPermission:
     def forbid(self, wanted):
         # What the user has set in between stays.
         if wanted != self.forbidden and gdb.parameter("may-call-functions") == (not self.forbidden):
-            gdb.execute("set may-call-functions %s" % ("off" if wanted else "on"))
+            gdb.execute("set may-call-functions %s" % ("off" if wanted else "on"), to_string=True)
             self.forbidden = wanted
 
 
