@@ -74,7 +74,7 @@ class Parameters:
 
     def __exit__(self, *_):
         for name, value in self.before.items():
-            gdb.execute("set %s %s" % (name, {True: "on", False: "off"}.get(value, value)))
+            gdb.execute("set %s %s" % (name, {True: "on", False: "off"}.get(value, value)), to_string=True)
 
 
 def result_value(answer, type_):

@@ -19,46 +19,25 @@ def member_at(class_, offset):
     return None
 
 
-def class_of_member_pointer(name):
-    """`Class` of `int (Class::*)` and of `int (Class::*)(int)`."""
-    end = name.rfind("::*")
-    depth, at = 0, end
-    while at > 0:
-        character = name[at - 1]
-        depth += (character in ">)") - (character in "<(")
-        if depth < 0 or depth == 0 and character == " ":
-            break
-        at -= 1
-    return name[at:end]
-
-
 class MemberPointer:
     def __init__(self, value):
         self.value = value
         self.class_name = class_of_member_pointer(value.type.strip_typedefs().name)
 
     def to_string(self):
-        offset = int(self.value["__member_offset"])
-        if offset == -1:
-            return "NULL"
+        return data_member_text(int(self.value["__member_offset"]), self.class_name, self.member_at)
+
+    def member_at(self, offset):
         try:
-            member = member_at(gdb.lookup_type(self.class_name).strip_typedefs(), offset)
+            return member_at(gdb.lookup_type(self.class_name).strip_typedefs(), offset)
         except gdb.error:
-            member = None
-        return "&" + member if member else "offset %d in %s" % (offset, self.class_name)
+            return None
 
 
 class MethodPointer(MemberPointer):
     def to_string(self):
         function, adjustment = int(self.value["__member_function"]), int(self.value["__this_adjustment"])
-        virtual, adjustment = adjustment & 1, adjustment >> 1
-        if virtual:
-            text = "&virtual " + self.virtual_function(function, adjustment)
-        elif function == 0:
-            return "NULL"
-        else:
-            text = "&" + (symbol_at(function)[0] or "function %d" % function)
-        return "%s, this adjustment %d" % (text, adjustment) if adjustment else text
+        return member_function_text(function, adjustment, self.virtual_function, lambda index: symbol_at(index)[0])
 
     def virtual_function(self, place, adjustment):
         """What the class itself has at a place of its virtual table, of which the last base's functions are no part."""

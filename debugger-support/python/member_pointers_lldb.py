@@ -9,19 +9,6 @@ def matches_member_pointer(type_, _):
     )
 
 
-def class_of_member_pointer(name):
-    """`Class` of `int (Class::*)` and of `int (Class::*)(int)`."""
-    end = name.rfind("::*")
-    depth, at = 0, end
-    while at > 0:
-        character = name[at - 1]
-        depth += (character in ">)") - (character in "<(")
-        if depth < 0 or depth == 0 and character == " ":
-            break
-        at -= 1
-    return name[at:end]
-
-
 def member_at(class_, offset):
     """The name of the data member at an offset, bases included; None where none begins there."""
     class_ = class_.GetCanonicalType()
@@ -41,23 +28,20 @@ def member_pointer_summary(value, _):
     value = raw(value)
     class_name = class_of_member_pointer(value.GetType().GetCanonicalType().GetName())
     offset = value.GetChildMemberWithName("__member_offset")
+    target = value.GetTarget()
     if offset.IsValid():
-        offset = offset.GetValueAsSigned()
-        if offset == -1:
-            return "NULL"
-        class_ = value.GetTarget().FindFirstType(class_name)
-        member = member_at(class_, offset) if class_.IsValid() else None
-        return "&" + member if member else "offset %d in %s" % (offset, class_name)
+        class_ = target.FindFirstType(class_name)
+        return data_member_text(
+            offset.GetValueAsSigned(), class_name, lambda at: member_at(class_, at) if class_.IsValid() else None
+        )
     function = value.GetChildMemberWithName("__member_function").GetValueAsUnsigned()
     adjustment = value.GetChildMemberWithName("__this_adjustment").GetValueAsSigned()
-    virtual, adjustment = adjustment & 1, adjustment >> 1
-    if virtual:
-        text = "&virtual " + virtual_function(value, class_name, function, adjustment)
-    elif function == 0:
-        return "NULL"
-    else:
-        text = "&" + (value.GetTarget().ResolveLoadAddress(function).GetSymbol().GetName() or "function %d" % function)
-    return "%s, this adjustment %d" % (text, adjustment) if adjustment else text
+    return member_function_text(
+        function,
+        adjustment,
+        lambda place, adjustment: virtual_function(value, class_name, place, adjustment),
+        lambda index: target.ResolveLoadAddress(index).GetSymbol().GetName(),
+    )
 
 
 def virtual_function(value, class_name, place, adjustment):

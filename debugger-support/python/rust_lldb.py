@@ -18,11 +18,15 @@ def fat_pointer(value):
     return lldb.SBValue()
 
 
-def plain_number(value):
-    """The number within Cell, UnsafeCell, Cap and whatever else wraps one."""
+def innermost(value):
+    """The scalar within Cell, UnsafeCell, Cap and whatever else wraps one."""
     while value.GetNumChildren():
         value = raw(value.GetChildAtIndex(0))
-    return number(value)
+    return value
+
+
+def plain_number(value):
+    return number(innermost(value))
 
 
 def unwrapped(value):
@@ -284,10 +288,7 @@ class RustRc(Container):
         name = self.NAMES[index]
         if index == 0:
             return self.held(box)
-        value = field(box, name)
-        while value.GetNumChildren():
-            value = raw(value.GetChildAtIndex(0))
-        return self.named(value, name)
+        return self.named(innermost(field(box, name)), name)
 
     def held(self, box):
         fat = self.pointers()[0]
@@ -384,9 +385,7 @@ class RustNonZero(Container):
         return False
 
     def summary(self):
-        value = self.raw
-        while value.GetNumChildren():
-            value = raw(value.GetChildAtIndex(0))
+        value = innermost(self.raw)
         return str(value.GetValueAsSigned() if is_signed(value.GetType()) else value.GetValueAsUnsigned())
 
 
@@ -421,9 +420,7 @@ class RustCell(Container):
 
 
 def plain_signed(value):
-    while value.GetNumChildren():
-        value = raw(value.GetChildAtIndex(0))
-    return value.GetValueAsSigned()
+    return innermost(value).GetValueAsSigned()
 
 
 def placed_discriminant(enum, discriminant):

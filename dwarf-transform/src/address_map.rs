@@ -1,8 +1,9 @@
 //! From guest code ranges to native ones.
 
 use crate::address::{TextOffset, WasmOffset};
-use crate::guest_lines::{GuestRow, covering};
+use crate::guest_lines::{GuestRow, covering, has_no_line};
 use crate::native::{NativeCall, NativeFunction};
+use std::ops::Range;
 
 /// A half-open range of `.text`.
 pub(crate) type TextRange = (u32, u32);
@@ -167,7 +168,11 @@ impl AddressMap {
         budget: &mut RangeBudget,
         found: &mut Vec<TextRange>,
     ) -> Result<(), TooManyRanges> {
-        self.scopes.as_ref().unwrap_or(&self.pieces).ranges(begin, end, budget, found)
+        self.scope_pieces().ranges(begin, end, budget, found)
+    }
+
+    fn scope_pieces(&self) -> &Pieces {
+        self.scopes.as_ref().unwrap_or(&self.pieces)
     }
 
     /// Takes out of the code of a scope, which has the guest ranges `guest`, what it begins with and does not count to it:
@@ -200,9 +205,8 @@ impl AddressMap {
     /// Where a scope with the code `native` begins whose first operator is the one at or after `offset`. Code that was moved
     /// away is no entry.
     pub(crate) fn entry(&self, offset: u64, native: &[TextRange]) -> Option<u32> {
-        let pieces = &self.scopes.as_ref().unwrap_or(&self.pieces).list;
-        let from = pieces.partition_point(|piece| u64::from(piece.0) < offset);
-        let mut starts = pieces[from..].iter().map(|piece| piece.1).take(MAX_ENTRY_PIECES);
+        let pieces = self.scope_pieces();
+        let mut starts = pieces.list[pieces.from(offset)..].iter().map(|piece| piece.1).take(MAX_ENTRY_PIECES);
         let is_left = |start: u32| {
             let at = self.outside_code.partition_point(|code| code.0 <= start);
             at.checked_sub(1).is_some_and(|at| start < self.outside_code[at].1)
@@ -286,23 +290,19 @@ fn without(range: TextRange, taken: TextRange) -> impl Iterator<Item = TextRange
 
 /// Calls, traps and entries of inlined functions are never moved.
 fn is_fixed(native: &NativeFunction, position: usize) -> bool {
-    let (start, end) = span(native, position);
-    let calls = native.calls.partition_point(|call| call.return_address <= start);
-    native.calls.get(calls).is_some_and(|call| call.return_address <= end) || stops(native, position)
+    native.has_call(span(native, position)) || stops(native, position)
 }
 
 /// Whether the code of a row traps, or is the entry of an inlined function.
 fn stops(native: &NativeFunction, position: usize) -> bool {
-    let (start, end) = span(native, position);
-    let traps = native.traps.partition_point(|trap| *trap < start);
-    native.entries.binary_search_by_key(&start, |entry| entry.text).is_ok()
-        || native.traps.get(traps).is_some_and(|trap| *trap < end)
+    let code = span(native, position);
+    native.entries.binary_search_by_key(&code.start, |entry| entry.text).is_ok() || native.has_trap(code)
 }
 
-/// Where the code of a row begins and ends.
-fn span(native: &NativeFunction, position: usize) -> (TextOffset, TextOffset) {
+/// The code of a row.
+fn span(native: &NativeFunction, position: usize) -> Range<TextOffset> {
     let end = native.rows.get(position + 1).map_or(native.text.end, |next| next.text);
-    (native.rows[position].text, end)
+    native.rows[position].text..end
 }
 
 /// Where an inlined function begins before a loop: its row, and that of the loop's head. What lies between them is code of the
@@ -318,14 +318,14 @@ fn entries_before_loops(native: &NativeFunction) -> impl Iterator<Item = (usize,
 /// Code without a line right where a call returns to, which gdb counts to the line of the call. A step from there would enter an
 /// inlined function that begins with it, as one goes down to a frame, and stop at a line that is not the function's.
 fn lineless_after_calls(native: &NativeFunction, lines: &[GuestRow]) -> Vec<Outside> {
-    let has_line = |wasm: WasmOffset| covering(lines, wasm.0).is_none_or(|position| lines[position].line != 0);
+    let lineless = |wasm: WasmOffset| has_no_line(lines, wasm);
     if lines.iter().all(|row| row.line != 0) {
         return Vec::new();
     }
     let after = |call: &NativeCall| {
         let begin = native.rows.binary_search_by_key(&call.return_address, |row| row.text).ok()?;
-        let first = native.rows[begin].wasm.filter(|wasm| !has_line(*wasm))?;
-        let is_rest = |at: &usize| native.rows[*at].wasm.is_none_or(|wasm| !has_line(wasm)) && !is_fixed(native, *at);
+        let first = native.rows[begin].wasm.filter(|wasm| lineless(*wasm))?;
+        let is_rest = |at: &usize| native.rows[*at].wasm.is_none_or(lineless) && !is_fixed(native, *at);
         let end = (begin..native.rows.len()).find(|at| !is_rest(at)).filter(|end| *end > begin)?;
         let code = (native.rows[begin].text.0, native.rows[end].text.0);
         Some(Outside { first: first.0.into(), keeper: call.wasm.0.into(), code })

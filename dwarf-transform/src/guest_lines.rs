@@ -200,6 +200,11 @@ pub(crate) fn covering(rows: &[GuestRow], offset: u32) -> Option<usize> {
     rows.partition_point(|row| row.offset <= offset).checked_sub(1)
 }
 
+/// Does the code at `offset` say that it has no line?
+pub(crate) fn has_no_line(rows: &[GuestRow], offset: WasmOffset) -> bool {
+    covering(rows, offset.0).is_some_and(|position| rows[position].line == 0)
+}
+
 /// Names and directories of the files of a guest line number program.
 pub(crate) fn header<'u, 'a>(unit: &'u Unit<'a>) -> Option<&'u gimli::LineProgramHeader<Slice<'a>>> {
     unit.line_program.as_ref().map(gimli::IncompleteLineProgram::header)

@@ -91,6 +91,20 @@ pub struct NativeFunction {
     pub entries: Vec<EntryBeforeLoop>,
 }
 
+impl NativeFunction {
+    /// Does a call return within this code or right behind it?
+    pub(crate) fn has_call(&self, code: Range<TextOffset>) -> bool {
+        let first = self.calls.partition_point(|call| call.return_address <= code.start);
+        self.calls.get(first).is_some_and(|call| call.return_address <= code.end)
+    }
+
+    /// Is there an instruction in this code that does nothing but trap?
+    pub(crate) fn has_trap(&self, code: Range<TextOffset>) -> bool {
+        let first = self.traps.partition_point(|trap| *trap < code.start);
+        self.traps.get(first).is_some_and(|trap| *trap < code.end)
+    }
+}
+
 /// An instruction that does nothing but be the entry of an inlined function that begins with a loop. Debuggers take a stop at
 /// the entry for one at the call, so that the loop must not come back there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

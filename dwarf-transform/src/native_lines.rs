@@ -13,7 +13,7 @@
 
 use crate::address::WasmOffset;
 use crate::address_map::TextRange;
-use crate::guest_lines::{GuestRow, body_row, covering};
+use crate::guest_lines::{GuestRow, body_row, covering, has_no_line};
 use crate::native::{AddressRow, NativeFunction};
 
 /// A row of the native line table, before files are resolved.
@@ -178,9 +178,7 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
     let mut passed: Vec<TextRange> = Vec::new();
     let mut at = 0;
     while at < native.rows.len() {
-        let source = |wasm: WasmOffset| covering(guest, wasm.0).map(|position| &guest[position]);
-        let lineless =
-            |row: &AddressRow| row.wasm.is_none_or(|wasm| source(wasm).is_some_and(|source| source.line == 0));
+        let lineless = |row: &AddressRow| row.wasm.is_none_or(|wasm| has_no_line(guest, wasm));
         let first = &native.rows[at];
         // The compiler's own instructions belong to the code before.
         let Some(wasm) = first.wasm else {
@@ -189,10 +187,7 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
         };
         let count = native.rows[at..].iter().take_while(|row| lineless(row) && !row.anchor).count();
         let end = native.rows.get(at + count).map_or(native.text.end, |row| row.text);
-        let calls = native.calls.partition_point(|call| call.return_address <= first.text);
-        let traps = native.traps.partition_point(|trap| *trap < first.text);
-        let is_fixed = native.calls.get(calls).is_some_and(|call| call.return_address <= end)
-            || native.traps.get(traps).is_some_and(|trap| *trap < end);
+        let is_fixed = native.has_call(first.text..end) || native.has_trap(first.text..end);
         let before = rows.partition_point(|row| row.text <= first.text.0).checked_sub(1).map(|before| rows[before]);
         if count > 0
             && !is_fixed
@@ -204,7 +199,7 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
             passed.push((first.text.0, end.0));
             let plain = NativeRow { is_stmt: false, prologue_end: false, epilogue_begin: false, ..before };
             // lldb takes it for a part of the line before if it is of the same file.
-            let file = source(wasm).map_or(before.file, |source| source.file);
+            let file = covering(guest, wasm.0).map_or(before.file, |position| guest[position].file);
             found.push(NativeRow { text: first.text.0, file, line: 0, column: 0, ..plain });
             if end < native.text.end && rows.get(next).is_none_or(|row| row.text > end.0) {
                 found.push(NativeRow { text: end.0, ..plain });

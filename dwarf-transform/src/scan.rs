@@ -11,7 +11,7 @@ use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{Code, Entry, lowest, scope_code, subprogram_code};
-use crate::static_objects::{StaticObject, static_object};
+use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -360,10 +360,7 @@ pub(crate) fn producer_is_llvm<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root
 
 /// The name of a subprogram that is a thunk in the Itanium C++ ABI.
 fn thunk_name<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<String> {
-    let name = entry
-        .attr_value(gimli::constants::DW_AT_linkage_name)
-        .or_else(|| entry.attr_value(gimli::constants::DW_AT_MIPS_linkage_name))?;
-    let name = dwarf.sections(unit).attr_string(unit, name).ok()?;
+    let name = dwarf.sections(unit).attr_string(unit, linkage_name(entry)?).ok()?;
     let name = std::str::from_utf8(name.slice()).ok()?;
     ["_ZTh", "_ZTv", "_ZTc"].iter().any(|prefix| name.starts_with(prefix)).then(|| name.to_owned())
 }

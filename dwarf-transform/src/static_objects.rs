@@ -48,12 +48,12 @@ pub(crate) fn static_object<'a>(
         unit.entry(offset).ok()
     });
     let entries: Vec<&Entry<'a>> = [Some(entry), declaration.as_ref()].into_iter().flatten().collect();
-    let linkage_name = name_of(dwarf, unit, &entries, c::DW_AT_linkage_name)
-        .or_else(|| name_of(dwarf, unit, &entries, c::DW_AT_MIPS_linkage_name));
-    let name = linkage_name.or_else(|| {
-        let name = name_of(dwarf, unit, &entries, c::DW_AT_name)?;
+    let text = |value| text_of(dwarf, unit, value);
+    let of_linker = entries.iter().find_map(|entry| linkage_name(entry)).and_then(text);
+    let name = of_linker.or_else(|| {
+        let name = text(entries.iter().find_map(|entry| entry.attr_value(c::DW_AT_name))?)?;
         let function = function.and_then(|offset| unit.entry(offset).ok());
-        let function = function.and_then(|entry| name_of(dwarf, unit, &[&entry], c::DW_AT_name));
+        let function = function.and_then(|entry| text(entry.attr_value(c::DW_AT_name)?));
         Some(function.map_or_else(|| name.clone(), |function| format!("{function}.{name}")))
     })?;
     let size = entries
@@ -66,8 +66,12 @@ pub(crate) fn static_object<'a>(
     (address != 0 && address < TOMBSTONES && !name.is_empty()).then_some(StaticObject { address, name, size })
 }
 
-fn name_of<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entries: &[&Entry<'a>], name: gimli::DwAt) -> Option<String> {
-    let value = entries.iter().find_map(|entry| entry.attr_value(name))?;
+/// The linker's name of what an entry declares. Producers of DWARF 2 and 3 have an attribute of their own for it.
+pub(crate) fn linkage_name<'a>(entry: &Entry<'a>) -> Option<AttributeValue<Slice<'a>>> {
+    entry.attr_value(c::DW_AT_linkage_name).or_else(|| entry.attr_value(c::DW_AT_MIPS_linkage_name))
+}
+
+fn text_of<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, value: AttributeValue<Slice<'a>>) -> Option<String> {
     let name = dwarf.sections(unit).attr_string(unit, value).ok()?;
     Some(std::str::from_utf8(name.slice()).ok()?.to_owned())
 }

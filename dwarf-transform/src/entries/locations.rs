@@ -246,7 +246,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let mut overwritten = false;
         let one_scalar = self.is_unmarked_scalar(entry);
         let mut ranges: Vec<TextRange> = Vec::new();
+        let mut is_first = true;
         loop {
+            let may_be_only = std::mem::take(&mut is_first);
             let item = match list.next() {
                 Ok(Some(item)) => item,
                 Ok(None) => break,
@@ -270,7 +272,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     continue;
                 };
                 let function = &input.guest.functions[position];
-                let throughout = is_passed_by_reference(input.dwarf, self.unit, function, entry, value);
+                let throughout = may_be_only && is_passed_by_reference(input.dwarf, self.unit, function, entry, value);
                 let end = if throughout { u64::from(function.body.end.0) } else { item.range.end };
                 let range = item.range.begin..end;
                 let parts = self.until_overwritten(entry, position, item.data, range.clone());

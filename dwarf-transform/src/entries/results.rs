@@ -55,15 +55,17 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// Whether the type of a variable has nothing in it that could be read.
     pub(super) fn is_empty_object(&self, entry: &Entry<'a>) -> bool {
-        let mut budget = 1_000;
-        self.type_of(entry).is_some_and(|(unit, entry)| self.scalars(unit, entry, 0, &mut budget) == Scalars::None)
+        self.scalars_of(entry) == Some(Scalars::None)
     }
 
     /// Is the object that an entry declares one scalar, in a unit of a version that cannot mark values?
     pub(super) fn is_unmarked_scalar(&self, entry: &Entry<'a>) -> bool {
-        let mut budget = 1_000;
-        let one = |(unit, ty)| self.scalars(unit, ty, 0, &mut budget) == Scalars::One;
-        self.unit.encoding().version < 4 && self.type_of(entry).is_some_and(one)
+        self.unit.encoding().version < 4 && self.scalars_of(entry) == Some(Scalars::One)
+    }
+
+    fn scalars_of(&self, entry: &Entry<'a>) -> Option<Scalars> {
+        let (unit, ty) = self.type_of(entry)?;
+        Some(self.scalars(unit, ty, 0, &mut 1_000))
     }
 
     /// The bytes of the object that an entry declares, where its type says so.

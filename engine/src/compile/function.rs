@@ -292,6 +292,7 @@ fn rows(
     let Source { flags, loops, body, .. } = source;
     let size = out.code.len() as u32;
     let mut at = 0;
+    let mut in_body = false;
     let push = |rows: &mut Vec<Row>, row: Row| match rows.last() {
         Some(last) if last.wasm == row.wasm && !row.anchor && !last.anchor => {}
         _ => rows.push(row),
@@ -325,9 +326,10 @@ fn rows(
             (None, false)
         } else {
             let offset = bits & !(HOME_BIT & flags);
-            let is_declaration = offset < body && out.rows.iter().any(|row| row.wasm.is_some_and(|it| it >= body));
+            let is_declaration = in_body && offset < body;
             ((!is_declaration).then_some(offset), false)
         };
+        in_body |= wasm.is_some_and(|offset| offset >= body);
         push(&mut out.rows, Row { start: range.start, wasm, anchor });
         if is_entry {
             let offset = bits & !SOURCE_FLAGS;
