@@ -13,15 +13,13 @@ mod guest;
 
 use guest::Guest;
 use std::time::Instant;
-use wasmscope::{Config, DebugInfo, Engine, Module, PointerFlavour, Result};
+use wasmscope::{Engine, Module, Result};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [count, mode, path, ..] = &*arguments else { panic!("arguments: COUNT together|each FILE [LAST-FILE]") };
     let count: usize = count.parse().expect("a number of modules");
-    let mut config = Config::new();
-    config.debug_info(DebugInfo::Full).pointer_flavour(PointerFlavour::detected());
-    let engine = Engine::new(&config)?;
+    let engine = Engine::new(&guest::config(None))?;
     let compiled = |path: &String| Module::from_file(&engine, path).map(|module| module.serialize().to_vec());
     let artifact = compiled(path)?;
     let last = arguments.get(3).map(compiled).transpose()?;

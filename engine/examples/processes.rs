@@ -2,8 +2,11 @@
 //!
 //!     processes fork FILE        loads a program, forks, and runs it in the child, then in the parent
 //!     processes exec FILE        runs a program, then replaces itself by a process that runs it again
+//!     processes fork-exec FILE   forks, and does that in the child
 //!     processes taken FILE       calls `run` of a module while something else is mapped at 0x30000
 //!     processes instances FILE   two instances of a module that exports `bump`, called in turn, one inside the other
+//!
+//! A third argument is the optimization level: 0, else 2.
 //!
 //!     gdb -ex 'set breakpoint pending on' -ex 'set follow-fork-mode child' -ex 'break score' -ex run \
 //!         --args target/debug/examples/processes fork tests/programs/abilities/c-O0.wasm
@@ -12,14 +15,15 @@ mod guest;
 
 use guest::Guest;
 use std::os::unix::process::CommandExt as _;
-use wasmscope::{Caller, Config, DebugInfo, Engine, Func, Instance, Module, PointerFlavour, Result, Store};
+use std::process::Command;
+use wasmscope::{Caller, Engine, Func, Instance, Module, Result, Store};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [program, mode, file] = &*arguments else { panic!("arguments: fork|exec|run|taken|instances FILE") };
-    let mut config = Config::new();
-    config.debug_info(DebugInfo::Full).pointer_flavour(PointerFlavour::detected());
-    let engine = Engine::new(&config)?;
+    let [program, mode, file, level @ ..] = &*arguments else {
+        panic!("arguments: fork|exec|fork-exec|run|taken|instances FILE [LEVEL]")
+    };
+    let engine = Engine::new(&guest::config(level.first().map(String::as_str)))?;
     let module = Module::from_file(&engine, file)?;
     match &**mode {
         "fork" => {
@@ -39,8 +43,17 @@ fn main() -> Result<()> {
         }
         "exec" => {
             Guest::new(&engine, &module, &["guest"])?.run()?;
-            let error = std::process::Command::new(program).args(["run", file]).exec();
-            panic!("cannot execute {program}: {error}");
+            panic!("cannot execute {program}: {}", Command::new(program).args(["run", file]).args(level).exec());
+        }
+        "fork-exec" => {
+            // SAFETY: the compiler's threads are idle, and the child uses none.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                Guest::new(&engine, &module, &["guest"])?.run()?;
+                panic!("cannot execute {program}: {}", Command::new(program).args(["run", file]).args(level).exec());
+            }
+            // SAFETY: a child of ours.
+            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
         }
         "run" => Guest::new(&engine, &module, &["guest"])?.run()?,
         "taken" => {

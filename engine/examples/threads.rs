@@ -1,5 +1,5 @@
 //! Runs a program's `_start` on several host threads at once, each with an instance of its own; all but the first get the
-//! argument `wait`. For a look at them in a debugger:
+//! argument `wait`. The last argument is the optimization level: 0, else 2. For a look at them in a debugger:
 //!
 //!     gdb --args target/release/examples/threads 3 tests/programs/abilities/c-O0.wasm
 
@@ -8,16 +8,14 @@ mod guest;
 use guest::Guest;
 use std::thread;
 use std::time::Duration;
-use wasmscope::{Config, DebugInfo, Engine, Module, PointerFlavour, Result};
+use wasmscope::{Engine, Module, Result};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let count: usize = arguments.next().and_then(|it| it.parse().ok()).unwrap_or(2);
     let path = arguments.next().expect("a module");
     let wasm = std::fs::read(&path).expect("the module can be read");
-    let mut config = Config::new();
-    config.debug_info(DebugInfo::Full).pointer_flavour(PointerFlavour::detected());
-    let engine = Engine::new(&config)?;
+    let engine = Engine::new(&guest::config(arguments.next().as_deref()))?;
     let module = Module::new(&engine, &wasm)?;
     for _ in 1..count {
         let (engine, module) = (engine.clone(), module.clone());

@@ -1,7 +1,8 @@
 """Executes the commands of a session inside lldb, one answer each, on through errors.
 
 SESSION_COMMANDS names a JSON file with a list of commands; the answers are marked as by ../gdb/session.py. What the
-program prints goes to the file that SESSION_OUTPUT names, and is shown as the answer to `program output`.
+program prints goes to the file that SESSION_OUTPUT names, and is shown as the answer to `program output`. `complete LINE`
+is answered by what the tabulator would offer after the line.
 """
 
 import json
@@ -24,6 +25,12 @@ def __lldb_init_module(debugger, _):
         if command == "program output":
             with open(output) as file:
                 answer = file.read()
+        elif command.startswith("complete "):
+            line = command.removeprefix("complete ")
+            offers = lldb.SBStringList()
+            interpreter.HandleCompletion(line, len(line), 0, -1, offers)
+            # The first one is what all have in common.
+            answer = "\n".join(offers.GetStringAtIndex(at) for at in range(1, offers.GetSize()))
         else:
             result = lldb.SBCommandReturnObject()
             # The context of the command that imports this file has no process.

@@ -90,7 +90,13 @@ def pointer(leaves, path, value, pointee, depth, union):
         value.GetProcess().ReadMemory(address, 1, error)
         leaves[path] = "<pointer>" if error.Success() else None
     elif pointee.GetBasicType() in CHARACTERS:
-        leaves[path] = "-> %s" % value.GetSummary()
+        if value.GetFrame().GuessLanguage() == lldb.eLanguageTypeRust:
+            # Texts end by their length, and what lies behind them differs between builds.
+            error = lldb.SBError()
+            byte = value.GetProcess().ReadMemory(address, 1, error)
+            leaves[path] = "-> %r" % byte if error.Success() else "<unreadable>"
+        else:
+            leaves[path] = "-> %s" % value.GetSummary()
     elif pointee.IsFunctionType():
         place = value.GetTarget().ResolveLoadAddress(address)
         name = place.GetFunction().GetName() or place.GetSymbol().GetName() or "?"

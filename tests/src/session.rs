@@ -54,6 +54,11 @@ impl Session {
         Self { is_example: true, ..Self::new(&program, 2) }.arguments(arguments)
     }
 
+    /// The same on a host program of the engine's examples.
+    pub fn on_example(&self, name: &str, arguments: &[&str]) -> Self {
+        Self { privileged: self.privileged, ..Self::example(name, arguments) }
+    }
+
     /// Calls an exported function instead of the program's start.
     pub fn invoke(mut self, export: &str) -> Self {
         self.invoke = Some(export.to_owned());
@@ -78,14 +83,14 @@ impl Session {
         self
     }
 
-    /// The debugger's command, with the privileges of this session.
-    fn debugger(&self, name: &str, package: &str) -> Command {
-        let command = tool(name, package);
+    /// A command with the privileges of this session.
+    pub fn with_privileges(&self, command: Command) -> Command {
         if self.privileged {
             return command;
         }
         let mut plain = tool("setpriv", "util-linux");
-        plain.args(["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all"]).arg(command.get_program());
+        plain.args(["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all"]);
+        plain.arg(command.get_program()).args(command.get_args());
         plain
     }
 
@@ -123,7 +128,7 @@ impl Session {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let helpers = scratch.path().join("helpers.py");
         fs::write(&helpers, debugger_support::gdb_helpers()).expect("the helpers are written");
-        let mut gdb = self.debugger("gdb", "gdb");
+        let mut gdb = self.with_privileges(tool("gdb", "gdb"));
         gdb.args(["-nx", "-q", "-batch", "-iex", "set auto-load no", "-x"])
             .arg(&helpers)
             .arg("-x")
@@ -142,7 +147,7 @@ impl Session {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let helpers = scratch.path().join("wasmscope_helpers.py");
         fs::write(&helpers, debugger_support::lldb_helpers()).expect("the helpers are written");
-        let mut lldb = self.debugger("lldb-19", "lldb-19");
+        let mut lldb = self.with_privileges(tool("lldb-19", "lldb-19"));
         lldb.args([
             "-x",
             "-b",
@@ -159,6 +164,36 @@ impl Session {
         .args(self.inferior())
         .env("SESSION_OUTPUT", scratch.path().join("output.txt"));
         self.drive(lldb, scratch.path(), commands)
+    }
+
+    /// Has `wasmscope debug` start `gdb` or `lldb`, and gives it the commands. The options say what is debugged:
+    /// `--attach`, `--remote`, `--core`; else it is the program.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the debugger is missing, hangs, or ends before the last command was executed.
+    pub fn debug(&self, debugger: &str, options: &[&str], commands: &[&str]) -> Answers {
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let mut debug = self.with_privileges(Command::new(engine()));
+        debug.args(["debug", "--debugger", debugger]).args(options);
+        let driver = package().join(debugger).join("session.py").display().to_string();
+        let arguments: &[&str] = match debugger {
+            "gdb" => {
+                tool("gdb", "gdb");
+                &["-batch", "-nx", "-iex", "set auto-load no", "-x", &driver]
+            }
+            _ => {
+                tool("lldb-19", "lldb-19");
+                &["-x", "-b", "-O", "settings set use-color false", "-o", &format!("command script import {driver}")]
+            }
+        };
+        debug.args(arguments.iter().map(|argument| format!("--debugger-arg={argument}")));
+        if !options.iter().any(|option| ["--attach", "--remote", "--core"].contains(option)) {
+            debug.args(["--opt-level", &self.level.to_string()]).arg(format!("{}.wasm", self.program));
+            debug.args(&self.arguments);
+        }
+        debug.env("SESSION_OUTPUT", scratch.path().join("output.txt"));
+        self.drive(debug, scratch.path(), commands)
     }
 
     fn drive(&self, mut debugger: Command, scratch: &Path, commands: &[&str]) -> Answers {

@@ -4,28 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tests::{assert_in_order, engine, everything_said, programs, tool};
+use tests::{assert_in_order, core_of, engine, everything_said, programs, tool};
 
-/// Runs a program in gdb until it calls `score`, or not at all where it has no such function, and has gdb write a core file.
-fn core_of(program: &[&str], stop: &str, file: &Path) {
-    let mut gdb = tool("gdb", "gdb");
-    gdb.args(["-batch", "-nx", "-q", "-iex", "set auto-load no", "-iex", "set debuginfod enabled off"])
-        .args(["-iex", "set breakpoint pending on", "-iex", "set startup-with-shell off"])
-        // Otherwise gdb writes 64 MB for each thread that has allocated.
-        .args(["-ex", "set environment MALLOC_ARENA_MAX 1"])
-        .args(["-ex", stop, "-ex", "run", "-ex", &format!("generate-core-file {}", file.display()), "-ex", "kill"])
-        .arg("--args")
-        .args(program)
-        .current_dir(programs())
-        .stdin(Stdio::null());
-    let said = everything_said(gdb);
-    assert!(said.contains("Saved corefile"), "{said}");
+fn gdb_core(program: &[&str], stop: &str, file: &Path) {
+    core_of(tool("gdb", "gdb"), program, stop, file);
 }
 
 fn guest_core(options: &[&str], file: &Path) {
     let engine = engine().display().to_string();
     let command = [&[engine.as_str(), "run"], options, &["abilities/c-O0.wasm"]].concat();
-    core_of(&command, "break score", file);
+    gdb_core(&command, "break score", file);
 }
 
 /// What `wasmscope debug --core` answers.
@@ -44,53 +32,18 @@ fn debug(core: &Path, debugger: &str, commands: &[&str]) -> String {
 }
 
 #[test]
-fn gdb_opens_a_core_file_with_the_helpers() {
-    tool("gdb", "gdb");
+fn the_memory_of_a_core_file_is_known_to_the_helpers() {
     let scratch = tempfile::tempdir().unwrap();
-    // A name that gdb would take for the number of a process.
-    let core = scratch.path().join("4711");
-    guest_core(&["-g"], &core);
-    let commands = ["bt 3", "p *it", "p it->next->name", "p counter", "up", "p sum", "wasm memory"];
-    let said = debug(&core, "gdb", &commands);
-    let parts = [
-        "The program did not stop at a trap.",
-        "#0  score (it=0x?, bonus=10) at abilities/main.c",
-        " visit (list=0x?, bonus=10)",
-        " main (argc=1",
-        "name = 0x? \"third\", value = 333, color = BLUE",
-        "apply = 0x? <add>",
-        "\"second\"",
-        "= 3\n",
-        "= 10\n",
-        "memory 0: ",
-        " KiB at 0x",
-        "identity map: wasm addresses 0",
-    ];
-    assert_in_order(&said, &parts);
-}
-
-#[test]
-fn lldb_opens_a_core_file_with_the_helpers() {
-    tool("lldb-19", "lldb-19");
-    let scratch = tempfile::tempdir().unwrap();
-    let core = scratch.path().join("a core file");
-    guest_core(&["-g", "--debugger", "lldb"], &core);
-    let said =
-        debug(&core, "lldb", &["bt 3", "v *it", "v it->next->name", "v it->apply", "up", "v sum", "wasm-memory"]);
-    let parts = [
-        "score(it=0x?, bonus=10) at main.c",
-        "visit(list=0x?, bonus=10)",
-        "main(argc=1",
-        "name = 0x? \"third\"",
-        "value = 333",
-        "\"second\"",
-        "add)",
-        "sum = 10",
-        "memory 0: ",
-        " KiB at 0x",
-        "identity map: wasm addresses 0",
-    ];
-    assert_in_order(&said, &parts);
+    // Names that gdb would take for the number of a process, or for two files.
+    for (debugger, name, command) in [("gdb", "4711", "wasm memory"), ("lldb", "a core file", "wasm-memory")] {
+        let core = scratch.path().join(name);
+        guest_core(&["-g", "--debugger", debugger], &core);
+        let said = debug(&core, debugger, &["bt 1", command]);
+        assert_in_order(
+            &said,
+            &["score", "(it=0x?, bonus=10)", "memory 0: ", " KiB at 0x", "identity map: wasm addresses 0"],
+        );
+    }
 }
 
 /// A trap's own core file, where the system writes one here.
@@ -155,9 +108,9 @@ fn what_is_no_core_file_of_a_guest_is_refused_with_the_reason() {
 
     guest_core(&["-g", "--debugger", "lldb"], &core);
     assert_refused(&core, "gdb", &["is for lldb: add `--debugger lldb`"]);
-    core_of(&["sleep", "1"], "break __libc_start_main", &core);
+    gdb_core(&["sleep", "1"], "break __libc_start_main", &core);
     assert_refused(&core, "gdb", &["was left by `/", "sleep`, which has no code for debuggers"]);
-    core_of(&[&engine().display().to_string(), "run", "abilities/c-O0.wasm"], "break _exit", &core);
+    gdb_core(&[&engine().display().to_string(), "run", "abilities/c-O0.wasm"], "break _exit", &core);
     assert_refused(&core, "gdb", &["it showed no guest code to debuggers: run it with `-g`"]);
 }
 
@@ -167,7 +120,7 @@ fn the_program_that_left_a_core_file_must_be_there_unchanged() {
     let copy = scratch.path().join("copy");
     fs::copy(engine(), &copy).unwrap();
     let core = scratch.path().join("core");
-    core_of(&[&copy.display().to_string(), "run", "-g", "abilities/c-O0.wasm"], "break score", &core);
+    gdb_core(&[&copy.display().to_string(), "run", "-g", "abilities/c-O0.wasm"], "break score", &core);
     assert_in_order(&debug(&core, "gdb", &["bt 1"]), &["#0  score (it=0x?, bonus=10)"]);
     let mut built_anew = fs::read(&copy).unwrap();
     // e_shoff, which differs from one build to the next.

@@ -1,44 +1,15 @@
-//! gdb on processes that it did not start, on core files, through gdbserver, backwards, and with several threads.
+//! gdb on processes that it did not start, on core files, backwards, and with several threads.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use tests::{assert_in_order, at, engine, everything_said, line, normalized, package, programs, tool};
+use tests::{
+    Process, assert_in_order, at, engine, everything_said, line, normalized, package, programs, run_for, tool,
+};
 
 const SOURCE: &str = "abilities/main.c";
-
-/// A process that is ended when the test is.
-struct Guest(Child);
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A guest that waits in its `main` for the debugger to clear a variable.
-fn waiting_guest() -> Guest {
-    let child = Command::new(engine())
-        .args(["run", "-g", "abilities/c-O0.wasm", "wait"])
-        .current_dir(programs())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the engine starts");
-    // The guest runs once its memory is mapped.
-    let maps = format!("/proc/{}/maps", child.id());
-    let start = Instant::now();
-    while !fs::read_to_string(&maps).is_ok_and(|maps| maps.contains("memfd:wasm")) {
-        assert!(start.elapsed() < Duration::from_secs(60), "the guest does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_millis(300));
-    Guest(child)
-}
 
 /// What `wasmscope debug` answers to gdb commands; `program` comes after all options.
 fn debug(options: &[&str], commands: &[&str], program: Option<&str>) -> String {
@@ -72,8 +43,8 @@ fn gdb(arguments: &[&str], commands: &[&str]) -> String {
 fn a_running_process_is_attached_to_and_its_core_file_opens_without_it() {
     let scratch = tempfile::tempdir().unwrap();
     let core = scratch.path().join("core");
-    let guest = waiting_guest();
-    let pid = guest.0.id().to_string();
+    let guest = Process::waiting_guest(run_for("gdb", 2), "abilities/c-O0");
+    let pid = guest.id().to_string();
     let dump = format!("generate-core-file {}", core.display());
     let answers = debug(
         &["--attach", &pid, "--break", "score"],
@@ -146,43 +117,6 @@ fn a_trap_leaves_a_core_file_of_the_system() {
 
 fn is_core(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))
-}
-
-#[test]
-fn a_server_and_a_debugger_elsewhere() {
-    tool("gdbserver", "gdbserver");
-    let mut server = Guest(
-        Command::new(engine())
-            .args(["debug", "--serve", "localhost:0", "abilities/c-O0.wasm"])
-            .current_dir(programs())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let mut lines = BufReader::new(server.0.stderr.take().unwrap()).lines();
-    let port = lines
-        .by_ref()
-        .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("Listening on port ").map(str::to_owned))
-        .expect("the server says where it listens");
-    std::thread::spawn(move || lines.for_each(drop));
-    let answers = debug(
-        &["--remote", &format!("localhost:{port}"), "--break", "score"],
-        &["continue", "bt", "p *it", "p it->next->name", "finish", "kill"],
-        None,
-    );
-    assert_in_order(
-        &answers,
-        &[
-            "Breakpoint 1, score (it=0x?, bonus=10)",
-            "#0  score (it=0x?",
-            " main (argc=1",
-            "name = 0x? \"third\", value = 333",
-            "\"second\"",
-            "Value returned is $? = 343",
-        ],
-    );
 }
 
 #[test]

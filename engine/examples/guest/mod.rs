@@ -1,7 +1,15 @@
 //! A WASI program that an example runs in its own process.
 
 use wasmscope::wasi::{SystemInterface, Wasi, add_to_linker};
-use wasmscope::{Engine, Instance, Linker, Module, Result, Store};
+use wasmscope::{Config, DebugInfo, Engine, Instance, Linker, Module, OptLevel, PointerFlavour, Result, Store};
+
+/// For a debugger, at optimization level 0 or else 2.
+pub fn config(level: Option<&str>) -> Config {
+    let mut config = Config::new();
+    config.debug_info(DebugInfo::Full).pointer_flavour(PointerFlavour::detected());
+    config.opt_level(if level == Some("0") { OptLevel::None } else { OptLevel::Speed });
+    config
+}
 
 /// An instance with a store of its own.
 pub struct Guest {

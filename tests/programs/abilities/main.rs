@@ -153,7 +153,8 @@ fn fail(wild: *const i32) -> i32 {
 
 fn main() {
     WAITING.store((std::env::args().nth(1).as_deref() == Some("wait")) as i32, Ordering::Relaxed);
-    while WAITING.load(Ordering::Relaxed) != 0 {}
+    // wasm's loads are plain without threads: LLVM would take one that is not volatile out of the loop.
+    while unsafe { WAITING.as_ptr().read_volatile() } != 0 {}
     let mut list = push(None, "first", 1, Color::Red, add);
     list = push(list, "second", 22, Color::Green, multiply);
     list = push(list, "third", 333, Color::Blue, add);

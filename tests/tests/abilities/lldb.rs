@@ -453,6 +453,11 @@ fn rust(input: u8) -> Script {
         ],
     );
     it.can("references and methods", &["v shape", "v *numbers"], &["pointer = 0x?", "size=5"]);
+    it.can(
+        "dynamic types",
+        &["v shape", "v *shape"],
+        &["= abilities::Circle {", "object = (radius = 2)", "(abilities::Circle) *shape = (radius = 2)"],
+    );
     if input == 0 {
         let stop_area = stop(source, "3 * square");
         it.can(
