@@ -551,8 +551,18 @@ def is_enum(type_):
     return fields > 0 and type_.GetFieldAtIndex(0).GetName() == "$variants$"
 
 
+def is_record(type_):
+    """Is it a structure, or a pointer or reference to one? Arrays, functions and pointers to them begin with the same name."""
+    type_ = type_.GetCanonicalType()
+    while type_.IsPointerType() or type_.IsReferenceType():
+        type_ = (type_.GetPointeeType() if type_.IsPointerType() else type_.GetDereferencedType()).GetCanonicalType()
+    return type_.GetTypeClass() in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion)
+
+
 def container_class(type_):
     type_ = type_.GetCanonicalType()
+    if not is_record(type_):
+        return None
     name = bare_name(type_)
     if name.startswith("std::") and not is_native(type_):
         for pattern, provider in LIBCXX:
@@ -580,7 +590,7 @@ def container_summary(value, _):
 
 def text_of(type_):
     name = bare_name(type_)
-    if name.startswith("std::") and is_native(type_):
+    if name.startswith("std::") and is_native(type_) or not is_record(type_):
         return None
     return next((text for pattern, text in TEXTS if pattern.match(name)), None)
 
@@ -590,4 +600,6 @@ def matches_text(type_, _):
 
 
 def text_summary(value, _):
-    return text_of(object_of(value).GetType())(raw(value))
+    # A name alone does not tell whose type it is.
+    text = text_of(object_of(value).GetType())
+    return text(raw(value)) if text else ""

@@ -28,6 +28,9 @@ fn gdb_shows_sequences_variants_and_tuples() {
         "p variant",
         "p tuple",
         "p letter",
+        "p names",
+        "p *names_by_pointer",
+        "p lists",
     ];
     for level in [0, 2] {
         let answers = Session::new(PROGRAM, level).invoke("run").run(&commands);
@@ -43,6 +46,9 @@ fn gdb_shows_sequences_variants_and_tuples() {
             ("p variant", "std::variant [index 2] = {value = 2.5}"),
             ("p tuple", "std::tuple = {[0] = 1, [1] = 99 'c', [2] = 0x? \"three\"}"),
             ("p letter", "(char &&) @0x?: 99 'c'"),
+            ("p names", "{\"one\", \"two\", \"a name that is longer than the others\"}"),
+            ("p *names_by_pointer", "{\"one\", \"two\", \"a name that is longer than the others\"}"),
+            ("p lists", "{std::deque with 2 elements = {1, 2}, std::deque with 1 element = {3}}"),
         ]);
     }
 }
@@ -59,7 +65,21 @@ fn gdb_lists_a_view_that_was_not_written_yet() {
 #[test]
 fn lldb_shows_sequences_variants_and_tuples() {
     let stop = format!("breakpoint set --file main.cc --line {}", line(SOURCE, CONTAINERS));
-    let commands = [&stop, "run", "v deque", "v forward", "v stack", "v array", "v mask", "v variant", "v tuple"];
+    let commands = [
+        &stop,
+        "run",
+        "v deque",
+        "v forward",
+        "v stack",
+        "v array",
+        "v mask",
+        "v variant",
+        "v tuple",
+        "v names",
+        "v *names_by_pointer",
+        "v lists",
+        "v names_by_pointer",
+    ];
     for level in [0, 2] {
         let answers = Session::new(PROGRAM, level).invoke("run").run_lldb(&commands);
         let said = |command| normalized(answers.to(command)[0]);
@@ -69,5 +89,11 @@ fn lldb_shows_sequences_variants_and_tuples() {
         assert_in_order(&said("v array"), &["[0] = 1", "[1] = 2"]);
         assert_in_order(&said("v variant"), &["Active Type = double", "Value = 2.5"]);
         assert_in_order(&said("v tuple"), &["[0] = 1", "[1] = 'c'", "\"three\""]);
+        // The name of an array's type begins with that of its elements.
+        let names = ["[0] = \"one\"", "[1] = \"two\"", "[2] = \"a name that is longer than the others\""];
+        assert_in_order(&said("v names"), &names);
+        assert_in_order(&said("v *names_by_pointer"), &names);
+        assert_in_order(&said("v names_by_pointer"), &["(*)[3]) names_by_pointer = 0x?"]);
+        assert_in_order(&said("v lists"), &["[0] = size=2", "[1] = 2", "[1] = size=1", "[0] = 3"]);
     }
 }

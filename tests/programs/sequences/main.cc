@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <queue>
 #include <stack>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <variant>
@@ -38,9 +39,12 @@ extern "C" int run() {
     std::variant<int, const char *, double> variant = 2.5;
     std::tuple<int, char, const char *> tuple{1, 'c', "three"};
     auto [number, letter, text] = tuple;
+    std::string names[3] = {"one", "two", "a name that is longer than the others"};
+    std::string(*names_by_pointer)[3] = &names;
+    std::deque<int> lists[2] = {{1, 2}, {3}};
     int total = sum({1, 2, 3}) + views(text);
     return total + stack.top() + heap.top() + array[0] + static_cast<int>(mask.count()) + number + letter +
-           static_cast<int>(variant.index() + nothing.size());
+           static_cast<int>(variant.index() + nothing.size() + (*names_by_pointer)[0].size() + lists[0].size());
 }
 
 extern "C" void __cxa_atexit() {}
