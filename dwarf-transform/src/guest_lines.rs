@@ -35,6 +35,8 @@ pub struct GuestLines {
 pub(crate) struct UnitLines {
     rows: Vec<GuestRow>,
     functions: BTreeMap<usize, Range<usize>>,
+    /// Opening lines at which gdb is to stop when it steps into the function.
+    openings: BTreeMap<usize, u32>,
 }
 
 impl UnitLines {
@@ -111,7 +113,7 @@ impl UnitLines {
                     rows.sort_by_key(|row| row.offset);
                 }
             }
-            return UnitLines { rows, functions: ranges.into_iter().collect() };
+            return UnitLines { rows, functions: ranges.into_iter().collect(), openings: BTreeMap::new() };
         }
         let mut by_function: BTreeMap<usize, Vec<GuestRow>> = BTreeMap::new();
         for (position, range) in ranges {
@@ -125,12 +127,39 @@ impl UnitLines {
             rows.append(&mut own);
             functions.insert(position, begin..rows.len());
         }
-        UnitLines { rows, functions }
+        UnitLines { rows, functions, openings: BTreeMap::new() }
     }
 
     /// The rows of the function at `position`, sorted by offset.
     pub(crate) fn function(&self, position: usize) -> &[GuestRow] {
         self.functions.get(&position).map_or(&[], |range| &self.rows[range.clone()])
+    }
+
+    /// Lets the function at `position` begin with its opening line, if that is known and none of its statements': the line
+    /// of its first row, else where it is `declared` (file and line), right before its first statement. (LLVM has no row for it where
+    /// the function begins with that statement, as it does in wasm where x86 has a prologue.)
+    pub(crate) fn open(&mut self, position: usize, declared: Option<(u64, u64)>) {
+        let rows = self.function(position);
+        let Some(entry) = rows.iter().find(|row| row.line != 0) else { return };
+        let Some(body) = body_row(rows).map(|body| &rows[body]) else { return };
+        let line = if (body.file, body.line) != (entry.file, entry.line) {
+            entry.line
+        } else if declared == Some((u64::from(body.file), u64::from(body.line).wrapping_sub(1))) && body.line > 1 {
+            body.line - 1
+        } else {
+            return;
+        };
+        self.openings.insert(position, line);
+    }
+
+    /// The opening line of the function at `position`: see [`UnitLines::open`].
+    pub(crate) fn opening(&self, position: usize) -> Option<u32> {
+        self.openings.get(&position).copied()
+    }
+
+    /// The functions that have an opening line.
+    pub(crate) fn opened(&self) -> impl Iterator<Item = usize> {
+        self.openings.keys().copied()
     }
 
     /// The functions that have rows.
@@ -208,4 +237,41 @@ pub(crate) fn has_no_line(rows: &[GuestRow], offset: WasmOffset) -> bool {
 /// Names and directories of the files of a guest line number program.
 pub(crate) fn header<'u, 'a>(unit: &'u Unit<'a>) -> Option<&'u gimli::LineProgramHeader<Slice<'a>>> {
     unit.line_program.as_ref().map(gimli::IncompleteLineProgram::header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(offset: u32, line: u32, prologue_end: bool) -> GuestRow {
+        GuestRow {
+            offset,
+            file: 1,
+            line,
+            column: 0,
+            discriminator: 0,
+            is_stmt: true,
+            prologue_end,
+            epilogue_begin: false,
+        }
+    }
+
+    #[test]
+    fn an_opening_line_is_that_of_the_first_row_or_right_before_the_first_statement() {
+        let opening = |rows: &[GuestRow], declared| {
+            let mut lines = UnitLines::sorted(rows.to_vec(), &[(3, 0)]);
+            lines.open(3, declared);
+            assert_eq!(lines.opened().collect::<Vec<_>>(), lines.opening(3).map(|_| 3).as_slice());
+            lines.opening(3)
+        };
+        let with_its_own = [row(10, 20, false), row(12, 22, true)];
+        assert_eq!(opening(&with_its_own, None), Some(20));
+        assert_eq!(opening(&with_its_own, Some((1, 19))), Some(20));
+        let without = [row(10, 22, true), row(12, 23, false)];
+        assert_eq!(opening(&without, Some((1, 21))), Some(21));
+        assert_eq!(opening(&without, Some((1, 20))), None, "the line of its brace is not known");
+        assert_eq!(opening(&without, Some((2, 21))), None);
+        assert_eq!(opening(&without, None), None);
+        assert_eq!(opening(&[row(10, 0, false)], Some((1, 1))), None);
+    }
 }

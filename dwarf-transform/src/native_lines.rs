@@ -49,17 +49,24 @@ impl NativeRow {
     }
 }
 
-/// The rows of a function, sorted by address. Empty where the guest has no lines for it. `opening_stop`: a debugger that
-/// steps into it is to stop at its opening line. `hidden` native rows get none (see [`crate::address_map::AddressMap::hidden`]).
+/// The rows of a function, sorted by address. Empty where the guest has no lines for it. A debugger that steps into it is to
+/// stop at its `opening` line. `hidden` native rows get none (see [`crate::address_map::AddressMap::hidden`]).
 pub(crate) fn function_rows(
     guest: &[GuestRow],
     native: &NativeFunction,
-    opening_stop: bool,
+    opening: Option<u32>,
     hidden: &[bool],
 ) -> Vec<NativeRow> {
     let Some(entry) = guest.iter().find(|row| row.line != 0) else {
         return Vec::new();
     };
+    // One that has no row in the guest has none in native code that sets up no frame, as where nothing is called.
+    let opening = opening.filter(|line| *line == entry.line || !native.calls.is_empty());
+    let (line, column) = match opening {
+        Some(line) if line != entry.line => (line, 0),
+        _ => (entry.line, entry.column),
+    };
+    let entry = &GuestRow { line, column, ..*entry };
     let mut rows = vec![NativeRow::new(native.text.start.0, entry, true)];
     let anchored = native.rows.iter().any(|row| row.anchor);
     let body = body_row(guest);
@@ -92,7 +99,7 @@ pub(crate) fn function_rows(
         if !begun {
             begun = true;
             let source = body.map_or(source, |body| if body > position { &guest[body] } else { source });
-            if opening_stop && source.line != entry.line && prologue_end < body_start {
+            if opening.is_some() && source.line != entry.line && prologue_end < body_start {
                 rows.push(NativeRow::new(prologue_end, entry, true));
             }
             let mut first = NativeRow::new(body_start, source, true);
@@ -262,6 +269,20 @@ mod tests {
     }
 
     #[test]
+    fn a_function_opens_with_the_line_that_its_unit_knows() {
+        let lines = [guest(10, 5), guest(20, 6)];
+        let rows = [(0, None), (110, None), (111, Some(10)), (120, Some(20))];
+        let mut code = native(&rows, &[111, 120]);
+        let lines_of = |code: &NativeFunction, opening| {
+            function_rows(&lines, code, opening, &[]).iter().map(|row| (row.text, row.line)).collect::<Vec<_>>()
+        };
+        assert_eq!(lines_of(&code, Some(4)), [(0, 5), (111, 5), (120, 6)], "natively it would set up no frame");
+        code.calls = vec![NativeCall { return_address: TextOffset(126), wasm: WasmOffset(24) }];
+        assert_eq!(lines_of(&code, Some(4)), [(0, 4), (110, 4), (111, 5), (120, 6)]);
+        assert_eq!(lines_of(&code, None), [(0, 5), (111, 5), (120, 6)]);
+    }
+
+    #[test]
     fn lldb_passes_code_without_line() {
         let other_file = GuestRow { file: 2, ..guest(24, 0) };
         let lines = [guest(0, 4), guest(10, 5), guest(20, 6), other_file, guest(30, 7)];
@@ -276,7 +297,7 @@ mod tests {
         ];
         let mut code = native(&rows, &[110, 120, 130]);
         let lines_of = |code: &NativeFunction| {
-            let rows = rows_for_lldb(function_rows(&lines, code, false, &[]), &lines, code);
+            let rows = rows_for_lldb(function_rows(&lines, code, None, &[]), &lines, code);
             assert!(rows.iter().all(|row| (row.file == 2) == (row.line == 0)));
             rows.iter().map(|row| (row.text, row.line)).collect::<Vec<_>>()
         };

@@ -57,8 +57,6 @@ pub(crate) struct UnitPlan {
     pub(crate) scopes: Vec<Vec<TextRange>>,
     /// The functions of its subprograms, sorted.
     pub(crate) functions: Vec<usize>,
-    /// Those that debuggers enter at their opening line, sorted: see [`opens_with_a_stop`].
-    pub(crate) opening_stops: Vec<usize>,
     dead: Vec<Dead>,
     live: Dead,
     pub(crate) losses: Losses,
@@ -178,10 +176,8 @@ pub(crate) fn plan_unit<'a>(input: Input<'_, 'a>, unit: &Unit<'a>) -> UnitPlan {
         plan.losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
     plan.entries.shrink_to_fit();
-    for functions in [&mut plan.functions, &mut plan.opening_stops] {
-        functions.sort_unstable();
-        functions.dedup();
-    }
+    plan.functions.sort_unstable();
+    plan.functions.dedup();
     plan
 }
 
@@ -191,7 +187,6 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
     let mut entry = Entry::null();
     // The position of the entry around the current one at each depth.
     let mut parents: Vec<u32> = Vec::new();
-    let mut unknown_producer = false;
     let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
@@ -223,9 +218,6 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
             id: None,
         };
         let place = || unit.entry_place(&entry);
-        if depth == 0 {
-            unknown_producer = opens_with_a_stop(dwarf, unit, &entry);
-        }
         let mut drop_it = false;
         match entry.tag() {
             constants::DW_TAG_subprogram => match subprogram_code(dwarf, unit, index, &entry, &mut budget) {
@@ -233,9 +225,6 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
                 Code::Function(function) if !native.functions[function].text.is_empty() => {
                     planned.function = function as u32;
                     plan.functions.push(function);
-                    if unknown_producer && is_optimized(&entry) {
-                        plan.opening_stops.push(function);
-                    }
                     if planned.dead != NONE {
                         // A live function inside of a dropped one keeps it, as the scope of its name.
                         planned.dead = NONE;
@@ -305,28 +294,6 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
         plan.entries.push(planned);
     }
     Ok(())
-}
-
-/// Whether gdb stops at the opening line of this unit's optimized functions when it steps into them.
-///
-/// It does in native code, where such a function has no frame pointer that would let gdb find the end of its prologue,
-/// unless it trusts the line table because the producer's name begins with `clang ` (that of Debian's clang does not).
-fn opens_with_a_stop<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
-    let producer = root.attr_value(constants::DW_AT_producer);
-    let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
-    producer.is_some_and(|producer| !producer.slice().starts_with(b"clang "))
-}
-
-/// Compilers say that they describe all calls only of what they optimized.
-fn is_optimized(subprogram: &Entry<'_>) -> bool {
-    subprogram.attrs().iter().any(|attr| {
-        matches!(
-            attr.name(),
-            constants::DW_AT_call_all_calls
-                | constants::DW_AT_call_all_tail_calls
-                | constants::DW_AT_GNU_all_call_sites
-        )
-    })
 }
 
 /// Debuggers take the first range's start for the entry of an inlined subroutine, as the standard has it without a

@@ -10,7 +10,7 @@ use crate::guest_lines::{GuestLines, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
-use crate::scope::{Code, Entry, lowest, scope_code, subprogram_code};
+use crate::scope::{Code, Entry, is_optimized, lowest, opens_with_a_stop, place_of, scope_code, subprogram_code};
 use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
 use rayon::prelude::*;
@@ -94,6 +94,9 @@ pub struct FunctionUses {
     pub inlined: Vec<InlinedCode>,
     /// The function has a location in linear memory or in a global, so that its frame needs the vmctx.
     pub needs_vmctx: bool,
+    /// gdb is to stop at the function's opening line when it steps in, as it does natively, and needs an instruction for it
+    /// between the homes and the first statement.
+    pub opening_stop: bool,
     /// A debugging information entry or line rows describe this function.
     pub described: bool,
     /// The function only adjusts `this` and goes on to another one, and this is its mangled name. Debuggers step through
@@ -133,6 +136,8 @@ struct UnitScan {
     inlined: Vec<(usize, InlinedCode)>,
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
+    /// Functions that gdb is to enter at their opening lines, and file and line where they are declared.
+    opened: Vec<(usize, Option<(u64, u64)>)>,
     thunks: Vec<(usize, String)>,
     static_objects: Vec<StaticObject>,
     /// Subprograms that begin at 0.
@@ -175,6 +180,9 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         }
         for position in scan.described {
             functions[position].described = true;
+        }
+        for position in scan.lines.opened() {
+            functions[position].opening_stop = true;
         }
         for (position, name) in scan.thunks {
             functions[position].thunk = Some(name);
@@ -242,6 +250,9 @@ fn scan_unit<'a>(guest: &GuestModule<'_>, dwarf: &GuestDwarf<'a>, unit: &Unit<'a
         || scan_entries(guest, dwarf, unit, index, &mut scan),
     );
     scan.lines = lines;
+    for (position, place) in std::mem::take(&mut scan.opened) {
+        scan.lines.open(position, place);
+    }
     losses.merge(std::mem::take(&mut scan.losses));
     if let Err(error) = entries {
         let place = unit.place();
@@ -263,6 +274,7 @@ fn scan_entries<'a>(
     // The function around the current entry at each depth of the tree, its entry, and where the innermost scope begins.
     let mut scopes: Vec<(Code, Option<UnitOffset>, Option<u32>)> = Vec::new();
     let mut is_llvm = false;
+    let mut opens = false;
     let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
@@ -271,6 +283,7 @@ fn scan_entries<'a>(
         let depth = usize::try_from(entry.depth()).unwrap_or(0);
         if depth == 0 {
             is_llvm = producer_is_llvm(dwarf, unit, &entry);
+            opens = opens_with_a_stop(dwarf, unit, &entry);
         }
         scopes.truncate(depth);
         let (mut code, mut around, begin) = scopes.last().copied().unwrap_or((Code::None, None, None));
@@ -286,6 +299,9 @@ fn scan_entries<'a>(
             }
             if let Code::Function(position) = code {
                 scan.described.push(position);
+                if opens && is_optimized(&entry) {
+                    scan.opened.push((position, place_of(unit, &entry)));
+                }
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));
             }
         }

@@ -18,6 +18,43 @@ pub(crate) enum Code {
     Function(usize),
 }
 
+/// Whether gdb stops at the opening line of this unit's optimized functions when it steps into them.
+///
+/// It does in native code, where such a function has no frame pointer that would let gdb find the end of its prologue,
+/// unless it trusts the line table because the producer's name begins with `clang ` (that of Debian's clang does not).
+pub(crate) fn opens_with_a_stop<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
+    let producer = root.attr_value(constants::DW_AT_producer);
+    let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
+    producer.is_some_and(|producer| !producer.slice().starts_with(b"clang "))
+}
+
+/// Compilers say that they describe all calls only of what they optimized.
+pub(crate) fn is_optimized(subprogram: &Entry<'_>) -> bool {
+    subprogram.attrs().iter().any(|attr| {
+        matches!(
+            attr.name(),
+            constants::DW_AT_call_all_calls
+                | constants::DW_AT_call_all_tail_calls
+                | constants::DW_AT_GNU_all_call_sites
+        )
+    })
+}
+
+/// File (as the unit numbers them) and line where an entry is declared.
+pub(crate) fn place_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<(u64, u64)> {
+    let declaration = [constants::DW_AT_abstract_origin, constants::DW_AT_specification].into_iter().find_map(|name| {
+        let AttributeValue::UnitRef(offset) = entry.attr_value(name)? else { return None };
+        unit.entry(offset).ok()
+    });
+    let entries = [Some(entry), declaration.as_ref()];
+    let number = |name| entries.into_iter().flatten().find_map(|entry| entry.attr_value(name))?.udata_value();
+    let file = match entries.into_iter().flatten().find_map(|entry| entry.attr_value(constants::DW_AT_decl_file))? {
+        AttributeValue::FileIndex(file) => file,
+        value => value.udata_value()?,
+    };
+    Some((file, number(constants::DW_AT_decl_line)?))
+}
+
 /// The guest code ranges of an entry, with `DW_AT_low_pc`/`DW_AT_high_pc` or `DW_AT_ranges`. `None` where it has no
 /// such attribute. Ranges that cannot be read are left out, and those beyond `budget`; `true` says that there were some.
 pub(crate) fn ranges<'a>(

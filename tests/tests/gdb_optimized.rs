@@ -71,3 +71,19 @@ fn a_loop_that_an_inlined_function_begins_with_does_not_come_back_to_its_call() 
     let answers = session().run_lldb(&[&in_loop, "run", "continue", "continue", "breakpoint list"]);
     answers.assert_contains("breakpoint list", 0, &["hit count = 3"]);
 }
+
+/// Natively an optimized function has no frame pointer, by which gdb would find the end of its prologue.
+#[test]
+fn a_step_into_a_function_stops_at_its_opening_line() {
+    let source = "abilities/main.c";
+    let call = format!("break {}", at(source, "head = push("));
+    for level in [0, 2] {
+        let answers =
+            Session::new("abilities/c-O2", level).run(&[&call, "run", "step", "info args", "step"].map(AsRef::as_ref));
+        let opening = line(source, "static struct node *push(");
+        answers.assert_contains("step", 0, &["push (list=0x0, name=", &format!("main.c:{opening}\n")]);
+        answers.assert_contains("info args", 0, &["value = 1\n", "color = RED", "<add>"]);
+        let first = line(source, "malloc(sizeof *it)");
+        assert!(answers.to("step")[1].starts_with(&format!("{first}\t")), "{}", answers.transcript());
+    }
+}

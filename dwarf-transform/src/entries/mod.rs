@@ -186,14 +186,13 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
     if files.header.is_none() {
         return (Vec::new(), Vec::new());
     }
-    let opening_stops = &fill.plan.units[position].opening_stops;
     let mut all = Vec::new();
     let mut sequences = Vec::new();
     for &function in &fill.line_owner[position] {
         let native = &fill.input.native.functions[function];
         let guest = fill.lines[position].function(function);
-        let opening_stop = opening_stops.binary_search(&function).is_ok();
-        let mut rows = function_rows(guest, native, opening_stop, fill.input.maps.get(function).hidden());
+        let opening = fill.lines[position].opening(function);
+        let mut rows = function_rows(guest, native, opening, fill.input.maps.get(function).hidden());
         if fill.options.flavour == PointerFlavour::Lldb {
             rows = rows_for_lldb(rows, guest, native);
         } else {

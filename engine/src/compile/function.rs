@@ -3,8 +3,8 @@
 use super::{CompileError, anchors, home_stores, returns, stack_check};
 use crate::environ::{Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, SOURCE_FLAGS,
-    TranslateError,
+    ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, OPENING_BITS,
+    SOURCE_FLAGS, TranslateError,
 };
 use crate::types::ValType;
 use artifact::TrapCode;
@@ -307,6 +307,7 @@ fn rows(
         let bits = range.loc.bits();
         let set = if range.loc.is_default() { 0 } else { bits & flags };
         let is_entry = set == ANCHOR_BIT | HOME_BIT;
+        let is_opening = set == OPENING_BITS;
         let home = set & HOME_BIT != 0 && !is_entry;
         if home
             && let Some(slot) = slot
@@ -315,6 +316,9 @@ fn rows(
             return Err(format!("the store of a variable at {:#x} in the code is not known", range.start));
         }
         let (wasm, anchor) = if range.loc.is_default() {
+            (None, false)
+        } else if is_opening {
+            out.prologue_end = out.prologue_end.max(range.start);
             (None, false)
         } else if set & ANCHOR_BIT != 0 {
             (Some(bits & !SOURCE_FLAGS), !is_entry)
@@ -335,7 +339,7 @@ fn rows(
             let offset = bits & !SOURCE_FLAGS;
             out.entries.extend(loops.iter().find(|it| it.entry == offset).map(|it| (range.start, it.branch)));
         }
-        if anchor || is_entry {
+        if anchor || is_entry || is_opening {
             // Only the anchor's own start, and only where the byte is a breakpoint; what follows it in its range are
             // moves of the register allocator.
             let byte = &mut out.code[range.start as usize];

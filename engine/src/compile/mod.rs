@@ -414,6 +414,8 @@ fn debug_plan<'a>(
             needed_stores(&body, &named)
         })
         .flatten();
+    let opening_stop =
+        uses.opening_stop && !anchors.is_empty() && shared.tunables.pointer_flavour == PointerFlavour::Gdb;
     // Without anchors there is nothing that could stand before a loop.
     let loops_at_entries = if anchors.is_empty() {
         Vec::new()
@@ -424,6 +426,7 @@ fn debug_plan<'a>(
     };
     DebugPlan {
         homes: HomeSlots::new(named.chain(entries)),
+        opening_stop,
         operators: body.offsets,
         anchors,
         loops_at_entries,

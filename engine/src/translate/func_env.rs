@@ -30,6 +30,8 @@ pub(crate) const ENTRY_BIT: u32 = 1 << 30;
 /// Source locations with this bit are stores to homes; with that of anchors, instructions that stand for the entry of an inlined
 /// function and begin no statement.
 pub(crate) const HOME_BIT: u32 = 1 << 29;
+/// The source location, but for the offset, of the instruction at which the opening line of a function is shown.
+pub(crate) const OPENING_BITS: u32 = ANCHOR_BIT | ENTRY_BIT;
 /// The bits of a source location that are no part of the offset, in a function that has full debug info.
 pub(crate) const SOURCE_FLAGS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 
@@ -124,6 +126,8 @@ pub(crate) struct DebugPlan<'a> {
     pub(crate) operators: Vec<u32>,
     /// Where statements begin and end, sorted.
     pub(crate) anchors: &'a [AnchorRange],
+    /// An instruction stands for the opening line, behind the stores to the homes.
+    pub(crate) opening_stop: bool,
     /// Loops that inlined functions begin with, sorted.
     pub(crate) loops_at_entries: Vec<LoopAtEntry>,
     /// Operand stack entries that are copied to a home.
@@ -149,6 +153,7 @@ pub(crate) struct FuncEnv<'a> {
     next_operator: usize,
     /// Where statements begin and end, sorted.
     anchors: &'a [AnchorRange],
+    opening_stop: bool,
     next_anchor: usize,
     pending_anchor: Option<AnchorRange>,
     /// The statement whose anchor is there already.
@@ -184,6 +189,7 @@ impl<'a> FuncEnv<'a> {
             operators: Vec::new(),
             next_operator: 0,
             anchors: &[],
+            opening_stop: false,
             next_anchor: 0,
             pending_anchor: None,
             anchored: None,
@@ -201,6 +207,7 @@ impl<'a> FuncEnv<'a> {
         self.homes = Some(plan.homes);
         self.operators = plan.operators;
         self.anchors = plan.anchors;
+        self.opening_stop = plan.opening_stop;
         self.loops_at_entries = plan.loops_at_entries;
         self.copies = plan.copies;
         self.needed = plan.needed;
@@ -1079,6 +1086,9 @@ impl FuncEnvironment for FuncEnv<'_> {
                 }
             }
             builder.set_srcloc(ir::SourceLoc::new(first));
+            if self.opening_stop {
+                Self::emit_anchor(builder, first | ENTRY_BIT, first);
+            }
         }
         self.check_interruption(builder);
         self.collect_if_always(builder);

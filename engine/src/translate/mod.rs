@@ -19,7 +19,8 @@ pub(crate) use body_scan::Effect;
 pub(crate) use body_scan::{BodyScan, LoopAtEntry};
 pub use error::TranslateError;
 pub(crate) use func_env::{
-    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, SOURCE_FLAGS, guest_signature,
+    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, OPENING_BITS, SOURCE_FLAGS,
+    guest_signature,
 };
 pub(crate) use home_stores::{NamedRange, needed_stores};
 pub(crate) use operand_stack::{Followed, StackSpan, plan as plan_stack_copies, spans as operand_stack_spans};
