@@ -1,6 +1,9 @@
 # Calls of guest functions. Their code takes two hidden arguments before the guest's own, the context of the instance
 # twice, so that lldb's own call syntax would pass the arguments in the wrong places.
 
+import atexit
+import os
+import tempfile
 
 # lldb's UserExpression::kNoResult.
 NO_RESULT = 0x1001
@@ -17,12 +20,19 @@ def instance_context(target):
     return 0
 
 
+def named_function(target, name):
+    for found in target.FindFunctions(name):
+        if found.GetFunction().IsValid():
+            return found.GetFunction()
+    return None
+
+
 def guest_function(target, frame, callee):
     """The guest's function that a name or an expression of function pointer type stands for."""
     if re.match(r"^[\w:~<>, ]+$", callee):
-        for found in target.FindFunctions(callee):
-            if found.GetFunction().IsValid():
-                return found.GetFunction()
+        function = named_function(target, callee)
+        if function is not None:
+            return function
     value = frame.EvaluateExpression(callee)
     if value.GetError().Fail():
         return None
@@ -54,41 +64,143 @@ def spelled(type_):
     return "int" if type_.GetTypeClass() == lldb.eTypeClassEnumeration else type_.GetName()
 
 
-def wasm_call(debugger, command, context, result, _):
-    """Call a guest function, by name or through a pointer: wasm-call add(1, 2), wasm-call it->apply(3, it->value).
+class GuestCalls:
+    """Has `expr`, `p` and scripts refuse calls of guest functions, of which they would show any value.
 
-    Arguments are expressions. Structures cannot be passed or returned by value."""
+    lldb compiles an expression behind the text of a file, if one is set: there each function's name is a macro with
+    arguments. Names without a call are not replaced, so that functions can still be printed and compared.
+    """
+
+    # What the compiler says is unknown.
+    REFUSAL = "guest_functions_are_called_by_wasm_call"
+    # Of these, names that a guest's function may have: of other languages, or with a path before it.
+    KEYWORDS = frozenset(
+        "alignas alignof asm auto bool break case catch char class concept const consteval constexpr constinit const_cast "
+        "continue decltype default delete do double dynamic_cast else enum explicit export extern false float for friend goto "
+        "if inline int long mutable namespace new noexcept nullptr operator private protected public register "
+        "reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch template this "
+        "thread_local throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while "
+        "id in out inout bycopy byref oneway self super defined".split()
+    )
+
+    def __init__(self, debugger):
+        self.debugger = debugger
+        self.modules = None
+        self.file = None
+
+    def stopped(self, context, _stream):
+        target = context.GetTarget()
+        modules = [it for it in target.module_iter() if (it.GetFileSpec().GetFilename() or "").startswith("JIT(")]
+        known = [(it.GetFileSpec().GetFilename(), it.GetUUIDString()) for it in modules]
+        if known == self.modules:
+            return
+        self.modules = known
+        setting = self.debugger.GetInternalVariableValue("target.expr-prefix", self.debugger.GetInstanceName())
+        if setting.GetSize() and setting.GetStringAtIndex(0) not in ("", self.file):
+            return  # The user's own.
+        names = {name for module in modules for name in function_names(module)} - self.KEYWORDS
+        try:
+            self.write("".join("#define %s(...) %s\n" % (name, self.REFUSAL) for name in sorted(names)))
+        except OSError:
+            return
+        self.debugger.HandleCommand('settings set target.expr-prefix "%s"' % self.file)
+
+    def write(self, text):
+        if self.file is None:
+            descriptor, self.file = tempfile.mkstemp(prefix="wasmscope-", suffix=".h")
+            os.close(descriptor)
+            atexit.register(remove, self.file)
+        with open(self.file, "w") as file:
+            file.write(text)
+
+
+def remove(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def function_names(module):
+    """The names of a module's functions, without what is before and behind; not those of constructors, which types have."""
+    for symbol in module.get_symbols_array():
+        if symbol.GetType() != lldb.eSymbolTypeCode:
+            continue
+        name = symbol.GetName() or ""
+        if "<" in name:
+            name = without_arguments(name)
+        path = re.sub(r"::h[0-9a-f]{16}$|\[abi:\w+\]", "", name.split("(")[0]).split("::")
+        if re.match(r"^[A-Za-z_]\w*$", path[-1]) and path[-1] not in path[:-1]:
+            yield path[-1]
+
+
+def without_arguments(name):
+    """A name without what is in angle brackets."""
+    depth, kept = 0, []
+    for letter in name:
+        depth += letter == "<"
+        if depth == 0:
+            kept.append(letter)
+        depth -= letter == ">"
+    return "".join(kept)
+
+
+def callable_text(target, function, hidden):
+    """What a call of the function begins with in an expression, with the hidden arguments."""
+    type_ = function.GetType()
+    parameters = [spelled(it) for it in type_.GetFunctionArgumentTypes()]
+    cast = "%s (*)(%s)" % (spelled(type_.GetFunctionReturnType()), ", ".join(["void *", "void *"] + parameters))
+    address = function.GetStartAddress().GetLoadAddress(target)
+    return "((%s)%d)((void *)%d, (void *)%d" % (cast, address, hidden, hidden)
+
+
+# A name that is called: not a member's. What follows tells whether there are arguments.
+CALL = re.compile(r"(?<![\w.>:])([A-Za-z_](?:\w|::)*)\s*\(\s*(?=(\)?))")
+
+
+def with_calls(target, hidden, text):
+    """An expression in which the calls of guest functions by name pass the hidden arguments."""
+
+    def call(match):
+        function = named_function(target, match[1])
+        return match[0] if function is None else callable_text(target, function, hidden) + ("" if match[2] else ", ")
+
+    return CALL.sub(call, text)
+
+
+def wasm_call(debugger, command, context, result, _):
+    """Call guest functions, by name or through a pointer: wasm-call add(1, 2), wasm-call it->apply(3, add(1, 2)).
+
+    By name they can also be called within an expression: wasm-call add(1, 2) * 10. Structures cannot be passed or returned
+    by value."""
     target, frame = context.target, context.frame
-    call = split_call(command.strip())
-    if call is None:
-        result.SetError("What is called? For example: wasm-call add(1, 2)")
-        return
     if not frame or not frame.IsValid():
         result.SetError("The program is not being run.")
-        return
-    callee, arguments = call
-    function = guest_function(target, frame, callee)
-    if function is None:
-        result.SetError("There is no guest function `%s`." % callee)
         return
     hidden = instance_context(target)
     if not hidden:
         result.SetError("No instance of a module is running.")
         return
-    type_ = function.GetType()
-    returned = type_.GetFunctionReturnType()
-    parameters = [spelled(it) for it in type_.GetFunctionArgumentTypes()]
-    cast = "%s (*)(%s)" % (spelled(returned), ", ".join(["void *", "void *"] + parameters))
-    address = function.GetStartAddress().GetLoadAddress(target)
-    passed = "(void *)%d, (void *)%d" % (hidden, hidden) + (", " + arguments if arguments else "")
-    value = frame.EvaluateExpression("((%s)%d)(%s)" % (cast, address, passed))
-    if returned.GetBasicType() == lldb.eBasicTypeVoid:
-        # That there is no value is an error, too, of its own number.
-        if value.GetError().Fail() and value.GetError().GetError() != NO_RESULT:
-            result.SetError(value.GetError().GetCString())
-        return
-    if value.GetError().Fail():
+    call = split_call(command.strip())
+    function = guest_function(target, frame, call[0]) if call else None
+    if function is None:
+        expression = with_calls(target, hidden, command)
+        if expression == command:
+            result.SetError(
+                "There is no guest function `%s`." % call[0] if call else "What is called? For example: wasm-call add(1, 2)"
+            )
+            return
+        returned = lldb.SBType()
+    else:
+        arguments = with_calls(target, hidden, call[1])
+        expression = callable_text(target, function, hidden) + (", " + arguments if arguments else "") + ")"
+        returned = function.GetType().GetFunctionReturnType()
+    value = frame.EvaluateExpression(expression)
+    # That there is no value is an error, too, of its own number.
+    if value.GetError().Fail() and (value.GetError().GetError() != NO_RESULT or returned.GetBasicType() != lldb.eBasicTypeVoid):
         result.SetError(value.GetError().GetCString())
+        return
+    if returned.GetBasicType() == lldb.eBasicTypeVoid:
         return
     if returned.IsPointerType() or returned.GetTypeClass() == lldb.eTypeClassEnumeration:
         value = value.Cast(returned)

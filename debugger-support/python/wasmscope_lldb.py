@@ -133,7 +133,7 @@ class Stops:
     """What is done at each stop, as one hook: lldb announces each where there are several."""
 
     def __init__(self, target, _arguments, _dict):
-        self.parts = [MemoryCache(target.GetDebugger()), OtherInstance()]
+        self.parts = [MemoryCache(target.GetDebugger()), OtherInstance(), GuestCalls(target.GetDebugger())]
 
     def handle_stop(self, context, stream):
         for part in self.parts:

@@ -36,16 +36,14 @@ pub fn launch_config(editor: Editor, name: &str, session: &DebugSession, environ
             "MIMode": "gdb",
             "miDebuggerPath": session.program.to_string_lossy(),
             "program": session.executable.to_string_lossy(),
-            "cwd": "${workspaceFolder}",
-            "setupCommands": session.setup_commands().iter()
-                .map(|command| json!({"text": text(command), "ignoreFailures": false}))
+            "setupCommands": session.setup_commands().iter().map(text).chain(session.breakpoint_commands())
+                .map(|command| json!({"text": command, "ignoreFailures": false}))
                 .collect::<Vec<_>>(),
         }),
         Editor::CodeLldb => json!({
             "name": name,
             "type": "lldb",
             "program": session.executable.to_string_lossy(),
-            "cwd": "${workspaceFolder}",
             "initCommands": session.setup_commands().iter().map(text).collect::<Vec<_>>(),
             "preRunCommands": session.breakpoint_commands(),
         }),
@@ -92,6 +90,13 @@ pub fn launch_config(editor: Editor, name: &str, session: &DebugSession, environ
             }
         },
     }
+    if config["request"] == "launch" {
+        config["cwd"] = json!("${workspaceFolder}");
+        if editor == Editor::CppTools && !session.breakpoints.is_empty() {
+            // Those that are not the editor's own; what is stopped at is called an exception otherwise.
+            config["unknownBreakpointHandling"] = json!("stop");
+        }
+    }
     format!("{config:#}")
 }
 
@@ -131,6 +136,18 @@ mod tests {
             config["setupCommands"].as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();
         assert!(commands.contains(&"set breakpoint pending on"), "{commands:?}");
         assert!(commands.contains(&"source /home/a b/helpers.py"), "{commands:?}");
+        assert_eq!(commands.last(), Some(&"break list.c:12"));
+        assert_eq!(config["unknownBreakpointHandling"], "stop");
+        assert_eq!(config["cwd"], "${workspaceFolder}");
+    }
+
+    /// What the extensions' schemas list for an attached process; VS Code warns of everything else.
+    #[test]
+    fn an_attached_process_has_no_directory_to_start_in() {
+        for editor in [Editor::CppTools, Editor::CodeLldb] {
+            let config = config(editor, Target::Attach(12));
+            assert_eq!((&config["cwd"], &config["unknownBreakpointHandling"]), (&Value::Null, &Value::Null));
+        }
     }
 
     #[test]
