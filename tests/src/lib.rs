@@ -17,9 +17,10 @@ pub use process::{Process, core_of, free_port, run_for, wait_for_listener};
 pub use recording::{Comparison, compare, record};
 pub use session::{Answers, Session, assert_in_order, everything_said, normalized};
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// The folder of this package.
 pub fn package() -> &'static Path {
@@ -70,8 +71,13 @@ pub fn engine() -> &'static Path {
 ///
 /// Panics with the package to install if the tool is missing.
 pub fn tool(name: &str, package: &str) -> Command {
-    let says = |option: &&str| Command::new(name).arg(option).output().is_ok_and(|it| it.status.success());
-    let found = ["--version", "-V"].iter().any(says);
-    assert!(found, "{name} is needed by this test and missing: apt-get install {package}");
+    // Asked once for each tool, since to start some takes a while.
+    static FOUND: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if !FOUND.lock().expect("no panic holds it").contains(name) {
+        let says = |option: &&str| Command::new(name).arg(option).output().is_ok_and(|it| it.status.success());
+        let found = ["--version", "-V"].iter().any(says);
+        assert!(found, "{name} is needed by this test and missing: apt-get install {package}");
+        FOUND.lock().expect("no panic holds it").insert(name.to_owned());
+    }
     Command::new(name)
 }
