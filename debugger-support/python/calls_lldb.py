@@ -11,13 +11,8 @@ NO_RESULT = 0x1001
 
 def instance_context(target):
     """The context of the newest instance, which the image has a cell for; 0 where there is none."""
-    for found in target.FindSymbols("__wasmscope_instance"):
-        error = lldb.SBError()
-        address = found.GetSymbol().GetStartAddress().GetLoadAddress(target)
-        context = target.GetProcess().ReadUnsignedFromMemory(address, 8, error)
-        if error.Success() and context:
-            return context
-    return 0
+    cell = instance_cell(target)
+    return target.GetProcess().ReadUnsignedFromMemory(cell, 8, lldb.SBError()) if cell else 0
 
 
 def named_function(target, name):
@@ -65,10 +60,11 @@ def spelled(type_):
 
 
 class GuestCalls:
-    """Has `expr`, `p` and scripts refuse calls of guest functions, of which they would show any value.
+    """Has `expr`, `p` and scripts call guest functions right, or refuse to: they would show any value.
 
     lldb compiles an expression behind the text of a file, if one is set: there each function's name is a macro with
-    arguments. Names without a call are not replaced, so that functions can still be printed and compared.
+    arguments, which adds the hidden ones where the function is the only one of its name, has no other name before it, and
+    takes and returns scalars. Names without a call are not replaced, so that functions can still be printed and compared.
     """
 
     # What the compiler says is unknown.
@@ -98,9 +94,19 @@ class GuestCalls:
         setting = self.debugger.GetInternalVariableValue("target.expr-prefix", self.debugger.GetInstanceName())
         if setting.GetSize() and setting.GetStringAtIndex(0) not in ("", self.file):
             return  # The user's own.
-        names = {name for module in modules for name in function_names(module)} - self.KEYWORDS
+        functions = {}
+        for module in modules:
+            for name, symbol, is_alone in named_functions(module):
+                functions[name] = symbol if is_alone and name not in functions else None
+        cell = instance_cell(target)
+        types = {}
+        lines = [GUEST_POINTER % (memory_base(target.GetProcess()) or 0)]
+        for name, symbol in sorted(functions.items()):
+            if name not in self.KEYWORDS:
+                call = symbol and cell and direct_call(target, symbol, cell, types)
+                lines.append("#define %s" % (name + call if call else "%s(...) %s" % (name, self.REFUSAL)))
         try:
-            self.write("".join("#define %s(...) %s\n" % (name, self.REFUSAL) for name in sorted(names)))
+            self.write("\n".join(lines) + "\n")
         except OSError:
             return
         self.debugger.HandleCommand('settings set target.expr-prefix "%s"' % self.file)
@@ -121,8 +127,84 @@ def remove(path):
         pass
 
 
-def function_names(module):
-    """The names of a module's functions, without what is before and behind; not those of constructors, which types have."""
+# A pointer of the debugger's own, such as that of a text in the expression, is none for the guest. Addresses in linear
+# memory keep their meaning without their upper half.
+GUEST_POINTER = """#define __wasmscope_pointer(pointer) ({ \\
+    const volatile void *__wasmscope_it = (pointer); \\
+    unsigned long long __wasmscope_at = (unsigned long long)__wasmscope_it; \\
+    if (__wasmscope_at >> 32 && (__wasmscope_at - %dull) >> 32) __builtin_trap(); \\
+    __wasmscope_it; })"""
+
+
+def direct_call(target, symbol, cell, types):
+    """The rest of a macro that calls a function: parameters and text; None where that is not possible. `types` keeps what was
+    found of names."""
+    function = symbol.GetStartAddress().GetFunction()
+    type_ = function.GetType()
+    if not function.IsValid() or not type_.IsValid():
+        return None
+    returned, parameters = type_.GetFunctionReturnType(), list(type_.GetFunctionArgumentTypes())
+    if why_not_called(returned, parameters) or any(it.IsReferenceType() for it in parameters + [returned]):
+        return None
+    names = ["__wasmscope_%d" % index for index in range(len(parameters))]
+    passed = ["*(void **)%d" % cell] * 2 + [
+        "__wasmscope_pointer(%s)" % name if is_pointer(it) else name for name, it in zip(names, parameters)
+    ]
+    address = symbol.GetStartAddress().GetLoadAddress(target)
+    cast = "%s (*)(%s)" % (spelled(returned), ", ".join(["void *", "void *"] + [spelled(it) for it in parameters]))
+    call = "((%s)%d)(%s)" % (cast, address, ", ".join(passed))
+    pointee = returned.GetPointeeType().GetUnqualifiedType().GetName() if returned.IsPointerType() else ""
+    if re.match(r"^[A-Za-z_]\w*$", pointee or "") and pointee not in types:
+        types[pointee] = is_type_name(target, pointee)
+    if types.get(pointee):
+        call = "((%s *)%s)" % (pointee, call)
+    return "(%s) %s" % (", ".join(names), call)
+
+
+def why_not_called(returned, parameters):
+    """Why a function with these types cannot be called as one of the host; None if it can."""
+    classes = (lldb.eTypeClassBuiltin, lldb.eTypeClassEnumeration, lldb.eTypeClassPointer, lldb.eTypeClassReference)
+    values = parameters + [returned] * (returned.GetBasicType() != lldb.eBasicTypeVoid)
+    for type_ in (it.GetCanonicalType() for it in values):
+        if type_.GetTypeClass() not in classes or not 0 < type_.GetByteSize() <= 8:
+            return "it takes or returns a value of type `%s`" % type_.GetName()
+    # Guest functions take the arguments that lie on the stack away themselves.
+    floats = (lldb.eBasicTypeFloat, lldb.eBasicTypeDouble)
+    in_float_registers = sum(it.GetCanonicalType().GetBasicType() in floats for it in parameters)
+    if in_float_registers > 8 or len(parameters) - in_float_registers > 4:
+        return "it takes more arguments than registers hold"
+    return None
+
+
+def why_not_by_name(target, function):
+    """The same of a function; its type lacks the object of a member function."""
+    for variable in function.GetBlock().GetVariables(target, True, False, False):
+        if variable.GetName() == "this":
+            return "it is a member function"
+        break
+    type_ = function.GetType()
+    return why_not_called(type_.GetFunctionReturnType(), list(type_.GetFunctionArgumentTypes()))
+
+
+def is_type_name(target, name):
+    """Does the name alone stand for one type in an expression?"""
+    found = target.FindTypes(name)
+    return found.GetSize() == 1 or target.FindFirstType(name).GetBasicType() != lldb.eBasicTypeInvalid
+
+
+def instance_cell(target):
+    """The address of the word that holds the context of the newest instance; 0 where there is none."""
+    for found in target.FindSymbols("__wasmscope_instance"):
+        error = lldb.SBError()
+        address = found.GetSymbol().GetStartAddress().GetLoadAddress(target)
+        if target.GetProcess().ReadUnsignedFromMemory(address, 8, error) and error.Success():
+            return address
+    return 0
+
+
+def named_functions(module):
+    """The functions of a module: the name without what is before and behind, the symbol, whether nothing is before it. Not
+    constructors, whose names types have."""
     for symbol in module.get_symbols_array():
         if symbol.GetType() != lldb.eSymbolTypeCode:
             continue
@@ -131,7 +213,7 @@ def function_names(module):
             name = without_arguments(name)
         path = re.sub(r"::h[0-9a-f]{16}$|\[abi:\w+\]", "", name.split("(")[0]).split("::")
         if re.match(r"^[A-Za-z_]\w*$", path[-1]) and path[-1] not in path[:-1]:
-            yield path[-1]
+            yield path[-1], symbol, len(path) == 1
 
 
 def without_arguments(name):
@@ -163,7 +245,9 @@ def with_calls(target, hidden, text):
 
     def call(match):
         function = named_function(target, match[1])
-        return match[0] if function is None else callable_text(target, function, hidden) + ("" if match[2] else ", ")
+        if function is None or why_not_by_name(target, function):
+            return match[0]
+        return callable_text(target, function, hidden) + ("" if match[2] else ", ")
 
     return CALL.sub(call, text)
 
@@ -192,6 +276,10 @@ def wasm_call(debugger, command, context, result, _):
             return
         returned = lldb.SBType()
     else:
+        reason = why_not_by_name(target, function)
+        if reason:
+            result.SetError("`%s` cannot be called: %s." % (function.GetDisplayName(), reason))
+            return
         arguments = with_calls(target, hidden, call[1])
         expression = callable_text(target, function, hidden) + (", " + arguments if arguments else "") + ")"
         returned = function.GetType().GetFunctionReturnType()

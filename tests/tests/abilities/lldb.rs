@@ -117,10 +117,12 @@ fn c() -> Script {
             "wasm-call it->next->apply(6, 7)",
             "wasm-call descend(3)",
             "wasm-call add(1, descend(2)) * 10",
-            "p add(1, 2)",
+            "p add(1, descend(2)) + 1",
+            // More arguments than registers hold.
+            "p push(head, it->name, 7, 6, 0)",
         ],
         // lldb by itself would pass the arguments in the wrong places.
-        &["= 42", "= 6", "= 40", REFUSED],
+        &["= 42", "= 6", "= 40", "(int) 5", REFUSED],
     );
     it.can(
         "file-scope variables",
@@ -332,8 +334,13 @@ fn cxx() -> Script {
     );
     it.can(
         "calls of functions",
-        &["wasm-call it->next->apply(6, 7)", "wasm-call add(1, 2)", "expr add(1, 2)"],
-        &["= 42", "= 3", REFUSED],
+        &[
+            "wasm-call it->next->apply(6, 7)",
+            "wasm-call add(1, 2)",
+            "expr add(1, 2)",
+            "wasm-call geometry::Circle::area()",
+        ],
+        &["= 42", "= 3", "= 3", "it is a member function"],
     );
     it.can(
         "source and symbols",
