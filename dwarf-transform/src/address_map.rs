@@ -1,7 +1,7 @@
 //! From guest code ranges to native ones.
 
 use crate::address::{TextOffset, WasmOffset};
-use crate::guest_lines::{GuestRow, covering, has_no_line};
+use crate::guest_lines::{Covering, GuestRow, has_no_line};
 use crate::native::{NativeCall, NativeFunction};
 use std::ops::Range;
 
@@ -215,6 +215,12 @@ impl AddressMap {
         starts.find(|start| self.moved.binary_search(start).is_err() && !is_left(*start))
     }
 
+    /// The first operator behind the one at `offset` that has code behind the prologue.
+    pub(crate) fn operator_behind(&self, offset: WasmOffset) -> Option<WasmOffset> {
+        let from = self.pieces.from(u64::from(offset.0) + 1);
+        self.pieces.list.get(from).map(|piece| WasmOffset(piece.0))
+    }
+
     /// The native address of the first piece that comes from an operator at or after `offset`.
     pub(crate) fn address(&self, offset: u64) -> Option<u32> {
         let from = self.pieces.from(offset);
@@ -337,13 +343,13 @@ fn lineless_after_calls(native: &NativeFunction, lines: &[GuestRow]) -> Vec<Outs
 /// the anchor before it.
 fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
     let anchors: Vec<usize> = (0..native.rows.len()).filter(|position| native.rows[*position].anchor).collect();
-    let offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
+    let offset = |position: usize| native.rows[position].wasm.map(|wasm| wasm.0);
     let mut moved = Vec::new();
     // Where the statements that precede the anchor in both orders begin.
     let mut run_start = u32::MAX;
     let mut before = 0;
     for (number, &anchor) in anchors.iter().enumerate() {
-        let Some(begin) = offsets[anchor] else { continue };
+        let Some(begin) = offset(anchor) else { continue };
         if run_start == u32::MAX {
             // What comes before the first statement precedes it, too.
             run_start = 0;
@@ -352,12 +358,12 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
         }
         before = begin;
         let next = anchors.get(number + 1).copied();
-        let next_begin = next.and_then(|next| offsets[next]).filter(|next_begin| *next_begin > begin);
+        let next_begin = next.and_then(offset).filter(|next_begin| *next_begin > begin);
         let end = next.unwrap_or(native.rows.len());
         let mut same_block = true;
-        for (position, place) in offsets.iter().enumerate().take(end).skip(anchor + 1) {
-            same_block &= !native.rows[position].new_block;
-            let Some(offset) = *place else { continue };
+        for (row, position) in native.rows[anchor + 1..end].iter().zip(anchor + 1..) {
+            same_block &= !row.new_block;
+            let Some(WasmOffset(offset)) = row.wasm else { continue };
             // A block of its own may be the rest of another statement; within a block, the guest's order holds.
             let sunk = offset < begin && (same_block || offset >= run_start);
             let hoisted = next_begin.is_some_and(|next_begin| offset >= next_begin);
@@ -379,6 +385,7 @@ fn hidden_rows(native: &NativeFunction, lines: &[GuestRow], moved: &[(usize, u32
     }
     let mut hidden = vec![false; native.rows.len()];
     let mut moved = moved.iter().map(|(position, _)| *position).peekable();
+    let mut covering = Covering::new(lines);
     // The line of the statement, until a row of another one begins.
     let mut statement = None;
     for (position, row) in native.rows.iter().enumerate() {
@@ -390,7 +397,7 @@ fn hidden_rows(native: &NativeFunction, lines: &[GuestRow], moved: &[(usize, u32
         }
         let Some(wasm) = row.wasm else { continue };
         // Code without a line belongs to the line before it.
-        let before = covering(lines, wasm.0).map_or(&[][..], |position| &lines[..=position]);
+        let before = covering.find(wasm.0).map_or(&[][..], |position| &lines[..=position]);
         let line = before.iter().rfind(|source| source.line != 0).map(|source| (source.file, source.line));
         if row.anchor {
             statement = line;

@@ -229,6 +229,27 @@ pub(crate) fn covering(rows: &[GuestRow], offset: u32) -> Option<usize> {
     rows.partition_point(|row| row.offset <= offset).checked_sub(1)
 }
 
+/// [`covering`], of one offset after the other: mostly it is the row of the one before, or the next.
+pub(crate) struct Covering<'r> {
+    rows: &'r [GuestRow],
+    last: usize,
+}
+
+impl<'r> Covering<'r> {
+    pub(crate) fn new(rows: &'r [GuestRow]) -> Covering<'r> {
+        Covering { rows, last: 0 }
+    }
+
+    pub(crate) fn find(&mut self, offset: u32) -> Option<usize> {
+        let near = (self.last..self.rows.len().min(self.last + 2)).find(|&at| {
+            self.rows[at].offset <= offset && self.rows.get(at + 1).is_none_or(|next| offset < next.offset)
+        });
+        let found = near.or_else(|| covering(self.rows, offset))?;
+        self.last = found;
+        Some(found)
+    }
+}
+
 /// Does the code at `offset` say that it has no line?
 pub(crate) fn has_no_line(rows: &[GuestRow], offset: WasmOffset) -> bool {
     covering(rows, offset.0).is_some_and(|position| rows[position].line == 0)

@@ -12,8 +12,8 @@
 //! - The compiler's own instructions belong to the row before them.
 
 use crate::address::WasmOffset;
-use crate::address_map::TextRange;
-use crate::guest_lines::{GuestRow, body_row, covering, has_no_line};
+use crate::address_map::{AddressMap, TextRange};
+use crate::guest_lines::{Covering, GuestRow, body_row, covering, has_no_line};
 use crate::native::{AddressRow, NativeFunction};
 
 /// A row of the native line table, before files are resolved.
@@ -76,7 +76,7 @@ pub(crate) fn function_rows(
     // Which guest rows already have a native row that begins a statement.
     let mut seen = vec![false; guest.len()];
     let mut begun = false;
-    let mut covered = 0;
+    let mut covered = Covering::new(guest);
     for (number, row) in native.rows.iter().enumerate() {
         let Some(wasm) = row.wasm.filter(|_| !hidden.get(number).unwrap_or(&false)) else {
             continue;
@@ -84,13 +84,9 @@ pub(crate) fn function_rows(
         if row.text.0 < body_start {
             continue;
         }
-        // Mostly it is the row of the code before, or the next.
-        let near = (covered..guest.len().min(covered + 2))
-            .find(|&at| guest[at].offset <= wasm.0 && guest.get(at + 1).is_none_or(|next| wasm.0 < next.offset));
-        let Some(position) = near.or_else(|| covering(guest, wasm.0)) else {
+        let Some(position) = covered.find(wasm.0) else {
             continue;
         };
-        covered = position;
         // Code without a line belongs to the line before it.
         let Some(position) = (0..=position).rev().find(|position| guest[*position].line != 0) else {
             continue;
@@ -126,19 +122,22 @@ pub(crate) fn function_rows(
 /// Suits the rows of a function to gdb, which stops where a person steps out of a callee if a row begins there. One does
 /// where the guest has a row for what follows the call, as in a native build. (Not so in 32-bit C and C++, where the caller pops
 /// the arguments first.)
-pub(crate) fn rows_for_gdb(mut rows: Vec<NativeRow>, guest: &[GuestRow], native: &NativeFunction) -> Vec<NativeRow> {
+pub(crate) fn rows_for_gdb(
+    mut rows: Vec<NativeRow>,
+    guest: &[GuestRow],
+    native: &NativeFunction,
+    map: &AddressMap,
+) -> Vec<NativeRow> {
     // The longest call operator: an opcode and two indices of at most 5 bytes.
     const LONGEST_CALL: u32 = 11;
-    let mut offsets: Vec<u32> = native.rows.iter().filter_map(|row| row.wasm.map(|wasm| wasm.0)).collect();
-    offsets.sort_unstable();
+    let mut added: Vec<NativeRow> = Vec::new();
     for call in &native.calls {
         let next = guest.partition_point(|row| row.offset <= call.wasm.0);
         let Some(source) = guest.get(next).filter(|row| row.line != 0 && row.offset - call.wasm.0 <= LONGEST_CALL)
         else {
             continue;
         };
-        let after = offsets.partition_point(|offset| *offset <= call.wasm.0);
-        if offsets.get(after).is_some_and(|offset| *offset < source.offset) {
+        if map.operator_behind(call.wasm).is_some_and(|next| next.0 < source.offset) {
             continue;
         }
         let text = call.return_address.0;
@@ -148,8 +147,13 @@ pub(crate) fn rows_for_gdb(mut rows: Vec<NativeRow>, guest: &[GuestRow], native:
         let same_line =
             position > 0 && (rows[position - 1].file, rows[position - 1].line) == (source.file, source.line);
         if inside && same_line && !begins_one {
-            rows.insert(position, NativeRow::new(text, source, false));
+            added.push(NativeRow::new(text, source, false));
         }
+    }
+    if !added.is_empty() {
+        rows.extend(added);
+        // Two sorted lists, which this algorithm merges.
+        rows.sort_by_key(|row| row.text);
     }
     rows
 }

@@ -283,7 +283,7 @@ fn hash(value: impl Hash) -> u64 {
 
 /// Multiplies and rotates, word by word.
 #[derive(Default)]
-struct WordHasher(u64);
+pub(crate) struct WordHasher(u64);
 
 impl WordHasher {
     fn word(&mut self, word: u64) {

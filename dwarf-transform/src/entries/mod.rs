@@ -192,11 +192,12 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
         let native = &fill.input.native.functions[function];
         let guest = fill.lines[position].function(function);
         let opening = fill.lines[position].opening(function);
-        let mut rows = function_rows(guest, native, opening, fill.input.maps.get(function).hidden());
+        let map = fill.input.maps.get(function);
+        let mut rows = function_rows(guest, native, opening, map.hidden());
         if fill.options.flavour == PointerFlavour::Lldb {
             rows = rows_for_lldb(rows, guest, native);
         } else {
-            rows = rows_for_gdb(rows, guest, native);
+            rows = rows_for_gdb(rows, guest, native, map);
         }
         let begin = all.len();
         all.extend(rows.into_iter().filter_map(|row| {

@@ -2,10 +2,11 @@
 
 use super::{SectionBytes, Sizes, line, push_unsigned, unsigned_size};
 use crate::output::{Error, RelocationTarget};
-use crate::tables::{Attribute, EntryId, Kind, Operand, Unit};
+use crate::tables::{Attribute, EntryId, Kind, Operand, Unit, WordHasher};
 use gimli::{Encoding, Format, SectionId, constants as c};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 /// Bytes before the entries of a unit.
 fn header_size(version: u16) -> usize {
@@ -69,6 +70,9 @@ fn walk(unit: &Unit) -> impl Iterator<Item = Step> {
     })
 }
 
+/// The numbers of known shapes (see [`abbreviate`]).
+type Shapes = HashMap<Vec<u32>, u32, BuildHasherDefault<WordHasher>>;
+
 /// The abbreviations of all units, which share them.
 pub(super) struct Abbreviations {
     /// By unit and position of the entry; 0 for those outside of the tree.
@@ -80,7 +84,7 @@ pub(super) struct Abbreviations {
 impl Abbreviations {
     pub(super) fn of(units: &[Unit], version: u16) -> Abbreviations {
         let mut own: Vec<(Vec<u32>, Vec<Vec<u32>>)> = units.par_iter().map(|unit| abbreviate(unit, version)).collect();
-        let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut known: Shapes = HashMap::default();
         let mut section = Vec::new();
         let mut numbers: Vec<Vec<u32>> = Vec::with_capacity(own.len());
         for (_, shapes) in &mut own {
@@ -121,7 +125,7 @@ impl Abbreviations {
 fn abbreviate(unit: &Unit, version: u16) -> (Vec<u32>, Vec<Vec<u32>>) {
     let mut codes = vec![0; unit.len()];
     let mut shapes: Vec<Vec<u32>> = Vec::new();
-    let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+    let mut known: Shapes = HashMap::default();
     let mut shape = Vec::new();
     for step in walk(unit) {
         let Step::Entry(entry) = step else { continue };

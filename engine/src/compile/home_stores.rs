@@ -91,14 +91,18 @@ pub(super) struct FrameOffset(pub(super) i32);
 pub(super) fn fold(code: &mut [u8], slot: FrameOffset) -> bool {
     let mut at = 0;
     while at < code.len() {
+        if let Some(length) = store_length(&code[at..])
+            && through_value(&mut code[at..at + length], slot)
+        {
+            at += length;
+            continue;
+        }
         let Some(length) = unwind::instruction_length(&code[at..]) else { return false };
         let next = at + length;
         if next > code.len() {
             return false;
         }
-        if through_value(&mut code[at..next], slot) {
-            at = next;
-        } else if is_marked(&code[at..next]) {
+        if is_marked(&code[at..next]) {
             // It would write to anywhere.
             return false;
         } else if let Some((register, displacement)) = stack_address(&code[at..next])
@@ -112,6 +116,15 @@ pub(super) fn fold(code: &mut [u8], slot: FrameOffset) -> bool {
         }
     }
     true
+}
+
+/// The length of a `mov [base + displacement of 32 bits], register`, if all of it is there.
+fn store_length(code: &[u8]) -> Option<usize> {
+    let rex = usize::from(code.first()? & 0xf0 == 0x40);
+    let &[0x89, modrm, ..] = code.get(rex..)? else { return None };
+    // A base of the number 4 takes a SIB byte.
+    let length = rex + 6 + usize::from(modrm & 7 == 4);
+    (modrm >> 6 == 2 && length <= code.len()).then_some(length)
 }
 
 /// Gives a store through its value the address of the home that it means; `false` for every other instruction.

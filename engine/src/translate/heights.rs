@@ -166,7 +166,7 @@ pub(super) struct Heights<'a> {
 }
 
 impl<'a> Heights<'a> {
-    /// `None` if the body has operators of other kinds.
+    /// `None` if the body cannot be read.
     pub(super) fn new(
         input: &'a FunctionInput<'_>,
         body: &'a BodyScan,
@@ -176,7 +176,7 @@ impl<'a> Heights<'a> {
         let range = input.body.range();
         let bytes = input.body.get_binary_reader().read_bytes(range.len()).ok()?;
         let results = &module.func_type(input.index).results;
-        let heights = Heights {
+        Some(Heights {
             module,
             locals,
             bytes,
@@ -186,25 +186,7 @@ impl<'a> Heights<'a> {
             blocks: vec![Block { base: 0, params: &[], results, is_loop: false }],
             floor: 0,
             renewed: usize::MAX,
-        };
-        let all_locals = are_numbers(locals);
-        (0..body.offsets.len()).all(|number| heights.is_known(number, all_locals)).then_some(heights)
-    }
-
-    fn is_known(&self, number: usize, all_locals: bool) -> bool {
-        match self.shape(number) {
-            Some(Shape::Plain(..)) => true,
-            Some(Shape::Unknown) | None => false,
-            Some(Shape::LocalGet | Shape::LocalTee) => all_locals || self.local(number).is_some(),
-            Some(Shape::GlobalGet) => self.global(number).is_some(),
-            Some(Shape::Call | Shape::CallIndirect) => {
-                self.callee(number).is_some_and(|callee| are_numbers(&callee.results))
-            }
-            Some(Shape::Block | Shape::If) => {
-                self.block_type(number).is_some_and(|(params, results)| are_numbers(params) && are_numbers(results))
-            }
-            Some(_) => true,
-        }
+        })
     }
 
     /// The offset of the first operator that is not yet done, the stack before it, and the depth below which the operator before
@@ -213,7 +195,7 @@ impl<'a> Heights<'a> {
         (self.offsets[number], &self.stack, self.renewed)
     }
 
-    /// Does operator `number`; `false` where the body makes no sense.
+    /// Does operator `number`; `false` where it is of another kind, or the body makes no sense.
     pub(super) fn step(&mut self, number: usize) -> bool {
         self.try_step(number).is_some()
     }
@@ -245,12 +227,12 @@ impl<'a> Heights<'a> {
             Shape::GlobalGet => self.push(number, self.global(number)?),
             Shape::Call => {
                 let callee = self.callee(number)?;
-                self.call(number, callee);
+                self.call(number, callee)?;
             }
             Shape::CallIndirect => {
                 let callee = self.callee(number)?;
                 self.pop(1);
-                self.call(number, callee);
+                self.call(number, callee)?;
             }
             Shape::Block => self.open(number)?,
             Shape::If => {
@@ -353,16 +335,21 @@ impl<'a> Heights<'a> {
         self.push_all(types);
     }
 
-    fn call(&mut self, number: usize, callee: &crate::types::FuncType) {
+    fn call(&mut self, number: usize, callee: &crate::types::FuncType) -> Option<()> {
         self.pop(callee.params.len());
         match callee.results[..] {
-            [ty] => self.push(number, ty),
-            _ => self.push_all(&callee.results),
+            [ty] if is_number(ty) => self.push(number, ty),
+            _ if are_numbers(&callee.results) => self.push_all(&callee.results),
+            _ => return None,
         }
+        Some(())
     }
 
     fn open(&mut self, number: usize) -> Option<()> {
         let (params, results) = self.block_type(number)?;
+        if !are_numbers(params) || !are_numbers(results) {
+            return None;
+        }
         let is_loop = self.bytes[self.offsets[number] as usize - self.start] == LOOP;
         self.pop(params.len());
         let base = self.stack.len();
