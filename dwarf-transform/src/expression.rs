@@ -432,8 +432,10 @@ impl<'t, 'c, 'a> Translator<'t, 'c, 'a> {
     fn decode(&self, expression: GuestExpression<'a>) -> Result<(Vec<GuestOperation<'a>>, Vec<usize>), Failure> {
         let encoding = self.context.unit.encoding();
         let length = expression.0.len();
-        let mut operations = Vec::new();
-        let mut offsets = vec![0];
+        // Each takes a byte or more; most expressions have two.
+        let mut operations = Vec::with_capacity(length.min(4));
+        let mut offsets = Vec::with_capacity(length.min(4) + 1);
+        offsets.push(0);
         let mut reader = expression.0;
         while !reader.is_empty() {
             operations.push(Operation::parse(&mut reader, encoding)?);

@@ -48,9 +48,10 @@ pub fn generate(
     let input = Input { guest, native, dwarf: &dwarf, index: &index, maps: &maps, lines_only: options.lines_only };
     let mut losses = dwarf.losses.clone();
     let described = lines.iter().flat_map(UnitLines::functions);
-    maps.make(described.filter(|position| *position < native.functions.len()).collect());
-
-    let plans = dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect();
+    let described = described.filter(|position| *position < native.functions.len()).collect();
+    // Plans need maps, and make those that are not there yet. Both go through the functions in the same order.
+    let plans = || dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect();
+    let (plans, ()) = rayon::join(plans, || maps.make(described));
     let mut plan = Plan::new(&dwarf, plans);
     let encoding = encoding(options);
     output.units = plan

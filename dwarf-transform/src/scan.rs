@@ -189,16 +189,13 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         }
         for position in scan.lines.functions() {
             functions[position].described = true;
-            if functions[position].statements.is_empty() {
-                functions[position].statements =
-                    statements(scan.lines.function(position), guest.functions[position].body.end);
-            }
         }
         at_zero += scan.at_zero;
         subprograms += scan.subprograms;
         losses.merge(scan.losses);
         lines.units.push(scan.lines);
     }
+    find_statements(guest, &lines, &mut functions);
     if let Some(variables) = &guest.wasm_variables {
         for (position, uses) in functions.iter_mut().enumerate().filter(|(_, uses)| uses.described) {
             use_everything(&guest.functions[position], variables.operand_stacks.get(position), uses);
@@ -214,7 +211,6 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
         uses.local_uses.dedup();
         // They are kept until all functions are compiled.
         uses.local_uses.shrink_to_fit();
-        uses.statements.shrink_to_fit();
         uses.locals = uses.local_uses.iter().map(|named| named.local).collect();
         uses.locals.dedup();
         uses.stack_values.sort_unstable();
@@ -227,6 +223,21 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     static_objects.sort_unstable();
     static_objects.dedup_by_key(|object| object.address);
     Scan { uses: VariableUses { functions }, zeroed_addresses, static_objects, lines, losses }
+}
+
+/// The statements of each function, by the first unit that has some of it.
+fn find_statements(guest: &GuestModule<'_>, lines: &GuestLines, functions: &mut [FunctionUses]) {
+    let mut units: Vec<Vec<&UnitLines>> = vec![Vec::new(); functions.len()];
+    for unit in &lines.units {
+        unit.functions().for_each(|position| units[position].push(unit));
+    }
+    functions.par_iter_mut().zip(units).enumerate().for_each(|(position, (uses, units))| {
+        let end = guest.functions[position].body.end;
+        let mut found = units.into_iter().map(|unit| statements(unit.function(position), end));
+        uses.statements = found.find(|statements| !statements.is_empty()).unwrap_or_default();
+        // They are kept until all functions are compiled.
+        uses.statements.shrink_to_fit();
+    });
 }
 
 /// All that the wasm-level view shows of a function.

@@ -78,12 +78,16 @@ struct Sizes {
 /// [`Error::SectionTooLarge`] and its like where a table cannot be encoded.
 pub fn serialize(generated: Generated) -> Result<Vec<Section>, Error> {
     let Generated { dwarf, version, addresses, macros, losses: _ } = generated;
-    let abbreviations = unit::Abbreviations::of(&dwarf.units, version);
+    let (abbreviations, lines) = rayon::join(
+        || unit::Abbreviations::of(&dwarf.units, version),
+        || dwarf.units.par_iter().map(|unit| unit::line_program(unit, version)).collect::<Result<Vec<_>, _>>(),
+    );
     let layouts: Vec<Layout> = dwarf
         .units
         .par_iter()
+        .zip(lines?)
         .enumerate()
-        .map(|(position, unit)| Layout::of(unit, version, abbreviations.codes(position)))
+        .map(|(position, (unit, lines))| Layout::of(unit, version, abbreviations.codes(position), lines))
         .collect::<Result<_, _>>()?;
     let mut total = Sizes::default();
     let starts: Vec<Sizes> = layouts
@@ -149,14 +153,12 @@ pub fn serialize(generated: Generated) -> Result<Vec<Section>, Error> {
     Ok(output)
 }
 
-fn push_unsigned(bytes: &mut Vec<u8>, value: u64) {
-    // Most numbers are small.
-    if value < 0x80 {
-        bytes.push(value as u8);
-    } else {
-        // A Vec takes everything.
-        let _ = gimli::leb128::write::unsigned(bytes, value);
+fn push_unsigned(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
     }
+    bytes.push(value as u8);
 }
 
 fn unsigned_size(value: u64) -> usize {

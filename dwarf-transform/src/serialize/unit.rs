@@ -170,16 +170,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of(unit: &Unit, version: u16, codes: &[u32]) -> Result<Layout, Error> {
-        let (layout, line) =
-            rayon::join(|| Layout::without_lines(unit, version, codes), || line_program(unit, version));
-        let (mut layout, line) = (layout?, line?);
-        layout.sizes.line = line.bytes.len();
-        layout.line = line;
-        Ok(layout)
-    }
-
-    fn without_lines(unit: &Unit, version: u16, codes: &[u32]) -> Result<Layout, Error> {
+    /// `line` is the unit's [`line_program`].
+    pub(super) fn of(unit: &Unit, version: u16, codes: &[u32], line: SectionBytes) -> Result<Layout, Error> {
         let too_large = |_| Error::SectionTooLarge(SectionId::DebugInfo.name());
         let mut entries = vec![0; unit.len()];
         let mut at = header_size(version);
@@ -192,7 +184,7 @@ impl Layout {
             at += unsigned_size(u64::from(codes[entry.position()]));
             at += unit.attributes(entry).map(|attribute| value_size(unit, attribute, version)).sum::<usize>();
         }
-        let mut sizes = Sizes { info: at, ..Sizes::default() };
+        let mut sizes = Sizes { info: at, line: line.bytes.len(), ..Sizes::default() };
         let lists = |count: usize, size: &dyn Fn(usize) -> usize, end: usize| {
             let mut at = if count == 0 { 0 } else { list_header_size(version) };
             let offsets: Vec<u32> = (0..count)
@@ -223,11 +215,12 @@ impl Layout {
             let size = |list| unit.ranges.get(list).len() * 16;
             (ranges, sizes.ranges) = lists(unit.ranges.len(), &size, 16);
         }
-        Ok(Layout { sizes, entries, locations, ranges, line: SectionBytes::default() })
+        Ok(Layout { sizes, entries, locations, ranges, line })
     }
 }
 
-fn line_program(unit: &Unit, version: u16) -> Result<SectionBytes, Error> {
+/// The bytes of a unit's line number program.
+pub(super) fn line_program(unit: &Unit, version: u16) -> Result<SectionBytes, Error> {
     let encoding = Encoding { format: Format::Dwarf32, version, address_size: 8 };
     unit.line_program.as_ref().map_or_else(|| Ok(SectionBytes::default()), |program| line::write(program, encoding))
 }

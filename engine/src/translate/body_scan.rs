@@ -2,7 +2,7 @@
 
 use super::FunctionInput;
 use std::ops::Range;
-use wasmparser::{BrTable, VisitOperator};
+use wasmparser::{BinaryReader, BrTable, VisitOperator};
 
 /// A function's operators in order.
 #[derive(Debug, Default)]
@@ -103,15 +103,29 @@ impl BodyScan {
     pub(crate) fn read(input: &FunctionInput<'_>) -> BodyScan {
         let range = input.body.range();
         let mut scan = BodyScan { end: range.end as u32, ..BodyScan::default() };
-        let Ok(mut reader) = input.body.get_operators_reader() else { return scan };
+        let Ok(begin) = input.body.get_operators_reader().map(|reader| reader.original_position()) else { return scan };
+        let Ok(bytes) = input.body.get_binary_reader().read_bytes(range.len()) else { return scan };
         // Most operators take one byte or two.
         scan.offsets.reserve(range.len() / 2);
         scan.makes.reserve(range.len() / 2);
         scan.effects.reserve(range.len() / 8);
         let mut open = vec![BodyScan::FUNCTION];
-        while !reader.eof() {
-            let offset = reader.original_position() as u32;
-            let Ok(effect) = reader.visit_operator(&mut Effects { labels: &mut scan.labels }) else { break };
+        let mut rest = &bytes[begin - range.start..];
+        while !rest.is_empty() {
+            let at = range.end - rest.len();
+            let offset = at as u32;
+            let effect = match common(rest) {
+                Some((effect, behind)) => {
+                    rest = behind;
+                    effect
+                }
+                None => {
+                    let mut reader = BinaryReader::new(rest, at);
+                    let Ok(effect) = reader.visit_operator(&mut Effects { labels: &mut scan.labels }) else { break };
+                    rest = &rest[reader.original_position() - at..];
+                    effect
+                }
+            };
             let number = scan.offsets.len() as u32;
             let effect = match effect {
                 Effect::Block | Effect::Loop | Effect::If => {
@@ -202,17 +216,27 @@ impl BodyScan {
         before.filter(|number| self.effect(*number) == Effect::Loop)
     }
 
-    /// The assignments of `locals` (sorted), sorted.
+    /// The assignments of `locals` (sorted, without duplicates), sorted.
     pub(crate) fn assignments(&self, locals: &[u32]) -> Vec<Assignment> {
         let assigns = |&(operator, effect): &(u32, Effect)| match effect {
-            Effect::Set(local) if locals.binary_search(&local).is_ok() => {
-                Some(Assignment { local, behind: self.behind(operator), operator })
-            }
+            Effect::Set(local) => Some((locals.binary_search(&local).ok()?, local, operator)),
             _ => None,
         };
-        let mut found: Vec<Assignment> = self.effects.iter().filter_map(assigns).collect();
-        found.sort_unstable();
-        found
+        let found: Vec<(usize, u32, u32)> = self.effects.iter().filter_map(assigns).collect();
+        // They are in the order of the operators; where those of each local go is counted.
+        let mut places = vec![0; locals.len() + 1];
+        for &(position, ..) in &found {
+            places[position + 1] += 1;
+        }
+        for position in 1..places.len() {
+            places[position] += places[position - 1];
+        }
+        let mut sorted = vec![Assignment { local: 0, behind: 0, operator: 0 }; found.len()];
+        for (position, local, operator) in found {
+            sorted[places[position]] = Assignment { local, behind: self.behind(operator), operator };
+            places[position] += 1;
+        }
+        sorted
     }
 
     /// What the operator `number` does.
@@ -261,6 +285,45 @@ impl BodyScan {
             matches!(self.effect(number as u32), Effect::Set(_)) && end <= self.behind(number as u32)
         })
     }
+}
+
+/// What the operator at the begin of `code` does, and what comes behind it, if it is one of those that bodies are full of.
+fn common(code: &[u8]) -> Option<(Effect, &[u8])> {
+    let (&byte, rest) = code.split_first()?;
+    Some(match byte {
+        // `local.get`, `i32.const`, `i64.const`.
+        0x20 | 0x41 | 0x42 => (Effect::Silent, number(rest)?.1),
+        // `local.set`, `local.tee`.
+        0x21 | 0x22 => {
+            let (local, rest) = number(rest)?;
+            (Effect::Set(local), rest)
+        }
+        // Loads and stores of the first memory.
+        0x28..=0x3e => {
+            let (&alignment, rest) = rest.split_first()?;
+            if alignment >= 0x20 {
+                return None;
+            }
+            (Effect::None, number(rest)?.1)
+        }
+        0x0b => (Effect::End(BodyScan::FUNCTION), rest),
+        // `call`.
+        0x10 => (Effect::None, number(rest)?.1),
+        // Tests, comparisons, and arithmetic of integers that cannot trap.
+        0x45..=0x6c | 0x71..=0x7e | 0x83..=0x8a => (Effect::Operand, rest),
+        _ => return None,
+    })
+}
+
+/// An unsigned LEB128 number of at most 4 bytes, and what comes behind it.
+fn number(code: &[u8]) -> Option<(u32, &[u8])> {
+    let (&first, rest) = code.split_first()?;
+    if first < 0x80 {
+        return Some((u32::from(first), rest));
+    }
+    let length = code.iter().take(4).position(|byte| *byte < 0x80)? + 1;
+    let bits = code[..length].iter().rev().fold(0, |bits, byte| bits << 7 | u32::from(byte & 0x7f));
+    Some((bits, &code[length..]))
 }
 
 /// How many operators that make no code, and how many branches of a loop and ranges of a function, are looked at: enough for
@@ -446,6 +509,29 @@ mod tests {
         // It is left, not repeated.
         let body = [Block, Loop, None, BrIf(1), None, End(1), End(0), End(BodyScan::FUNCTION)];
         assert!(loops(&body, &[(1, 1..6)]).is_empty());
+    }
+
+    #[test]
+    fn common_operators_do_what_the_reader_of_all_says() {
+        // Each byte with small operands, with long ones, and with some that are cut off or too long.
+        let operands: [&[u8]; 8] =
+            [&[], &[1], &[2, 3], &[0x82, 0x01, 0x7f], &[0x02, 0xff, 0xff, 0x03], &[0x40, 0], &[0x80; 4], &[0xff; 6]];
+        let mut known = 0;
+        for byte in 0..=0xff {
+            for operands in operands {
+                let code = [&[byte], operands, &[0x0b; 8]].concat();
+                let Some((effect, rest)) = common(&code) else { continue };
+                let mut labels = Vec::new();
+                let mut reader = BinaryReader::new(&code, 0);
+                let expected = reader.visit_operator(&mut Effects { labels: &mut labels });
+                let expected = expected.expect("what is common can be read");
+                assert_eq!((effect, rest.len()), (expected, code.len() - reader.original_position()), "{code:x?}");
+                known += 1;
+            }
+        }
+        assert!(known > 100 * operands.len() / 2);
+        assert_eq!(common(&[0x20]), None);
+        assert_eq!(common(&[0x28, 2, 0x80]), None);
     }
 
     #[test]
