@@ -8,6 +8,8 @@
 //! What is read is verified: a file that was cut short, changed or renamed is reported, removed and computed anew. Files
 //! appear whole or not at all. The directory must belong to the user alone, since its contents will be executed.
 //!
+//! Of several processes that need the same result at the same time, one computes it and the others wait for it.
+//!
 //! A failing disk costs the saving, never the result.
 
 use sha2::{Digest, Sha256};
@@ -15,7 +17,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -25,7 +27,7 @@ const MAGIC: &[u8; 16] = b"wasmscope-code\x001";
 /// The magic, the checksum.
 const HEADER: usize = MAGIC.len() + 32;
 const EXTENSION: &str = "code";
-/// A temporary file that is older belongs to a process that is gone.
+/// A temporary file or a lock that is older belongs to a process that is gone.
 const STALE: Duration = Duration::from_secs(3600);
 
 /// A directory with compiled code.
@@ -134,23 +136,46 @@ impl Cache {
         let key = self.key(input);
         let path = self.directory.join(format!("{key}.{EXTENSION}"));
         let mut problems = Vec::new();
-        match read(&path, key) {
+        let mut kept = || match read(&path, key) {
             Ok(Some(bytes)) => {
                 // Marks it as used; if that fails, it goes earlier than it should.
                 let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-                return Ok(Loaded { bytes, hit: true, problems });
+                Some(bytes)
             }
-            Ok(None) => {}
+            Ok(None) => None,
             Err(reason) => {
                 problems.push(format!("the cached code `{}` {reason}; compiling again", path.display()));
                 let _ = fs::remove_file(&path);
+                None
             }
+        };
+        if let Some(bytes) = kept() {
+            return Ok(Loaded { bytes, hit: true, problems });
+        }
+        // Without one, several may compute the same.
+        let _turn = self.turn(key).ok();
+        if let Some(bytes) = kept() {
+            return Ok(Loaded { bytes, hit: true, problems });
         }
         let bytes = compute()?;
         if let Err(cause) = self.write(&path, key, &bytes).and_then(|()| self.clean(&path)) {
             problems.push(format!("the code cache `{}` cannot be written: {cause}", self.directory.display()));
         }
         Ok(Loaded { bytes, hit: false, problems })
+    }
+
+    /// Whether there is a result for `input`. It may be a damaged one.
+    #[must_use]
+    pub fn contains(&self, input: impl Hash) -> bool {
+        self.directory.join(format!("{}.{EXTENSION}", self.key(input))).exists()
+    }
+
+    /// Waits until no other process computes the result of `key`.
+    fn turn(&self, key: Key) -> io::Result<Turn> {
+        let path = self.directory.join(format!("{key}.lock"));
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        file.lock()?;
+        Ok(Turn { path, _file: file })
     }
 
     fn write(&self, path: &Path, key: Key, bytes: &[u8]) -> io::Result<()> {
@@ -172,7 +197,7 @@ impl Cache {
             let used = metadata.modified()?;
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some(EXTENSION) => files.push((used, metadata.len(), path)),
-                Some("tmp") if used.elapsed().is_ok_and(|age| age > STALE) => drop(fs::remove_file(&path)),
+                Some("tmp" | "lock") if used.elapsed().is_ok_and(|age| age > STALE) => drop(fs::remove_file(&path)),
                 _ => {}
             }
         }
@@ -187,6 +212,19 @@ impl Cache {
             }
         }
         Ok(())
+    }
+}
+
+/// A locked file. Whoever has it computes a result; the system unlocks it when the process is gone.
+struct Turn {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Before it is unlocked. Who waits for the file has it still, and finds the result.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -381,6 +419,53 @@ mod tests {
         let second = cache(&directory).load("input", never).unwrap();
         assert_eq!(second, Loaded { bytes: b"code".to_vec(), hit: true, problems: vec![] });
         assert_eq!(cache(&directory).load("other", never), Err("computed again"));
+    }
+
+    #[test]
+    fn who_needs_what_is_being_computed_waits_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = &cache(&directory);
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (end, may_end) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let compute = || {
+                    begun.send(()).unwrap();
+                    may_end.recv().unwrap();
+                    Ok::<_, Infallible>(b"code".to_vec())
+                };
+                assert!(!cache.load("input", compute).unwrap().hit);
+            });
+            has_begun.recv().unwrap();
+            assert!(!cache.contains("input"));
+            let second = scope.spawn(|| cache.load("input", never));
+            let third = scope.spawn(|| cache.load("input", never));
+            end.send(()).unwrap();
+            for waited in [second, third] {
+                assert_eq!(waited.join().unwrap(), Ok(Loaded { bytes: b"code".to_vec(), hit: true, problems: vec![] }));
+            }
+        });
+        assert!(cache.contains("input"));
+        assert_eq!(fs::read_dir(&cache.directory).unwrap().count(), 1, "no lock is left");
+    }
+
+    #[test]
+    fn who_waits_for_a_computation_that_fails_computes_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = &cache(&directory);
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let fail = || {
+                    begun.send(()).unwrap();
+                    never()
+                };
+                assert!(cache.load("input", fail).is_err());
+            });
+            has_begun.recv().unwrap();
+            assert_eq!(cache.load("input", compute(b"code")).unwrap().bytes, b"code");
+        });
+        assert!(cache.load("input", never).unwrap().hit);
     }
 
     #[test]

@@ -98,8 +98,9 @@ pub fn wait_for_listener(port: u16) {
     wait_until("the server listens", || listens("/proc/net/tcp") || listens("/proc/net/tcp6"));
 }
 
+/// Waits until something holds, for as long as a slow machine may take.
 #[track_caller]
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");

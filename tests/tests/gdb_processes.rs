@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use tests::{
     Process, assert_in_order, at, engine, everything_said, line, normalized, package, programs, run_for, tool,
+    wait_until,
 };
 
 const SOURCE: &str = "abilities/main.c";
@@ -371,10 +372,24 @@ fn a_session_takes_its_code_from_the_cache() {
         let from = output.find("#0 ").unwrap_or_else(|| panic!("no backtrace: {output}"));
         normalized(&output[from..])
     };
-    let files = || fs::read_dir(directory.path()).expect("the cache is there").count();
+    let files = || kept_code(directory.path());
     let uncached = session(&[]);
     let first = session(&[&cache]);
     assert_eq!(files(), 1);
     assert_eq!((session(&[&cache]), files()), (first.clone(), 1));
     assert_eq!(first, uncached);
+}
+
+/// How much compiled code there is in a cache.
+fn kept_code(cache: &Path) -> usize {
+    let files = fs::read_dir(cache).expect("the cache is there");
+    files.filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|it| it == "code"))).count()
+}
+
+/// It is compiled while gdb starts, which here never runs it.
+#[test]
+fn a_program_is_compiled_before_it_is_run() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    debug(&[&format!("--cache={}", directory.path().display())], &[], Some("abilities/c-O0.wasm"));
+    wait_until("the program is compiled", || kept_code(directory.path()) > 0);
 }

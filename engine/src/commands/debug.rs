@@ -1,6 +1,6 @@
 //! `wasmscope debug`: starts a debugger on a program with everything set.
 
-use super::{Level, SERVED};
+use super::{AHEAD, Level, SERVED};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use debugger_support::{
@@ -14,7 +14,7 @@ use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use wasmscope::cache::Cache;
 
 /// Start a debugger on a program, with everything set
@@ -164,7 +164,19 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         writeln!(output, "{}", launch_config(editor, &name, &session, environment))?;
         return Ok(0);
     }
+    if matches!(session.target, Target::Launch(_)) && cache_option(args).is_some() {
+        compile_ahead(args, &session.executable, debugger);
+    }
     replace_process(&session.argv(), environment)
+}
+
+/// Lets the program be compiled into the cache while the debugger starts. Whatever fails, the process that runs it compiles it.
+fn compile_ahead(args: &Args, executable: &Path, debugger: Debugger) {
+    let mut command = Command::new(executable);
+    command.args(run_command(args, debugger)).env(AHEAD, "1");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It goes on in the background, as no child of the debugger's.
+    let _ = command.status();
 }
 
 /// Returns only if the program cannot be started.
@@ -211,18 +223,23 @@ fn run_command(args: &Args, debugger: Debugger) -> Vec<OsString> {
     if args.wasm_variables {
         command.push("--wasm-variables".into());
     }
-    match &args.cache {
-        None if args.no_cache || !has_default_cache() => {}
-        None | Some(None) => command.push("--cache".into()),
-        Some(Some(directory)) => {
-            let mut option = OsString::from("--cache=");
-            option.push(directory);
-            command.push(option);
-        }
-    }
+    command.extend(cache_option(args));
     command.push("--".into());
     command.extend(args.program.iter().cloned());
     command
+}
+
+/// Where compiled code is kept, if it is.
+fn cache_option(args: &Args) -> Option<OsString> {
+    match &args.cache {
+        None if args.no_cache || !has_default_cache() => None,
+        None | Some(None) => Some("--cache".into()),
+        Some(Some(directory)) => {
+            let mut option = OsString::from("--cache=");
+            option.push(directory);
+            Some(option)
+        }
+    }
 }
 
 /// Can compiled code be kept where it is kept if no place is named?

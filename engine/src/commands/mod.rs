@@ -20,6 +20,9 @@ const TRAPPED: i32 = 134;
 /// to say about them.
 const SERVED: &str = "WASMSCOPE_PAGE_ZERO_SERVED";
 
+/// A variable of the environment: `run` is to compile the program into the cache, in the background, and not to run it.
+const AHEAD: &str = "WASMSCOPE_COMPILE_AHEAD";
+
 /// Options that shape the code.
 #[derive(Debug, clap::Args)]
 struct CodeArgs {

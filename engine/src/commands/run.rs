@@ -2,7 +2,7 @@
 
 use super::source::{Source, debug_files};
 use super::values::{format_value, parse_arguments};
-use super::{CodeArgs, SERVED, TRAPPED, compile_on_own_threads, debug_info_warnings, trap_report};
+use super::{AHEAD, CodeArgs, SERVED, TRAPPED, compile_on_own_threads, debug_info_warnings, trap_report};
 use anyhow::{Context, Result, anyhow, bail};
 use debugger_support::Profile;
 use std::ffi::OsString;
@@ -74,6 +74,9 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     let path = Path::new(&args.program[0]);
     let mut tunables = args.code.tunables();
     tunables.interruptible = args.timeout.is_some();
+    if std::env::var_os(AHEAD).is_some() {
+        return compile_ahead(args, path, tunables).map(|()| 0);
+    }
     let (engine, module) = load(args, path, tunables)?;
 
     // The module stays registered until the process is gone: gdb 13 crashes when code is unregistered that a
@@ -162,6 +165,24 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
             Ok((engine, module))
         }
     }
+}
+
+/// Compiles the program into the cache, where the process that is to run it will find it. Nobody waits for this process, and
+/// nobody reads what it says: the other says the same.
+fn compile_ahead(args: &Args, path: &Path, tunables: Tunables) -> Result<()> {
+    // SAFETY: the process has one thread.
+    if unsafe { libc::daemon(1, 0) } != 0 {
+        return Err(std::io::Error::last_os_error()).context("nothing can be compiled ahead");
+    }
+    if let Source::Wasm(wasm) = Source::read(path, tunables.debug_info, || text_file(path))?
+        && let Some(cache) = cache(args)?
+    {
+        let engine = Engine::new(&config(args, tunables))?;
+        if !cache.contains((&wasm[..], &debug_files(path, &wasm, engine.tunables()), engine.tunables())) {
+            compile_cached(&cache, path, &wasm, engine.tunables())?;
+        }
+    }
+    Ok(())
 }
 
 fn warn(path: &Path, warning: &str) {
