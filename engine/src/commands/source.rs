@@ -77,8 +77,10 @@ fn with_text_as_source(path: &Path, wasm: Vec<u8>, text: impl FnOnce() -> Option
     };
     match wat_source(&wasm, directory, name) {
         Ok(Some(source)) => {
-            let written = fs::create_dir_all(directory).and_then(|()| fs::write(&text, source.text));
-            if let Err(error) = written {
+            // What is there already may be read by a debugger, or be written by a process that compiles ahead.
+            let is_there = fs::read(&text).is_ok_and(|there| there == source.text.as_bytes());
+            let write = || fs::create_dir_all(directory).and_then(|()| fs::write(&text, &source.text));
+            if let Err(error) = if is_there { Ok(()) } else { write() } {
                 warn(&format_args!("`{}` cannot be written: {error}", text.display()));
             }
             source.wasm
