@@ -1,11 +1,18 @@
 # Printers for the containers of libc++ and of Rust's standard library.
 #
 # Everything is found by the names of fields and by template arguments, never by offsets: the same printers serve
-# 32-bit guests and 64-bit programs, and both layouts of libc++'s strings.
+# 32-bit guests and 64-bit programs, and all layouts of libc++'s strings.
 
 
 def has_field(type_, name):
     return any(field.name == name for field in type_.fields())
+
+
+def has_member(type_, name):
+    """Like has_field, also of unnamed members' fields."""
+    return any(
+        field.name == name or (not field.name and has_member(field.type.strip_typedefs(), name)) for field in type_.fields()
+    )
 
 
 def compressed(pair):
@@ -72,10 +79,18 @@ class LibcxxString(Printer):
     def to_string(self):
         rep = compressed(self.value["__r_"]) if has_field(self.value.type.strip_typedefs(), "__r_") else self.value["__rep_"]
         short, long_ = rep["__s"], rep["__l"]
-        if int(short["__is_long_"]):
+        size = int(short["__size_"])
+        if has_member(short.type.strip_typedefs(), "__is_long_"):
+            is_long = int(short["__is_long_"])
+        elif long_.type.strip_typedefs().fields()[0].name == "__data_":
+            # Up to LLVM 14 one byte has both: here the flag is its highest bit, in the other layout the lowest.
+            is_long = size & 0x80
+        else:
+            is_long, size = size & 1, size >> 1
+        if is_long:
             data, size = long_["__data_"], int(long_["__size_"])
         else:
-            data, size = short["__data_"], int(short["__size_"])
+            data = short["__data_"]
             # The characters lie within the string itself; its address may not fit into a guest pointer.
             return data.string(errors="replace", length=size) if data.type.target().sizeof == 1 else data
         return lazy_text(data, size)

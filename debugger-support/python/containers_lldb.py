@@ -474,11 +474,19 @@ def cxx_string_text(value):
     rep = field(value, "__rep_")
     rep = rep if rep.IsValid() else compressed(field(value, "__r_"))
     short, long_ = field(rep, "__s"), field(rep, "__l")
-    if number(field(short, "__is_long_")):
+    flag, size = field(short, "__is_long_"), number(field(short, "__size_"))
+    if flag.IsValid():
+        is_long = number(flag)
+    elif long_.GetChildAtIndex(0).GetName() == "__data_":
+        # Up to LLVM 14 one byte has both: here the flag is its highest bit, in the other layout the lowest.
+        is_long = size & 0x80
+    else:
+        is_long, size = size & 1, size >> 1
+    if is_long:
         pointer, length = field(long_, "__data_"), number(field(long_, "__size_"))
         unit = pointee(pointer.GetType()).GetByteSize() or 1
         return read_text(value, address_of(pointer), length * unit, ENCODINGS[unit])
-    data, length = field(short, "__data_"), number(field(short, "__size_"))
+    data, length = field(short, "__data_"), size
     unit = data.GetType().GetArrayElementType().GetByteSize() or 1
     content = data.GetData()
     length = min(length * unit, content.GetByteSize())

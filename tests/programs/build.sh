@@ -14,7 +14,7 @@ clang-19 $target -O2 records/main.c -o records/records-O2.wasm
 clang-19 $target -O2 trap/main.c -o trap/trap.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions shapes/main.cc -o shapes/shapes.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions bases/main.cc -o bases/bases.wasm
-for program in members sequences; do
+for program in members sequences tables; do
     clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run $program/main.cc \
         -o $program/$program.wasm
 done

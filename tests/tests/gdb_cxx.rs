@@ -1,6 +1,6 @@
 //! gdb on the C++ program: containers, classes, references, templates and lambdas at both optimization levels.
 
-use tests::{Session, at};
+use tests::{Session, at, line};
 
 const SOURCE: &str = "shapes/main.cc";
 
@@ -201,5 +201,57 @@ fn member_functions_are_called_with_the_instances_context() {
         ]);
         answers.assert_contains("p base.value()", 1, &["= 20"]);
         answers.assert_contains("finish", 0, &["Value returned is $", "= 55"]);
+    }
+}
+
+/// gdb would take a pointer to a virtual table and the zeros behind it for one of 8 bytes, and what lies before the table for its words.
+#[test]
+fn objects_are_what_they_are_where_zeros_follow_their_virtual_tables() {
+    let stop = format!("break {}", at("tables/main.cc", "return sum + "));
+    let commands = [
+        &stop,
+        "run",
+        "print *named",
+        "print *counted",
+        "print *longer",
+        "print *wide",
+        "set print object on",
+        "print counted",
+        "print *longer",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("tables/tables", level).invoke("run").run(&commands);
+        let said = |command: &str| answers.to(command)[0];
+        for (command, members) in [
+            ("print *named", "<vtable for Both+8>, zero = 0}"),
+            ("print *counted", "<vtable for Both+32>, zero = 0, total = 7}"),
+            ("print *wide", "<vtable for Padded+8>, width = 2.5}"),
+        ] {
+            assert!(said(command).contains(members), "{}", answers.transcript());
+        }
+        assert!(said("print *longer").contains(" = {_vptr$Counted = "), "{}", answers.transcript());
+        answers.assert_contains("print counted", 0, &["(Both *) 0x"]);
+        answers.assert_contains("print *longer", 1, &["(Measured) {<Counted> = {", "total = 7}, length = 1.5}"]);
+    }
+}
+
+/// Up to LLVM 14, and still in emscripten 3.1.6, one byte has both a string's length and whether its text is elsewhere.
+#[test]
+fn strings_of_older_libraries_are_shown() {
+    let stop = format!("break {}", at("tables/main.cc", "return sum + "));
+    let session = Session::new("tables/tables", 2).invoke("run");
+    let names = ["low", "low_long", "high", "high_long"];
+    let prints = names.map(|name| format!("print {name}"));
+    let commands: Vec<&str> = [stop.as_str(), "run"].into_iter().chain(prints.iter().map(String::as_str)).collect();
+    let answers = session.run(&commands);
+    let long = "\"a text that is too long to be kept in the string\"";
+    let texts = ["\"short\"", long, "\"short\"", long];
+    let expected: Vec<(&str, &str)> = prints.iter().map(String::as_str).zip(texts).collect();
+    answers.assert_values(&expected);
+
+    let stop = format!("breakpoint set --file main.cc --line {}", line("tables/main.cc", "return sum + "));
+    let answers = Session::new("tables/tables", 2).invoke("run").run_lldb(&[&stop, "run", "v"]);
+    for (name, text) in names.into_iter().zip(texts) {
+        answers.assert_contains("v", 0, &[&format!(" {name} = {text}")]);
     }
 }

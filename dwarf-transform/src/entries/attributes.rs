@@ -56,8 +56,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             self.output.get_mut(id).set(name, value);
             return;
         }
-        // lldb would make room for its own, wider pointer to a virtual table, and move the members behind it.
-        if name == c::DW_AT_virtuality && tag == c::DW_TAG_subprogram && self.narrow_pointers() {
+        // Debuggers take pointers to virtual tables for wider ones. lldb would make room for them, and move the members behind; gdb
+        // would read one wherever zeros follow, and find other objects by it.
+        if matches!(name, c::DW_AT_virtuality | c::DW_AT_vtable_elem_location)
+            && tag == c::DW_TAG_subprogram
+            && !self.fill.input.guest.memory64
+        {
             return;
         }
         if name == c::DW_AT_location
