@@ -527,17 +527,8 @@ mod tests {
             prologue_end: TextOffset(110),
             ..NativeFunction::default()
         };
-        let line = |offset, line| GuestRow {
-            offset,
-            file: 1,
-            line,
-            column: 0,
-            discriminator: 0,
-            is_stmt: true,
-            prologue_end: false,
-            epilogue_begin: false,
-        };
-        let map = AddressMap::new(&native, 10, &[line(10, 5), line(22, 0), line(30, 7)]);
+        let lines = [GuestRow::at(10, 5), GuestRow::at(22, 0), GuestRow::at(30, 7)];
+        let map = AddressMap::new(&native, 10, &lines);
         let left = |guest: (u64, u64)| {
             let mut ranges = Vec::new();
             map.scope_ranges(guest.0, guest.1, &mut RangeBudget::unlimited(), &mut ranges).expect("it has no limit");

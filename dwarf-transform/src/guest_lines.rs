@@ -23,6 +23,23 @@ pub(crate) struct GuestRow {
     pub(crate) epilogue_begin: bool,
 }
 
+#[cfg(test)]
+impl GuestRow {
+    /// A statement's row in file 1.
+    pub(crate) fn at(offset: u32, line: u32) -> GuestRow {
+        GuestRow {
+            offset,
+            file: 1,
+            line,
+            column: 0,
+            discriminator: 0,
+            is_stmt: true,
+            prologue_end: false,
+            epilogue_begin: false,
+        }
+    }
+}
+
 /// The guest's line tables. Both stages need them, and they are read once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GuestLines {
@@ -265,16 +282,7 @@ mod tests {
     use super::*;
 
     fn row(offset: u32, line: u32, prologue_end: bool) -> GuestRow {
-        GuestRow {
-            offset,
-            file: 1,
-            line,
-            column: 0,
-            discriminator: 0,
-            is_stmt: true,
-            prologue_end,
-            epilogue_begin: false,
-        }
+        GuestRow { prologue_end, ..GuestRow::at(offset, line) }
     }
 
     #[test]

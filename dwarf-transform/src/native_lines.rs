@@ -244,16 +244,7 @@ mod tests {
     use crate::native::NativeCall;
 
     fn guest(offset: u32, line: u32) -> GuestRow {
-        GuestRow {
-            offset,
-            file: 1,
-            line,
-            column: 0,
-            discriminator: 0,
-            is_stmt: line != 0,
-            prologue_end: offset == 10,
-            epilogue_begin: false,
-        }
+        GuestRow { is_stmt: line != 0, prologue_end: offset == 10, ..GuestRow::at(offset, line) }
     }
 
     /// Rows at native offsets of wasm offsets; those of the second list are anchors.

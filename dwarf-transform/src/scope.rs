@@ -40,12 +40,17 @@ pub(crate) fn is_optimized(subprogram: &Entry<'_>) -> bool {
     })
 }
 
-/// File (as the unit numbers them) and line where an entry is declared.
-pub(crate) fn place_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<(u64, u64)> {
-    let declaration = [constants::DW_AT_abstract_origin, constants::DW_AT_specification].into_iter().find_map(|name| {
+/// The entry of the same unit that another one completes or is an instance of.
+pub(crate) fn declaration_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<Entry<'a>> {
+    [constants::DW_AT_specification, constants::DW_AT_abstract_origin].into_iter().find_map(|name| {
         let AttributeValue::UnitRef(offset) = entry.attr_value(name)? else { return None };
         unit.entry(offset).ok()
-    });
+    })
+}
+
+/// File (as the unit numbers them) and line where an entry is declared.
+pub(crate) fn place_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<(u64, u64)> {
+    let declaration = declaration_of(unit, entry);
     let entries = [Some(entry), declaration.as_ref()];
     let number = |name| entries.into_iter().flatten().find_map(|entry| entry.attr_value(name))?.udata_value();
     let file = match entries.into_iter().flatten().find_map(|entry| entry.attr_value(constants::DW_AT_decl_file))? {

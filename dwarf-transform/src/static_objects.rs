@@ -2,7 +2,7 @@
 
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::pointers::is_transparent;
-use crate::scope::Entry;
+use crate::scope::{Entry, declaration_of};
 use gimli::{AttributeValue, Operation, UnitOffset, constants as c};
 
 /// A variable that lies at one address of linear memory as long as the program runs.
@@ -43,10 +43,7 @@ pub(crate) fn static_object<'a>(
         let Operation::PlusConstant { value } = operation else { return None };
         address = address.checked_add(value)?;
     }
-    let declaration = [c::DW_AT_specification, c::DW_AT_abstract_origin].into_iter().find_map(|name| {
-        let AttributeValue::UnitRef(offset) = entry.attr_value(name)? else { return None };
-        unit.entry(offset).ok()
-    });
+    let declaration = declaration_of(unit, entry);
     let entries: Vec<&Entry<'a>> = [Some(entry), declaration.as_ref()].into_iter().flatten().collect();
     let text = |value| text_of(dwarf, unit, value);
     let of_linker = entries.iter().find_map(|entry| linkage_name(entry)).and_then(text);
