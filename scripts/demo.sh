@@ -1,21 +1,25 @@
 #!/bin/sh
 # Shows the main job: stock gdb on a C program that was compiled to wasm. Installs what it needs, builds, runs the
-# session of examples/list.gdb and checks that gdb's answers are the right ones.
+# session of examples/list.gdb and checks that gdb's answers are the right ones. WASMSCOPE names a build to take instead.
 set -eu
 cd "$(dirname "$0")/.."
 
 command -v cargo >/dev/null 2>&1 || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
 scripts/install-tools.sh cc=gcc,libc6-dev gdb=gdb
 
-cargo build --locked -p wasmscope --bin wasmscope
-# Where cargo puts what it builds.
-target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+wasmscope=${WASMSCOPE-}
+if [ -z "$wasmscope" ]; then
+    cargo build --locked -p wasmscope --bin wasmscope
+    # Where cargo puts what it builds.
+    wasmscope=$(cargo metadata --locked --no-deps --format-version 1 |
+        sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/wasmscope
+fi
 
 transcript=$(mktemp)
 trap 'rm -f "$transcript"' EXIT
 echo
 echo "$ wasmscope debug --debugger-arg=-batch --debugger-arg=-x --debugger-arg=examples/list.gdb examples/list.wasm"
-"$target/debug/wasmscope" debug --debugger-arg=-batch --debugger-arg=-x --debugger-arg=examples/list.gdb \
+"$wasmscope" debug --debugger-arg=-batch --debugger-arg=-x --debugger-arg=examples/list.gdb \
     examples/list.wasm 2>&1 | tee "$transcript"
 echo
 
@@ -23,7 +27,7 @@ echo
 while read -r expected; do
     grep -qF -- "$expected" "$transcript" || { echo "demo: the session lacks: $expected" >&2; exit 1; }
 done <<'END'
-hit Breakpoint 1, total (list=
+Breakpoint 1, total (list=
 main () at examples/list.c:40
 discount = 8
 price = 25, next =

@@ -26,6 +26,7 @@ cargo build --locked --workspace --all-targets
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 # The tests that need the command line take this build.
 export WASMSCOPE="$target/debug/wasmscope"
+step scripts/demo.sh
 step cargo test --locked --no-fail-fast --workspace
 step cargo clippy --locked --workspace --all-targets -- -D warnings
 step env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
