@@ -150,9 +150,7 @@ def direct_call(target, symbol, cell, types):
     passed = ["*(void **)%d" % cell] * 2 + [
         "__wasmscope_pointer(%s)" % name if is_pointer(it) else name for name, it in zip(names, parameters)
     ]
-    address = symbol.GetStartAddress().GetLoadAddress(target)
-    cast = "%s (*)(%s)" % (spelled(returned), ", ".join(["void *", "void *"] + [spelled(it) for it in parameters]))
-    call = "((%s)%d)(%s)" % (cast, address, ", ".join(passed))
+    call = "%s(%s)" % (code_pointer(target, function), ", ".join(passed))
     pointee = returned.GetPointeeType().GetUnqualifiedType().GetName() if returned.IsPointerType() else ""
     if re.match(r"^[A-Za-z_]\w*$", pointee or "") and pointee not in types:
         types[pointee] = is_type_name(target, pointee)
@@ -227,13 +225,17 @@ def without_arguments(name):
     return "".join(kept)
 
 
-def callable_text(target, function, hidden):
-    """What a call of the function begins with in an expression, with the hidden arguments."""
+def code_pointer(target, function):
+    """The function in an expression, as a pointer of a type with the hidden parameters."""
     type_ = function.GetType()
     parameters = [spelled(it) for it in type_.GetFunctionArgumentTypes()]
     cast = "%s (*)(%s)" % (spelled(type_.GetFunctionReturnType()), ", ".join(["void *", "void *"] + parameters))
-    address = function.GetStartAddress().GetLoadAddress(target)
-    return "((%s)%d)((void *)%d, (void *)%d" % (cast, address, hidden, hidden)
+    return "((%s)%d)" % (cast, function.GetStartAddress().GetLoadAddress(target))
+
+
+def callable_text(target, function, hidden):
+    """What a call of the function begins with in an expression, with the hidden arguments."""
+    return "%s((void *)%d, (void *)%d" % (code_pointer(target, function), hidden, hidden)
 
 
 # A name that is called: not a member's. What follows tells whether there are arguments.

@@ -79,14 +79,9 @@ class LibcxxString(Printer):
     def to_string(self):
         rep = compressed(self.value["__r_"]) if has_field(self.value.type.strip_typedefs(), "__r_") else self.value["__rep_"]
         short, long_ = rep["__s"], rep["__l"]
-        size = int(short["__size_"])
-        if has_member(short.type.strip_typedefs(), "__is_long_"):
-            is_long = int(short["__is_long_"])
-        elif long_.type.strip_typedefs().fields()[0].name == "__data_":
-            # Up to LLVM 14 one byte has both: here the flag is its highest bit, in the other layout the lowest.
-            is_long = size & 0x80
-        else:
-            is_long, size = size & 1, size >> 1
+        flag = int(short["__is_long_"]) if has_member(short.type.strip_typedefs(), "__is_long_") else None
+        begins_with_data = long_.type.strip_typedefs().fields()[0].name == "__data_"
+        is_long, size = string_form(int(short["__size_"]), flag, begins_with_data)
         if is_long:
             data, size = long_["__data_"], int(long_["__size_"])
         else:

@@ -474,19 +474,15 @@ def cxx_string_text(value):
     rep = field(value, "__rep_")
     rep = rep if rep.IsValid() else compressed(field(value, "__r_"))
     short, long_ = field(rep, "__s"), field(rep, "__l")
-    flag, size = field(short, "__is_long_"), number(field(short, "__size_"))
-    if flag.IsValid():
-        is_long = number(flag)
-    elif long_.GetChildAtIndex(0).GetName() == "__data_":
-        # Up to LLVM 14 one byte has both: here the flag is its highest bit, in the other layout the lowest.
-        is_long = size & 0x80
-    else:
-        is_long, size = size & 1, size >> 1
+    flag = field(short, "__is_long_")
+    flag = number(flag) if flag.IsValid() else None
+    begins_with_data = long_.GetChildAtIndex(0).GetName() == "__data_"
+    is_long, length = string_form(number(field(short, "__size_")), flag, begins_with_data)
     if is_long:
         pointer, length = field(long_, "__data_"), number(field(long_, "__size_"))
         unit = pointee(pointer.GetType()).GetByteSize() or 1
         return read_text(value, address_of(pointer), length * unit, ENCODINGS[unit])
-    data, length = field(short, "__data_"), size
+    data = field(short, "__data_")
     unit = data.GetType().GetArrayElementType().GetByteSize() or 1
     content = data.GetData()
     length = min(length * unit, content.GetByteSize())

@@ -78,8 +78,7 @@ fn a_step_into_a_function_stops_at_its_opening_line() {
     let source = "abilities/main.c";
     let call = format!("break {}", at(source, "head = push("));
     for level in [0, 2] {
-        let answers =
-            Session::new("abilities/c-O2", level).run(&[&call, "run", "step", "info args", "step"].map(AsRef::as_ref));
+        let answers = Session::new("abilities/c-O2", level).run(&[&call, "run", "step", "info args", "step"]);
         let opening = line(source, "static struct node *push(");
         answers.assert_contains("step", 0, &["push (list=0x0, name=", &format!("main.c:{opening}\n")]);
         answers.assert_contains("info args", 0, &["value = 1\n", "color = RED", "<add>"]);

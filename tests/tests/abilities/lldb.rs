@@ -8,12 +8,12 @@ use crate::script::{Column, Language, Script};
 const REFUSED: &str = "guest_functions_are_called_by_wasm_call";
 
 /// The session of a column.
-pub fn script(column: &Column) -> Option<Script> {
-    Some(match column.language {
+pub fn script(column: &Column) -> Script {
+    match column.language {
         Language::C => c(),
         Language::Cxx => cxx(),
         Language::Rust => rust(column.input),
-    })
+    }
 }
 
 /// The command that stops at a line with this text, and its line.

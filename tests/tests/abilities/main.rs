@@ -117,9 +117,9 @@ fn columns() -> Vec<Column> {
 }
 
 /// What is typed in a column, in the session of which most is asked.
-fn script(column: &Column) -> Option<Script> {
+fn script(column: &Column) -> Script {
     match column.debugger {
-        Debugger::Gdb => Some(gdb::script(column)),
+        Debugger::Gdb => gdb::script(column),
         Debugger::Lldb => lldb::script(column),
     }
 }
@@ -129,7 +129,7 @@ fn session(column: &Column, reach: Option<Reach>, privileged: bool) -> Vec<(&'st
     let session = Session::new(&column.program(), column.level).privileged(privileged);
     let script = match reach {
         Some(reach) => reach::script(column, reach),
-        None => script(column).expect("each column is written"),
+        None => script(column),
     };
     let commands = script.commands();
     let answers = || match (reach, column.debugger) {

@@ -230,6 +230,8 @@ pub fn script(column: &Column, reach: Reach) -> Script {
 pub fn answers(column: &Column, reach: Reach, session: &Session, commands: &[&str]) -> Answers {
     let debugger = if column.debugger == Debugger::Gdb { "gdb" } else { "lldb" };
     let program = column.program();
+    let module = format!("{program}.wasm");
+    let level = column.level.to_string();
     let function = place(column).function;
     match reach {
         Reach::Debug => session.debug(debugger, &["--break", function], commands),
@@ -244,9 +246,7 @@ pub fn answers(column: &Column, reach: Reach, session: &Session, commands: &[&st
         Reach::Core => {
             let scratch = tempfile::tempdir().expect("a temporary folder");
             let core = scratch.path().join("core");
-            let level = column.level.to_string();
             let engine = engine().display().to_string();
-            let module = format!("{program}.wasm");
             let run = [&engine, "run", "-g", "--debugger", debugger, "--opt-level", &level, &module];
             core_of(session.with_privileges(Command::new("gdb")), &run, &format!("break {function}"), &core);
             session.debug(debugger, &["--core", path(&core)], commands)
@@ -255,15 +255,13 @@ pub fn answers(column: &Column, reach: Reach, session: &Session, commands: &[&st
             let port = free_port();
             let address = format!("localhost:{port}");
             let mut serve = session.with_privileges(Command::new(engine()));
-            serve.args(["debug", "--no-cache", "--debugger", debugger, "--opt-level", &column.level.to_string()]);
-            serve.args(["--serve", &address]).arg(format!("{program}.wasm"));
+            serve.args(["debug", "--no-cache", "--debugger", debugger, "--opt-level", &level]);
+            serve.args(["--serve", &address, &module]);
             let _server = Process::start(serve);
             wait_for_listener(port);
             session.debug(debugger, &["--remote", &address, "--break", function], commands)
         }
         Reach::Threads | Reach::Processes => {
-            let module = format!("{program}.wasm");
-            let level = column.level.to_string();
             let (example, argument) =
                 if reach == Reach::Threads { ("threads", "3") } else { ("processes", "fork-exec") };
             let session = session.on_example(example, &[argument, &module, &level]);
