@@ -43,6 +43,44 @@ pub struct GuestSplitFile<'a> {
     pub sections: GuestSections<'a>,
 }
 
+/// A source file that the guest's line tables name.
+#[derive(Debug, Clone, Copy)]
+pub struct GuestSource<'a> {
+    /// Its path, as [`source_files`](crate::source_files) gives it.
+    pub path: &'a str,
+    /// All of it.
+    pub text: &'a [u8],
+}
+
+/// The `end` of a block or a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockEnd {
+    /// The operator's address.
+    pub offset: WasmOffset,
+    /// It ends a loop, so that no branch leads to it.
+    pub is_loop: bool,
+}
+
+/// Where blocks end, one right after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joins {
+    /// The operator before the first `end`.
+    pub before: WasmOffset,
+    /// At least one, in order.
+    pub ends: Vec<BlockEnd>,
+    /// The next operator that is more than the begin of a block or loop.
+    pub after: WasmOffset,
+}
+
+/// What a guest was made from.
+#[derive(Clone, Copy)]
+pub struct GuestSources<'a> {
+    /// What was found of the files that [`source_files`](crate::source_files) names.
+    pub files: &'a [GuestSource<'a>],
+    /// Where blocks end in the function at this position in [`GuestModule::functions`].
+    pub joins: &'a (dyn Fn(usize) -> Vec<Joins> + Sync),
+}
+
 /// A function that the guest module defines.
 #[derive(Debug, Clone)]
 pub struct GuestFunction {

@@ -21,6 +21,8 @@ pub(crate) struct GuestRow {
     pub(crate) is_stmt: bool,
     pub(crate) prologue_end: bool,
     pub(crate) epilogue_begin: bool,
+    /// It is for the place behind the `end` at its address, where branches join, and for no operator.
+    pub(crate) at_join: bool,
 }
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ impl GuestRow {
             is_stmt: true,
             prologue_end: false,
             epilogue_begin: false,
+            at_join: false,
         }
     }
 }
@@ -113,6 +116,7 @@ impl UnitLines {
                 is_stmt: row.is_stmt(),
                 prologue_end: row.prologue_end(),
                 epilogue_begin: row.epilogue_begin(),
+                at_join: false,
             });
         }
         found.shrink_to_fit();
@@ -150,6 +154,26 @@ impl UnitLines {
     /// The rows of the function at `position`, sorted by offset.
     pub(crate) fn function(&self, position: usize) -> &[GuestRow] {
         self.functions.get(&position).map_or(&[], |range| &self.rows[range.clone()])
+    }
+
+    /// Adds rows to those of functions, by position. They take the place of rows without a line.
+    pub(crate) fn add(&mut self, mut added: BTreeMap<usize, Vec<GuestRow>>) {
+        added.retain(|_, rows| !rows.is_empty());
+        if added.is_empty() {
+            return;
+        }
+        let count: usize = added.values().map(Vec::len).sum();
+        let mut rows = Vec::with_capacity(self.rows.len() + count);
+        for (position, range) in &mut self.functions {
+            let begin = rows.len();
+            rows.extend_from_slice(&self.rows[range.clone()]);
+            if let Some(added) = added.get(position) {
+                rows.extend_from_slice(added);
+                rows[begin..].sort_by_key(|row| (row.offset, row.line != 0));
+            }
+            *range = begin..rows.len();
+        }
+        self.rows = rows;
     }
 
     /// Lets the function at `position` begin with its opening line, if that is known and none of its statements': the line
@@ -234,6 +258,7 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
                     is_stmt: row.is_stmt,
                     new_line,
                     again,
+                    at_join: row.at_join,
                 });
             }
         }

@@ -4,12 +4,13 @@ use crate::address::WasmOffset;
 use crate::by_reference::is_passed_by_reference;
 use crate::entries::is_callee_location;
 use crate::expression::GuestExpression;
-use crate::guest::{GuestFunction, GuestModule, StackEntry};
+use crate::guest::{GuestFunction, GuestModule, GuestSources, StackEntry};
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
 use crate::guest_lines::{GuestLines, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
+use crate::source;
 use crate::scope::{Code, Entry, is_optimized, lowest, opens_with_a_stop, place_of, scope_code, subprogram_code};
 use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
@@ -33,6 +34,8 @@ pub struct Statement {
     /// Another row of the same line, marked `is_stmt`, follows soon. Where there are only operands up to the next line's row,
     /// the statement is executed there.
     pub again: bool,
+    /// The operator is the `end` of a block, and the statement lies right behind it: a jump that wasm does without.
+    pub at_join: bool,
 }
 
 /// A variable is on the wasm operand stack from `offset` on.
@@ -138,6 +141,8 @@ struct UnitScan {
     described: Vec<usize>,
     /// Functions that gdb is to enter at their opening lines, and file and line where they are declared.
     opened: Vec<(usize, Option<(u64, u64)>)>,
+    /// Functions whose blocks may end without a row for the jump that natively is there.
+    unoptimized: Vec<usize>,
     thunks: Vec<(usize, String)>,
     static_objects: Vec<StaticObject>,
     /// Subprograms that begin at 0.
@@ -150,6 +155,17 @@ struct UnitScan {
 /// Reads the guest's DWARF for the code generator.
 #[must_use]
 pub fn scan(guest: &GuestModule<'_>) -> Scan {
+    scan_unit_by_unit(guest, None)
+}
+
+/// As [`scan`]. Rows that the line tables of functions compiled without optimization lack, of jumps that wasm does without, are
+/// added where the sources tell them.
+#[must_use]
+pub fn scan_with_sources(guest: &GuestModule<'_>, sources: &GuestSources<'_>) -> Scan {
+    scan_unit_by_unit(guest, Some(sources).filter(|sources| !sources.files.is_empty()))
+}
+
+fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>) -> Scan {
     let mut functions = vec![FunctionUses::default(); guest.functions.len()];
     if !guest.sections.has_dwarf() {
         return Scan { uses: VariableUses { functions }, ..Scan::default() };
@@ -157,7 +173,10 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
     let mut losses = dwarf.losses.clone();
-    let scans: Vec<UnitScan> = dwarf.units.par_iter().map(|unit| scan_unit(guest, &dwarf, unit, &index)).collect();
+    let scans: Vec<UnitScan> = {
+        let units = dwarf.units.par_iter();
+        units.map(|unit| scan_unit(guest, &dwarf, unit, &index, sources)).collect()
+    };
     let (mut at_zero, mut subprograms) = (0, 0);
     let mut static_objects = Vec::new();
     let mut lines = GuestLines::default();
@@ -253,7 +272,13 @@ fn use_everything(function: &GuestFunction, operand_stack: Option<&Vec<StackEntr
     uses.stack_values.extend(entries.map(|e| StackValue { offset: e.begin, depth: e.depth, end: e.end }));
 }
 
-fn scan_unit<'a>(guest: &GuestModule<'_>, dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, index: &FunctionIndex) -> UnitScan {
+fn scan_unit<'a>(
+    guest: &GuestModule<'_>,
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    index: &FunctionIndex,
+    sources: Option<&GuestSources<'_>>,
+) -> UnitScan {
     let mut scan = UnitScan::default();
     let mut losses = Losses::default();
     let (lines, entries) = rayon::join(
@@ -261,6 +286,9 @@ fn scan_unit<'a>(guest: &GuestModule<'_>, dwarf: &GuestDwarf<'a>, unit: &Unit<'a
         || scan_entries(guest, dwarf, unit, index, &mut scan),
     );
     scan.lines = lines;
+    if let Some(sources) = sources {
+        source::complete(&mut scan.lines, &scan.unoptimized, dwarf, unit, sources);
+    }
     for (position, place) in std::mem::take(&mut scan.opened) {
         scan.lines.open(position, place);
     }
@@ -286,6 +314,7 @@ fn scan_entries<'a>(
     let mut scopes: Vec<(Code, Option<UnitOffset>, Option<u32>)> = Vec::new();
     let mut is_llvm = false;
     let mut opens = false;
+    let mut is_clang = false;
     let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
@@ -295,6 +324,7 @@ fn scan_entries<'a>(
         if depth == 0 {
             is_llvm = producer_is_llvm(dwarf, unit, &entry);
             opens = opens_with_a_stop(dwarf, unit, &entry);
+            is_clang = source::is_clang(dwarf, unit, &entry);
         }
         scopes.truncate(depth);
         let (mut code, mut around, begin) = scopes.last().copied().unwrap_or((Code::None, None, None));
@@ -310,8 +340,10 @@ fn scan_entries<'a>(
             }
             if let Code::Function(position) = code {
                 scan.described.push(position);
-                if opens && is_optimized(&entry) {
-                    scan.opened.push((position, place_of(unit, &entry)));
+                match is_optimized(&entry) {
+                    true if opens => scan.opened.push((position, place_of(unit, &entry))),
+                    false if is_clang => scan.unoptimized.push(position),
+                    _ => {}
                 }
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));
             }

@@ -8,23 +8,38 @@
 //!   `/usr/lib/debug`; a `.dwo` file in the directory of compilation, then beside the module by its path and by its name
 //!   alone, then in the working directory and below `/usr/lib/debug`.
 //!
+//! - *Sources* of C and C++ tell which lines have code that the wasm does without. They are taken from where the line table says
+//!   that they were, if they are the same (where the table says what they were).
+//!
 //! The first file that exists is taken. A separate debug file that was made for other code is refused.
 
 use std::collections::HashSet;
-use std::fs;
+use md5::{Digest, Md5};
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use wasmparser::{BinaryReader, Parser, Payload};
 
 /// Below which systems keep debug files.
 const SYSTEM_DIRECTORY: &str = "/usr/lib/debug";
 
+/// The largest source file that is looked at, and how much of all sources together.
+const MAX_SOURCE: u64 = 64 << 20;
+const MAX_SOURCES: u64 = 256 << 20;
+
 /// The contents of a debug file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DebugFile {
     /// Its path.
     pub name: String,
-    /// All of it: a wasm file.
+    /// All of it.
     pub bytes: Vec<u8>,
+}
+
+impl DebugFile {
+    pub(crate) fn as_source(&self) -> dwarf_transform::GuestSource<'_> {
+        dwarf_transform::GuestSource { path: &self.name, text: &self.bytes }
+    }
 }
 
 /// The files that hold the debug info of a module.
@@ -34,6 +49,8 @@ pub struct DebugFiles {
     pub separate: Option<DebugFile>,
     /// The files with split units.
     pub split: Vec<DebugFile>,
+    /// Source files that line tables name.
+    pub sources: Vec<DebugFile>,
     /// What was looked for in vain, as sentences for the user.
     pub warnings: Vec<String>,
 }
@@ -49,7 +66,9 @@ impl DebugFiles {
         }
         let separate = files.separate.as_ref().map(|file| Sections::read(&file.bytes));
         let sections = separate.unwrap_or(sections);
-        let units = dwarf_transform::split_units(&sections.debug());
+        let sections = sections.debug();
+        files.sources = sources(&sections);
+        let units = dwarf_transform::split_units(&sections);
         if units.is_empty() {
             return files;
         }
@@ -169,6 +188,21 @@ impl<'a> Sections<'a> {
             _ => debug.code.is_none() || debug.code == self.code,
         }
     }
+}
+
+/// The sources that are there, of a reasonable size.
+fn sources(sections: &dwarf_transform::GuestSections<'_>) -> Vec<DebugFile> {
+    let mut rest = MAX_SOURCES;
+    let named = dwarf_transform::source_files(sections).into_iter();
+    let found = named.filter_map(|source| {
+        let size = fs::metadata(&source.path).ok().filter(fs::Metadata::is_file)?.len();
+        rest = rest.checked_sub(size).filter(|_| size <= MAX_SOURCE)?;
+        let mut bytes = Vec::new();
+        File::open(&source.path).ok()?.take(MAX_SOURCE).read_to_end(&mut bytes).ok()?;
+        let same = source.md5.is_none_or(|md5| md5[..] == Md5::digest(&bytes)[..]);
+        same.then_some(DebugFile { name: source.path, bytes })
+    });
+    found.collect()
 }
 
 fn read(path: &Path) -> Option<DebugFile> {

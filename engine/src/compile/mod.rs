@@ -12,7 +12,7 @@ mod returns;
 mod stack_check;
 mod trampolines;
 
-use crate::debug_files::DebugFiles;
+use crate::debug_files::{DebugFile, DebugFiles};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
@@ -205,7 +205,11 @@ impl<'a> GuestDebug<'a> {
             memory64: module.memories.first().is_some_and(|memory| memory.memory64),
             thread_locals: thread_locals(translation),
         };
-        let scan = dwarf_transform::scan(&guest);
+        let has_anchors = translation.tunables.debug_info == DebugInfo::Full;
+        let files: Vec<_> = debug_files.sources.iter().filter(|_| has_anchors).map(DebugFile::as_source).collect();
+        let joins = |position: usize| joins(&translation.functions[position], base);
+        let scan =
+            dwarf_transform::scan_with_sources(&guest, &dwarf_transform::GuestSources { files: &files, joins: &joins });
         if scan.zeroed_addresses {
             report.warnings.push(
                 "the module's debug info says that every function is at address 0: a tool that ran after the linker \
@@ -216,6 +220,18 @@ impl<'a> GuestDebug<'a> {
         report.scan_losses = scan.losses;
         Some(GuestDebug { guest, uses: scan.uses, static_objects: scan.static_objects, lines: scan.lines })
     }
+}
+
+/// Where blocks of a function end.
+fn joins(input: &FunctionInput<'_>, base: usize) -> Vec<dwarf_transform::Joins> {
+    let body = BodyScan::read(input);
+    let offset = |number: u32| wasm_offset(body.offsets[number as usize] as usize, base);
+    let runs = body.ends_of_blocks().into_iter().map(|run| dwarf_transform::Joins {
+        before: offset(run.ends[0].0 - 1),
+        ends: run.ends.iter().map(|&(end, is_loop)| dwarf_transform::BlockEnd { offset: offset(end), is_loop }).collect(),
+        after: offset(run.after),
+    });
+    runs.collect()
 }
 
 /// Whether the offsets of code that ends here leave the flags of source locations free.
@@ -499,7 +515,7 @@ fn anchor_ranges(
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
             let joins = || (statement.is_stmt || all_rows) && body.is_reached_from_elsewhere(start);
             let begins = statement.new_line && !(statement.again && only_operands(number));
-            (begins || joins()).then_some(AnchorRange { start, end })
+            (begins || joins()).then_some(AnchorRange { start, end, at_join: statement.at_join })
         })
         .collect()
 }
@@ -940,6 +956,7 @@ mod tests {
             is_stmt,
             new_line: false,
             again: false,
+            at_join: false,
         };
         let anchored = |rows: &[_], flavour| {
             anchor_ranges(rows, &body, 100, flavour).iter().map(|anchor| anchor.start).collect::<Vec<_>>()

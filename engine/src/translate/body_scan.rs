@@ -74,6 +74,15 @@ impl Effect {
     }
 }
 
+/// Ends of blocks and loops, with no other operators between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndsOfBlocks {
+    /// The number of each `end`, and whether it ends a loop. At least one.
+    pub(crate) ends: Vec<(u32, bool)>,
+    /// The number of the next operator that is not the begin of a block or loop.
+    pub(crate) after: u32,
+}
+
 /// An operator that assigns a local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Assignment {
@@ -248,6 +257,33 @@ impl BodyScan {
     /// The labels of a `br_table`, its default first.
     pub(crate) fn labels(&self, first: u32, count: u32) -> &[u32] {
         &self.labels[first as usize..(first + count) as usize]
+    }
+
+    /// Where blocks and loops end, one right after the other, with other operators before and behind.
+    pub(crate) fn ends_of_blocks(&self) -> Vec<EndsOfBlocks> {
+        let mut found: Vec<EndsOfBlocks> = Vec::new();
+        let mut at = 0;
+        while at < self.effects.len() {
+            let first = self.effects[at].0;
+            let consecutive = (first..).zip(&self.effects[at..]).take_while(|(number, effect)| *number == effect.0);
+            let effects = || consecutive.clone().map(|(_, effect)| *effect);
+            let opener = |effect| if let Effect::End(opener) = effect { Some(self.effect(opener)) } else { None };
+            let ends = effects().map_while(|(number, effect)| match opener(effect)? {
+                Effect::Loop => Some((number, true)),
+                Effect::Block => Some((number, false)),
+                _ => None,
+            });
+            let ends: Vec<(u32, bool)> = ends.collect();
+            let begins = effects().skip(ends.len()).take_while(|effect| matches!(effect.1, Effect::Block | Effect::Loop));
+            let length = ends.len() + begins.count();
+            let after = first + length as u32;
+            let ends_with = self.effects.get(at + length).is_some_and(|next| next.0 == after && matches!(next.1, Effect::Else));
+            if !ends.is_empty() && first > 0 && !ends_with && (after as usize) < self.offsets.len() {
+                found.push(EndsOfBlocks { ends, after });
+            }
+            at += length.max(1);
+        }
+        found
     }
 
     /// Can control come to the statement that begins at `offset` from elsewhere than the operator before? Its anchor

@@ -116,6 +116,8 @@ pub(crate) struct AnchorRange {
     pub(crate) start: u32,
     /// Where the next one begins.
     pub(crate) end: u32,
+    /// It lies behind the `end` that is there.
+    pub(crate) at_join: bool,
 }
 
 /// What one function's translation does for the debugger.
@@ -156,6 +158,8 @@ pub(crate) struct FuncEnv<'a> {
     opening_stop: bool,
     next_anchor: usize,
     pending_anchor: Option<AnchorRange>,
+    /// The anchor that is due behind the current operator.
+    anchor_behind: Option<AnchorRange>,
     /// The statement whose anchor is there already.
     anchored: Option<u32>,
     pub(crate) loops_at_entries: Vec<LoopAtEntry>,
@@ -192,6 +196,7 @@ impl<'a> FuncEnv<'a> {
             opening_stop: false,
             next_anchor: 0,
             pending_anchor: None,
+            anchor_behind: None,
             anchored: None,
             loops_at_entries: Vec::new(),
             copies: StackCopies::default(),
@@ -1113,7 +1118,9 @@ impl FuncEnvironment for FuncEnv<'_> {
             let structural =
                 matches!(op, Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End)
                     && self.next_operator < self.operators.len();
-            if !state.reachable() || structural {
+            if anchor.at_join {
+                self.anchor_behind = Some(anchor);
+            } else if !state.reachable() || structural {
                 self.pending_anchor = Some(anchor);
             } else {
                 Self::emit_anchor(builder, anchor.start, offset);
@@ -1146,11 +1153,15 @@ impl FuncEnvironment for FuncEnv<'_> {
         state: &FuncTranslationState,
     ) -> WasmResult<()> {
         self.guard.note(op);
+        let anchor_behind = self.anchor_behind.take();
         if !state.reachable() {
             return Ok(());
         }
         if self.homes.is_none() {
             return Ok(());
+        }
+        if let Some(anchor) = anchor_behind {
+            Self::emit_anchor(builder, anchor.start, anchor.start);
         }
         let number = self.next_operator.wrapping_sub(1);
         if matches!(op, Operator::Loop { .. })

@@ -1,0 +1,168 @@
+//! What the text of a C or C++ program says that its line table leaves out.
+//!
+//! Without optimization, a block of statements that ends with an `if`, a loop or a `switch` leaves a jump behind at its
+//! brace: natively an instruction with a row, at which debuggers stop. In wasm the jump's target comes next, so that there is
+//! neither instruction nor row; only the place is left, the `end` of a block. Which line it is stands in the text alone.
+//!
+//! [`tokens`] reads a file, [`statements`] finds the statements of a function in it, and [`joins`] lays them over the ends of
+//! blocks in the function's code. A row is added only where all of it agrees: every row of the function is where a token
+//! begins, the row before and the row after the ends of blocks are where the text leads, and so is the number of ends.
+
+mod joins;
+mod statements;
+mod tokens;
+
+use crate::guest::{GuestModule, GuestSections, GuestSources};
+use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
+use crate::guest_lines::{GuestRow, UnitLines, header};
+use crate::scope::Entry;
+use gimli::{AttributeValue, constants};
+use joins::missing_rows;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use tokens::Tokens;
+
+/// A place in a file: line and column, as line tables count them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Place {
+    line: u32,
+    /// In bytes, from 1.
+    column: u32,
+}
+
+/// A source file that a line table names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceFile {
+    /// Its path: absolute, or relative to where it was compiled if that is not known.
+    pub path: String,
+    /// The MD5 sum of what it was compiled from, if the table has it.
+    pub md5: Option<[u8; 16]>,
+}
+
+/// The files that the line tables of C and C++ units name, sorted; those that [`scan_with_sources`](crate::scan_with_sources)
+/// can make use of. Files whose text is in the line table itself are not among them.
+#[must_use]
+pub fn source_files(sections: &GuestSections<'_>) -> Vec<SourceFile> {
+    if sections.get(".debug_info").is_empty() {
+        return Vec::new();
+    }
+    let guest = GuestModule { sections: sections.clone(), ..GuestModule::default() };
+    let dwarf = GuestDwarf::read(&guest);
+    let mut found = BTreeSet::new();
+    for unit in &dwarf.units {
+        let mut entries = unit.entries();
+        let Ok(Some(root)) = entries.next_dfs() else { continue };
+        // What a skeleton unit was compiled from is said in another file.
+        let is_skeleton = unit.dwo_id.is_some();
+        let Some(header) = header(unit).filter(|_| is_skeleton || is_c(root)) else { continue };
+        let first = u64::from(header.version() < 5);
+        for (number, file) in (first..).zip(header.file_names()) {
+            let Some(path) = path(&dwarf, unit, number).filter(|_| embedded(&dwarf, unit, file).is_none()) else {
+                continue;
+            };
+            found.insert(SourceFile { path, md5: header.file_has_md5().then(|| *file.md5()) });
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Is it a unit that clang made of C or C++?
+pub(crate) fn is_clang<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
+    let producer = root.attr_value(constants::DW_AT_producer);
+    let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
+    is_c(root) && producer.is_some_and(|producer| producer.to_string_lossy().contains("clang"))
+}
+
+fn is_c(root: &Entry<'_>) -> bool {
+    let Some(AttributeValue::Language(language)) = root.attr_value(constants::DW_AT_language) else { return false };
+    matches!(
+        language,
+        constants::DW_LANG_C89
+            | constants::DW_LANG_C
+            | constants::DW_LANG_C99
+            | constants::DW_LANG_C11
+            | constants::DW_LANG_C17
+            | constants::DW_LANG_C_plus_plus
+            | constants::DW_LANG_C_plus_plus_03
+            | constants::DW_LANG_C_plus_plus_11
+            | constants::DW_LANG_C_plus_plus_14
+            | constants::DW_LANG_C_plus_plus_17
+            | constants::DW_LANG_C_plus_plus_20
+    )
+}
+
+/// The path of a file by its number in the unit's line table.
+fn path<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, number: u64) -> Option<String> {
+    let header = header(unit)?;
+    let file = header.file(number)?;
+    let text = |value: AttributeValue<Slice<'a>>| dwarf.line_sections(unit).attr_string(unit, value).ok();
+    let name = text(file.path_name());
+    // Directory 0 is where it was compiled, also where a table of version 5 lists it.
+    let directory = file.directory(header).and_then(text);
+    let mut path = String::new();
+    for part in [unit.comp_dir, directory, name].into_iter().flatten() {
+        let part = part.to_string_lossy();
+        if part.starts_with('/') {
+            path.clear();
+        } else if !path.is_empty() && !path.ends_with('/') {
+            path.push('/');
+        }
+        path.push_str(&part);
+    }
+    Some(path).filter(|_| name.is_some())
+}
+
+/// The text of a file, if the line table holds it.
+fn embedded<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, file: &gimli::FileEntry<Slice<'a>>) -> Option<&'a [u8]> {
+    let text = dwarf.line_sections(unit).attr_string(unit, file.source()?).ok()?;
+    Some(text.slice()).filter(|text| !text.is_empty())
+}
+
+/// The text of a file by its number in the unit's line table.
+fn text<'t, 'a: 't>(
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    sources: &GuestSources<'t>,
+    number: u64,
+) -> Option<&'t [u8]> {
+    embedded(dwarf, unit, header(unit)?.file(number)?).or_else(|| {
+        let path = path(dwarf, unit, number)?;
+        sources.files.iter().find(|file| file.path == path).map(|file| file.text)
+    })
+}
+
+/// Adds the rows that are missing in `functions` (by position) where blocks end.
+pub(crate) fn complete<'a>(
+    lines: &mut UnitLines,
+    functions: &[usize],
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    sources: &GuestSources<'_>,
+) {
+    let mut by_file: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for &position in functions {
+        if let Some(first) = lines.function(position).first() {
+            by_file.entry(first.file).or_default().push(position);
+        }
+    }
+    if by_file.is_empty() {
+        return;
+    }
+    // The lines that have code, of each file.
+    let mut executed: BTreeMap<u32, Vec<u32>> = by_file.keys().map(|file| (*file, Vec::new())).collect();
+    for row in lines.functions().flat_map(|position| lines.function(position)).filter(|row| row.line != 0) {
+        executed.get_mut(&row.file).into_iter().for_each(|lines| lines.push(row.line));
+    }
+    let complete_file = |(file, functions): (u32, Vec<usize>), mut executed: Vec<u32>| -> Vec<(usize, Vec<GuestRow>)> {
+        executed.sort_unstable();
+        executed.dedup();
+        let Some(text) = text(dwarf, unit, sources, file.into()) else { return Vec::new() };
+        let Some(tokens) = Tokens::read(text, &executed) else { return Vec::new() };
+        let complete = |position| (position, missing_rows(lines.function(position), &tokens, &(sources.joins)(position)));
+        functions.into_par_iter().map(complete).collect()
+    };
+    let files: Vec<_> = by_file.into_iter().zip(executed.into_values()).collect();
+    let found = files.into_par_iter().flat_map_iter(|(file, executed)| complete_file(file, executed));
+    let found: Vec<(usize, Vec<GuestRow>)> = found.collect();
+    lines.add(found.into_iter().collect());
+}
