@@ -50,7 +50,7 @@ pub fn generate(
     let described = lines.iter().flat_map(UnitLines::functions);
     let described = described.filter(|position| *position < native.functions.len()).collect();
     // Plans need maps, and make those that are not there yet. Both go through the functions in the same order.
-    let plans = || dwarf.units.par_iter().map(|unit| plan_unit(input, unit)).collect();
+    let plans = || dwarf.units.par_iter().zip(&lines).map(|(unit, lines)| plan_unit(input, unit, lines)).collect();
     let (plans, ()) = rayon::join(plans, || maps.make(described));
     let mut plan = Plan::new(&dwarf, plans);
     let encoding = encoding(options);

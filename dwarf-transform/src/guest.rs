@@ -75,7 +75,7 @@ pub struct Joins {
 /// What a guest was made from.
 #[derive(Clone, Copy)]
 pub struct GuestSources<'a> {
-    /// What was found of the files that [`source_files`](crate::source_files) names.
+    /// What was found of the files that [`source_files`](crate::source_files) names, in its order.
     pub files: &'a [GuestSource<'a>],
     /// Where blocks end in the function at this position in [`GuestModule::functions`].
     pub joins: &'a (dyn Fn(usize) -> Vec<Joins> + Sync),

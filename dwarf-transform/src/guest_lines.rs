@@ -4,6 +4,7 @@ use crate::address::WasmOffset;
 use crate::guest_dwarf::{FunctionIndex, Slice, Unit};
 use crate::loss::{LossKind, Losses};
 use crate::scan::Statement;
+use crate::source::MissingRow;
 use gimli::ColumnType;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -57,6 +58,8 @@ pub(crate) struct UnitLines {
     functions: BTreeMap<usize, Range<usize>>,
     /// Opening lines at which gdb is to stop when it steps into the function.
     openings: BTreeMap<usize, u32>,
+    /// Rows that the guest does not have.
+    added: BTreeMap<usize, Vec<MissingRow>>,
 }
 
 impl UnitLines {
@@ -134,7 +137,7 @@ impl UnitLines {
                     rows.sort_by_key(|row| row.offset);
                 }
             }
-            return UnitLines { rows, functions: ranges.into_iter().collect(), openings: BTreeMap::new() };
+            return UnitLines { rows, functions: ranges.into_iter().collect(), ..UnitLines::default() };
         }
         let mut by_function: BTreeMap<usize, Vec<GuestRow>> = BTreeMap::new();
         for (position, range) in ranges {
@@ -148,7 +151,7 @@ impl UnitLines {
             rows.append(&mut own);
             functions.insert(position, begin..rows.len());
         }
-        UnitLines { rows, functions, openings: BTreeMap::new() }
+        UnitLines { rows, functions, ..UnitLines::default() }
     }
 
     /// The rows of the function at `position`, sorted by offset.
@@ -156,24 +159,43 @@ impl UnitLines {
         self.functions.get(&position).map_or(&[], |range| &self.rows[range.clone()])
     }
 
-    /// Adds rows to those of functions, by position. They take the place of rows without a line.
-    pub(crate) fn add(&mut self, mut added: BTreeMap<usize, Vec<GuestRow>>) {
+    /// Adds rows to those of functions, by position. They take the place of rows of the same `end`, which has no code.
+    pub(crate) fn add(&mut self, mut added: BTreeMap<usize, Vec<MissingRow>>) {
         added.retain(|_, rows| !rows.is_empty());
-        if added.is_empty() {
+        let count: usize = added.values().map(Vec::len).sum();
+        if count == 0 {
             return;
         }
-        let count: usize = added.values().map(Vec::len).sum();
         let mut rows = Vec::with_capacity(self.rows.len() + count);
         for (position, range) in &mut self.functions {
             let begin = rows.len();
-            rows.extend_from_slice(&self.rows[range.clone()]);
-            if let Some(added) = added.get(position) {
-                rows.extend_from_slice(added);
-                rows[begin..].sort_by_key(|row| (row.offset, row.line != 0));
+            let own = &self.rows[range.clone()];
+            match added.get(position) {
+                Some(added) => {
+                    let stays = |row: &&GuestRow| added.iter().all(|added| added.row.offset != row.offset);
+                    rows.extend(own.iter().filter(stays));
+                    rows.extend(added.iter().map(|added| added.row));
+                    rows[begin..].sort_by_key(|row| row.offset);
+                }
+                None => rows.extend_from_slice(own),
             }
             *range = begin..rows.len();
         }
         self.rows = rows;
+        self.added = added;
+    }
+
+    /// The places behind the guest range of a scope in the function at `position` that belong to it all the same, because jumps
+    /// that end its block are there: their ranges. `line` is where the scope begins, if it is the scope of a block.
+    pub(crate) fn jumps_behind(&self, position: usize, guest: &[(u64, u64)], line: Option<u64>) -> Vec<(u64, u64)> {
+        let belongs = |added: &&MissingRow| {
+            let (before, jump) = (u64::from(added.before), u64::from(added.row.offset));
+            let has = |offset: u64| guest.iter().any(|range| (range.0..range.1).contains(&offset));
+            let inner = u64::from(added.inner.0)..=u64::from(added.inner.1);
+            has(before) && !has(jump) && line.is_none_or(|line| !inner.contains(&line))
+        };
+        let added = self.added.get(&position).into_iter().flatten().filter(belongs);
+        added.map(|added| (u64::from(added.row.offset), u64::from(added.row.offset) + 1)).collect()
     }
 
     /// Lets the function at `position` begin with its opening line, if that is known and none of its statements': the line

@@ -63,8 +63,8 @@ pub use address::{TextOffset, ValType, WasmOffset};
 pub use address_table::AddressTable;
 pub use generate::generate;
 pub use guest::{
-    BlockEnd, GuestFunction, GuestModule, GuestSection, GuestSections, GuestSource, GuestSources, GuestSplitFile, Joins,
-    StackEntry, ThreadLocals, WasmVariables,
+    BlockEnd, GuestFunction, GuestModule, GuestSection, GuestSections, GuestSource, GuestSources, GuestSplitFile,
+    Joins, StackEntry, ThreadLocals, WasmVariables,
 };
 pub use guest_lines::GuestLines;
 pub use host_reference::{EXTERNREF_STRUCTURE, ExternRefField, FUNCREF_STRUCTURE, FuncRefField};
@@ -79,7 +79,9 @@ pub use output::{Error, Generated, Relocation, RelocationTarget, Section};
 pub use pointers::{
     POINTER_ASSIGNMENT_CODE, POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_CODE, POINTER_OPERATOR_SYMBOL,
 };
-pub use scan::{FunctionUses, InlinedCode, LocalUse, Scan, StackValue, Statement, VariableUses, scan, scan_with_sources};
+pub use scan::{
+    FunctionUses, InlinedCode, LocalUse, Scan, StackValue, Statement, VariableUses, scan, scan_with_sources,
+};
 pub use serialize::serialize;
 pub use source::{SourceFile, source_files};
 pub use split::{SplitUnit, split_units};

@@ -169,9 +169,9 @@ fn names_code(tag: gimli::DwTag) -> bool {
 }
 
 /// Reads the tree of a unit and finds what would go.
-pub(crate) fn plan_unit<'a>(input: Input<'_, 'a>, unit: &Unit<'a>) -> UnitPlan {
+pub(crate) fn plan_unit<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, lines: &UnitLines) -> UnitPlan {
     let mut plan = UnitPlan::default();
-    if let Err(error) = plan_entries(input, unit, &mut plan) {
+    if let Err(error) = plan_entries(input, unit, lines, &mut plan) {
         let place = unit.place();
         plan.losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
@@ -181,13 +181,20 @@ pub(crate) fn plan_unit<'a>(input: Input<'_, 'a>, unit: &Unit<'a>) -> UnitPlan {
     plan
 }
 
-fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) -> Result<(), gimli::Error> {
+fn plan_entries<'a>(
+    input: Input<'_, 'a>,
+    unit: &Unit<'a>,
+    lines: &UnitLines,
+    plan: &mut UnitPlan,
+) -> Result<(), gimli::Error> {
     let Input { native, dwarf, index, maps, .. } = input;
     let mut entries = unit.entries_raw(None)?;
     let mut entry = Entry::null();
     // The position of the entry around the current one at each depth.
     let mut parents: Vec<u32> = Vec::new();
     let mut budget = dwarf.range_budget(unit);
+    // A block that there may be jumps behind, by the position of its entry, and its ranges. Its first variable tells where it begins.
+    let mut block: Option<(u32, Vec<(u64, u64)>)> = None;
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
             continue;
@@ -244,10 +251,26 @@ fn plan_entries<'a>(input: Input<'_, 'a>, unit: &Unit<'a>, plan: &mut UnitPlan) 
                 }
             }
             constants::DW_TAG_label => {}
+            constants::DW_TAG_variable if block.as_ref().is_some_and(|block| block.0 == parent) => {
+                let line = entry.attr_value(constants::DW_AT_decl_line).and_then(|line| line.udata_value());
+                let scope = plan.scopes.get_mut(around.map_or(NONE, |around| around.scope) as usize);
+                if let (Some((_, mut guest)), Some(_), Some(scope)) = (block.take(), line, scope) {
+                    guest.extend(lines.jumps_behind(planned.function as usize, &guest, line));
+                    if let Ok((native, _)) = maps.map(&guest, &mut budget) {
+                        *scope = native;
+                    }
+                }
+            }
             _ if depth > 0 && planned.dead == NONE => {
-                if let Some((guest_ranges, broken)) = ranges(dwarf, unit, &entry, &mut budget) {
+                if let Some((mut guest_ranges, broken)) = ranges(dwarf, unit, &entry, &mut budget) {
                     if broken {
                         plan.losses.count(LossKind::MalformedList, place);
+                    }
+                    let jumps = lines.jumps_behind(planned.function as usize, &guest_ranges, None);
+                    match entry.tag() {
+                        _ if jumps.is_empty() => {}
+                        constants::DW_TAG_inlined_subroutine => guest_ranges.extend(jumps),
+                        _ => block = Some((position, guest_ranges.clone())),
                     }
                     let (mut native_ranges, live) = maps.map(&guest_ranges, &mut budget).unwrap_or_else(|_| {
                         plan.losses.count(LossKind::TooManyRanges, place);

@@ -10,8 +10,8 @@ use crate::guest_lines::{GuestLines, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
-use crate::source;
 use crate::scope::{Code, Entry, is_optimized, lowest, opens_with_a_stop, place_of, scope_code, subprogram_code};
+use crate::source;
 use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
 use rayon::prelude::*;
@@ -162,7 +162,7 @@ pub fn scan(guest: &GuestModule<'_>) -> Scan {
 /// added where the sources tell them.
 #[must_use]
 pub fn scan_with_sources(guest: &GuestModule<'_>, sources: &GuestSources<'_>) -> Scan {
-    scan_unit_by_unit(guest, Some(sources).filter(|sources| !sources.files.is_empty()))
+    scan_unit_by_unit(guest, Some(sources))
 }
 
 fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>) -> Scan {

@@ -9,12 +9,13 @@
 //!   alone, then in the working directory and below `/usr/lib/debug`.
 //!
 //! - *Sources* of C and C++ tell which lines have code that the wasm does without. They are taken from where the line table says
-//!   that they were, if they are the same (where the table says what they were).
+//!   that they were (relative paths: to the working directory, then to the module), if they are what was compiled (where the
+//!   table says what that was).
 //!
 //! The first file that exists is taken. A separate debug file that was made for other code is refused.
 
-use std::collections::HashSet;
 use md5::{Digest, Md5};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ impl DebugFiles {
         let separate = files.separate.as_ref().map(|file| Sections::read(&file.bytes));
         let sections = separate.unwrap_or(sections);
         let sections = sections.debug();
-        files.sources = sources(&sections);
+        files.sources = sources(directory_of(path), &sections);
         let units = dwarf_transform::split_units(&sections);
         if units.is_empty() {
             return files;
@@ -191,16 +192,20 @@ impl<'a> Sections<'a> {
 }
 
 /// The sources that are there, of a reasonable size.
-fn sources(sections: &dwarf_transform::GuestSections<'_>) -> Vec<DebugFile> {
+fn sources(beside: &Path, sections: &dwarf_transform::GuestSections<'_>) -> Vec<DebugFile> {
     let mut rest = MAX_SOURCES;
-    let named = dwarf_transform::source_files(sections).into_iter();
-    let found = named.filter_map(|source| {
-        let size = fs::metadata(&source.path).ok().filter(fs::Metadata::is_file)?.len();
+    let mut read = |place: &Path, md5: Option<[u8; 16]>| {
+        let size = fs::metadata(place).ok().filter(fs::Metadata::is_file)?.len();
         rest = rest.checked_sub(size).filter(|_| size <= MAX_SOURCE)?;
         let mut bytes = Vec::new();
-        File::open(&source.path).ok()?.take(MAX_SOURCE).read_to_end(&mut bytes).ok()?;
-        let same = source.md5.is_none_or(|md5| md5[..] == Md5::digest(&bytes)[..]);
-        same.then_some(DebugFile { name: source.path, bytes })
+        File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut bytes).ok()?;
+        Some(bytes).filter(|bytes| md5.is_none_or(|md5| md5[..] == Md5::digest(bytes)[..]))
+    };
+    let named = dwarf_transform::source_files(sections).into_iter();
+    let found = named.filter_map(|source| {
+        let places = [PathBuf::from(&source.path), beside.join(&source.path)];
+        let bytes = places.iter().find_map(|place| read(place, source.md5))?;
+        Some(DebugFile { name: source.path, bytes })
     });
     found.collect()
 }

@@ -2,37 +2,68 @@
 
 use super::Place;
 use super::statements::{Shape, Statements};
-use super::tokens::Tokens;
+use super::tokens::{Kind, Tokens};
 use crate::guest::{BlockEnd, Joins};
 use crate::guest_lines::{GuestRow, covering};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-/// The rows that a function's line table lacks where blocks end. `rows` are those that it has, sorted; `joins` are the places where
-/// blocks end.
+/// A row that a function's line table lacks, and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MissingRow {
+    pub(crate) row: GuestRow,
+    /// The jump lies in the scopes of the operator at this offset,
+    pub(crate) before: u32,
+    /// but not in those that begin in these lines: there is the last statement of its block.
+    pub(crate) inner: (u32, u32),
+}
+
+/// The rows that a function's line table lacks where blocks end: of `rows`, those that it has, the ones of `file` are looked at,
+/// which `tokens` are of. `joins` are the places where blocks end.
 ///
 /// Where text, rows and code do not fit together, there are none.
-pub(crate) fn missing_rows(rows: &[GuestRow], tokens: &Tokens, joins: &[Joins]) -> Vec<GuestRow> {
-    let Some(statements) = statements_of(rows, tokens) else { return Vec::new() };
-    let mut found: Vec<GuestRow> = Vec::new();
+pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins: &[Joins]) -> Vec<MissingRow> {
+    let token = |row: &GuestRow| tokens.at(place(row)?);
+    let mut own = rows.iter().filter(|row| row.file == file && row.line != 0);
+    let Some(opening) = own.clone().next() else { return Vec::new() };
+    if !own.all(|row| row.column == 0 || token(row).is_some()) {
+        return Vec::new();
+    }
+    // The opening row has no column.
+    let opening = Place { line: opening.line, column: opening.column };
+    let mut bodies: BTreeMap<usize, Option<Statements<'_>>> = BTreeMap::new();
+    let mut found: Vec<MissingRow> = Vec::new();
     for joins in joins {
         let Some(last) = joins.ends.last() else { continue };
         let before = covering(rows, joins.before.0).map(|at| &rows[at]);
-        let after = rows.iter().find(|row| row.offset > last.offset.0).filter(|row| row.offset <= joins.after.0);
-        let token = |row: &GuestRow| tokens.at(place(row)?);
-        let (Some(before), Some(after)) = (before.and_then(token), after.and_then(token)) else { continue };
-        let mut walk = Walk { statements: &statements, ends: &joins.ends, after, found: Vec::new(), budget: LONGEST_WAY };
+        let next = rows.partition_point(|row| row.offset <= last.offset.0);
+        let after = rows.get(next).filter(|row| row.offset <= joins.after.0);
+        let token = |row: Option<&GuestRow>| row.filter(|row| row.file == file).and_then(token);
+        let has_no_line = rows.get(next.wrapping_sub(1)).is_some_and(|row| row.line == 0);
+        let after = match after {
+            Some(row) => token(Some(row)),
+            None if has_no_line => None,
+            None => continue,
+        };
+        let Some(before) = token(before) else { continue };
+        let Some(begin) = body_around(tokens, before, opening) else { continue };
+        let statements = bodies.entry(begin).or_insert_with(|| Statements::read(tokens, begin));
+        let Some(statements) = statements else { continue };
+        let mut walk = Walk {
+            statements,
+            ends: &joins.ends,
+            after,
+            found: Vec::new(),
+            line: tokens.place(before).line,
+            budget: LONGEST_WAY,
+        };
         if walk.leads_on(before).is_none() {
             continue;
         }
-        for (end, place) in walk.found {
-            let offset = joins.ends[end].offset.0;
-            // Compilers say of the `end` that it has no line.
-            let has_line = rows.iter().any(|row| row.offset == offset && row.line != 0);
-            if has_line {
-                continue;
-            }
-            found.push(GuestRow {
-                offset,
-                file: rows[0].file,
+        for (end, place, inner) in walk.found {
+            let row = GuestRow {
+                offset: joins.ends[end].offset.0,
+                file,
                 line: place.line,
                 column: place.column,
                 discriminator: 0,
@@ -40,7 +71,8 @@ pub(crate) fn missing_rows(rows: &[GuestRow], tokens: &Tokens, joins: &[Joins]) 
                 prologue_end: false,
                 epilogue_begin: false,
                 at_join: true,
-            });
+            };
+            found.push(MissingRow { row, before: joins.before.0, inner });
         }
     }
     found
@@ -50,25 +82,16 @@ fn place(row: &GuestRow) -> Option<Place> {
     (row.line != 0 && row.column != 0).then_some(Place { line: row.line, column: row.column })
 }
 
-/// The statements of the function with these rows, if the text is the one that it was made from.
-fn statements_of<'t>(rows: &[GuestRow], tokens: &'t Tokens) -> Option<Statements<'t>> {
-    let file = rows.first()?.file;
-    let places: Vec<Place> = rows.iter().filter_map(place).collect();
-    let fits = rows.iter().all(|row| row.file == file) && places.iter().all(|place| tokens.at(*place).is_some());
-    if !fits {
-        return None;
-    }
-    // The opening row has no column.
-    let opening = rows.iter().filter(|row| row.line != 0).map(|row| Place { line: row.line, column: row.column });
-    let (first, last) = (opening.min()?, *places.iter().max()?);
-    // The body is the outermost block that begins behind the function's name.
-    let mut end = None;
-    let mut next = tokens.block_around(tokens.at(last)?);
-    while let Some(begin) = next.filter(|begin| tokens.place(*begin) > first) {
-        end = tokens.counterpart(begin);
-        next = begin.checked_sub(1).and_then(|before| tokens.block_around(before));
-    }
-    Statements::read(tokens, end?)
+/// The brace that begins the body of the function that `token` is in: the outermost block that can be one. A function, whose
+/// opening row is at `opening`, may have others in itself that were inlined, and it may itself be in one.
+fn body_around(tokens: &Tokens, token: usize, opening: Place) -> Option<usize> {
+    let is_behind = |position: usize| tokens.place(position) > opening;
+    let outward = |begin: usize| begin.checked_sub(1).and_then(|before| tokens.block_around(before));
+    let mut around = std::iter::successors(tokens.block_around(token), |begin| outward(*begin));
+    let inside = |begin: &usize| is_behind(*begin) || !is_behind(token);
+    let blocks: Vec<usize> = around.by_ref().take_while(inside).collect();
+    let is_function = |begin: &usize| tokens.follows_parameters(*begin);
+    blocks.iter().rev().copied().find(is_function).or_else(|| blocks.last().copied().filter(|_| is_behind(token)))
 }
 
 /// Where control is.
@@ -89,10 +112,13 @@ const LONGEST_WAY: u32 = 2000;
 struct Walk<'a> {
     statements: &'a Statements<'a>,
     ends: &'a [BlockEnd],
-    /// The token of what comes next.
-    after: usize,
-    /// Jumps on the way that natively are alone in their basic block: at which end, and the place they have.
-    found: Vec<(usize, Place)>,
+    /// The token of what comes next; if that has no line, it can only be the jump that is the condition of `while (1)`.
+    after: Option<usize>,
+    /// Jumps on the way that natively are alone in their basic block: at which end, the place they have, and the lines of the
+    /// statement before in the block that they end.
+    found: Vec<(usize, Place, (u32, u32))>,
+    /// The line of the code before.
+    line: u32,
     /// How many statements may still be gone through.
     budget: u32,
 }
@@ -105,6 +131,8 @@ struct At {
     passed: usize,
     /// The place of a jump that the compiler adds here.
     place: Place,
+    /// The lines of the statement before in the same block.
+    inner: (u32, u32),
 }
 
 impl Walk<'_> {
@@ -114,12 +142,12 @@ impl Walk<'_> {
         let number = *path.last()?;
         let tokens = self.statements.tokens_of(number);
         let place = self.statements.tokens.place(*tokens.start());
-        let at = At { here: Here::Code, passed: 0, place };
+        let at = At { here: Here::Code, passed: 0, place, inner: (0, 0) };
         match self.statements.shape(number) {
             // Where the next row is one of it too, it goes on.
-            Shape::Simple if tokens.contains(&self.after) => None,
+            Shape::Simple if self.comes_in(&tokens) => None,
             Shape::Simple => self.behind(&path, at),
-            Shape::Jump => self.behind(&path, At { here: Here::Nowhere, ..at }),
+            Shape::Jump | Shape::Return => self.behind(&path, At { here: Here::Nowhere, ..at }),
             Shape::Compound(_) if before == *tokens.end() => {
                 self.behind(&path, At { place: self.statements.end(number), ..at })
             }
@@ -129,7 +157,8 @@ impl Walk<'_> {
                 self.behind(&path, at)
             }
             Shape::Do { condition, .. } if condition.contains(&before) => {
-                let at = At { here: Here::Join(0), passed: self.pass_loop(0)?, place: self.statements.tokens.place(*condition.start()) };
+                let place = self.statements.tokens.place(*condition.start());
+                let at = At { here: Here::Join(0), passed: self.pass_loop(0)?, place, ..at };
                 self.either(self.pass(at), Some(at), |walk, at| walk.behind(&path, at))
             }
             Shape::Switch { header, body } if header.contains(&before) || before == *tokens.start() => {
@@ -153,7 +182,12 @@ impl Walk<'_> {
     }
 
     /// The first of two ways that leads on.
-    fn either(&mut self, one: Option<At>, other: Option<At>, mut go: impl FnMut(&mut Self, At) -> Option<()>) -> Option<()> {
+    fn either(
+        &mut self,
+        one: Option<At>,
+        other: Option<At>,
+        mut go: impl FnMut(&mut Self, At) -> Option<()>,
+    ) -> Option<()> {
         let found = self.found.len();
         for at in [one, other].into_iter().flatten() {
             if go(self, at).is_some() {
@@ -166,9 +200,22 @@ impl Walk<'_> {
 
     /// A jump that is added here is alone in its basic block where there is nothing else.
     fn jump(&mut self, at: At) {
-        if let Here::Join(end) = at.here {
-            self.found.push((end, at.place));
+        let Here::Join(end) = at.here else { return };
+        // Of several at one place there is room for one, and what is on the line of the code before goes on with that.
+        let before = self.found.last().map_or(self.line, |last| last.1.line);
+        if before != at.place.line && self.found.last().is_none_or(|last| last.0 != end) {
+            self.found.push((end, at.place, at.inner));
         }
+    }
+
+    /// Goes on where nothing but the statement before leads.
+    fn onward(at: At) -> Option<At> {
+        Some(at).filter(|at| at.here != Here::Nowhere)
+    }
+
+    /// Does that what comes next lie in these tokens?
+    fn comes_in(&self, tokens: &RangeInclusive<usize>) -> bool {
+        self.after.is_some_and(|after| tokens.contains(&after))
     }
 
     /// Is that the end of the way, all ends being behind?
@@ -177,13 +224,15 @@ impl Walk<'_> {
     }
 
     /// Goes on behind the last statement of `path`.
-    fn behind(&mut self, path: &[usize], at: At) -> Option<()> {
+    fn behind(&mut self, path: &[usize], mut at: At) -> Option<()> {
         let (&number, outer) = path.split_last()?;
         let statements = self.statements;
+        if !matches!(statements.shape(number), Shape::Compound(_)) {
+            at.inner = statements.lines(number);
+        }
         self.budget = self.budget.checked_sub(1)?;
         // Nothing comes behind the function's own block.
         let &parent = outer.last()?;
-        let arrived = |token: usize| token == self.after;
         match statements.shape(parent) {
             Shape::Compound(children) => {
                 let next = children.iter().position(|child| *child == number)? + 1;
@@ -192,35 +241,40 @@ impl Walk<'_> {
             Shape::If { then, otherwise: Some(otherwise), .. } if number == *then => {
                 // What is in the other branch comes next.
                 let at = self.pass(at)?;
-                statements.tokens_of(*otherwise).contains(&self.after).then(|| self.arrives(at))?
+                self.comes_in(&statements.tokens_of(*otherwise)).then(|| self.arrives(at))?
             }
-            Shape::If { condition, otherwise, .. } => {
+            Shape::If { condition, then, otherwise } => {
                 let place = statements.tokens.place(condition.end() - 1);
                 if otherwise.is_none() {
                     self.jump(at);
                     let at = self.pass(at)?;
                     return self.behind(outer, At { place, ..at });
                 }
-                self.either(self.pass(at), Some(at), |walk, at| walk.behind(outer, At { place, ..at }))
+                // Where neither of the two goes on, nothing does.
+                let joins = statements.goes_on(*then) || at.here != Here::Nowhere;
+                let joined = self.pass(at).filter(|_| joins);
+                self.either(joined, Some(at), |walk, at| walk.behind(outer, At { place, ..at }))
             }
-            Shape::Loop { next: Some(next), .. } if next.contains(&self.after) => {
-                self.jump(at);
+            Shape::Loop { next: Some(next), header, .. } if self.comes_in(next) => {
+                // Where it goes over a range, clang has the jump at the loop, as what comes next.
+                if next != header {
+                    self.jump(at);
+                }
                 // `continue` leads there.
                 self.either(self.pass(at), Some(at), |walk, at| walk.arrives(at))
             }
             Shape::Loop { header, next: None, .. }
-                if header.contains(&self.after) || arrived(*statements.tokens_of(parent).start()) =>
+                if self.comes_in(header) || self.after == Some(*statements.tokens_of(parent).start()) =>
             {
                 self.arrives(at)
             }
-            Shape::Do { condition, .. } if condition.contains(&self.after) => {
+            Shape::Do { condition, .. } if self.after.is_none() || self.comes_in(condition) => {
                 self.jump(at);
                 self.either(self.pass(at), Some(at), |walk, at| walk.arrives(at))
             }
             Shape::Switch { .. } => {
                 self.jump(at);
-                let at = self.pass(at)?;
-                self.behind(outer, at)
+                self.either(self.pass(at), Self::onward(at), |walk, at| walk.behind(outer, at))
             }
             _ => None,
         }
@@ -231,21 +285,39 @@ impl Walk<'_> {
         let statements = self.statements;
         for (position, &sibling) in siblings.iter().enumerate() {
             let tokens = statements.tokens_of(sibling);
-            if tokens.contains(&self.after) {
+            if self.comes_in(&tokens) {
+                // A jump leads into a loop; what it does first may be on another line.
+                let body = match statements.shape(sibling) {
+                    Shape::Loop { body, .. } | Shape::Do { body, .. } => Some(*body),
+                    _ => None,
+                };
+                if body.is_some_and(|body| self.comes_in(&statements.tokens_of(body))) {
+                    self.jump(At { place: statements.tokens.place(*tokens.start()), inner: (0, 0), ..at });
+                }
                 return self.arrives(at);
             }
             match statements.shape(sibling) {
                 Shape::Jump => {
-                    self.jump(At { place: statements.tokens.place(*tokens.start()), ..at });
+                    at = At { place: statements.tokens.place(*tokens.start()), inner: (0, 0), ..at };
+                    self.jump(at);
                     at.here = Here::Nowhere;
                 }
                 Shape::Labels => {
-                    // Several in a row are one.
-                    let rest = &siblings[position + 1..];
-                    let more = rest.iter().take_while(|next| *statements.shape(**next) == Shape::Labels).count();
-                    let rest = &rest[more..];
-                    let onward = (at.here != Here::Nowhere).then_some(at);
-                    return self.either(self.pass(at), onward, |walk, at| walk.siblings(path, rest, at));
+                    self.jump(at);
+                    let begin = |number: usize| *statements.tokens_of(number).start();
+                    let begins_with = |number: &usize, kind| statements.tokens.kind(begin(*number)) == Some(kind);
+                    // Several cases in a row are one.
+                    let cases = siblings[position..].iter().take_while(|label| begins_with(label, Kind::Case)).count();
+                    let (labels, rest) = siblings[position..].split_at(cases.max(1));
+                    // clang gives the case before the default one a place of its own.
+                    let place = match (labels, rest) {
+                        ([.., case], [default, ..]) if cases > 0 && begins_with(default, Kind::Default) => {
+                            statements.tokens.place(begin(*case))
+                        }
+                        _ => at.place,
+                    };
+                    let passed = self.pass(At { place, inner: (0, 0), ..at });
+                    return self.either(passed, Self::onward(at), |walk, at| walk.siblings(path, rest, at));
                 }
                 // A declaration without code.
                 Shape::Simple => {}
@@ -253,7 +325,7 @@ impl Walk<'_> {
             }
         }
         let block = *path.last()?;
-        if *statements.tokens_of(block).end() == self.after {
+        if self.after == Some(*statements.tokens_of(block).end()) {
             return self.arrives(at);
         }
         self.behind(path, At { place: statements.end(block), ..at })

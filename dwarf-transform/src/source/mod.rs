@@ -14,9 +14,10 @@ mod tokens;
 
 use crate::guest::{GuestModule, GuestSections, GuestSources};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
-use crate::guest_lines::{GuestRow, UnitLines, header};
+use crate::guest_lines::{UnitLines, header};
 use crate::scope::Entry;
 use gimli::{AttributeValue, constants};
+pub(crate) use joins::MissingRow;
 use joins::missing_rows;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +128,8 @@ fn text<'t, 'a: 't>(
 ) -> Option<&'t [u8]> {
     embedded(dwarf, unit, header(unit)?.file(number)?).or_else(|| {
         let path = path(dwarf, unit, number)?;
-        sources.files.iter().find(|file| file.path == path).map(|file| file.text)
+        let found = sources.files.binary_search_by(|file| file.path.cmp(&path)).ok()?;
+        Some(sources.files[found].text)
     })
 }
 
@@ -139,30 +141,44 @@ pub(crate) fn complete<'a>(
     unit: &Unit<'a>,
     sources: &GuestSources<'_>,
 ) {
-    let mut by_file: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    // The functions with code from each file.
+    let mut files: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for &position in functions {
-        if let Some(first) = lines.function(position).first() {
-            by_file.entry(first.file).or_default().push(position);
+        for row in lines.function(position).iter().filter(|row| row.line != 0) {
+            let of_file = files.entry(row.file).or_default();
+            if of_file.last() != Some(&position) {
+                of_file.push(position);
+            }
         }
     }
-    if by_file.is_empty() {
-        return;
-    }
-    // The lines that have code, of each file.
-    let mut executed: BTreeMap<u32, Vec<u32>> = by_file.keys().map(|file| (*file, Vec::new())).collect();
+    // The lines that have code.
+    let mut executed: BTreeMap<u32, Vec<u32>> = files.keys().map(|file| (*file, Vec::new())).collect();
     for row in lines.functions().flat_map(|position| lines.function(position)).filter(|row| row.line != 0) {
         executed.get_mut(&row.file).into_iter().for_each(|lines| lines.push(row.line));
     }
-    let complete_file = |(file, functions): (u32, Vec<usize>), mut executed: Vec<u32>| -> Vec<(usize, Vec<GuestRow>)> {
+    let files: Vec<_> = files.into_iter().zip(executed.into_values()).collect();
+    let found = files.into_par_iter().flat_map_iter(|((file, functions), mut executed)| {
         executed.sort_unstable();
         executed.dedup();
-        let Some(text) = text(dwarf, unit, sources, file.into()) else { return Vec::new() };
-        let Some(tokens) = Tokens::read(text, &executed) else { return Vec::new() };
-        let complete = |position| (position, missing_rows(lines.function(position), &tokens, &(sources.joins)(position)));
-        functions.into_par_iter().map(complete).collect()
-    };
-    let files: Vec<_> = by_file.into_iter().zip(executed.into_values()).collect();
-    let found = files.into_par_iter().flat_map_iter(|(file, executed)| complete_file(file, executed));
-    let found: Vec<(usize, Vec<GuestRow>)> = found.collect();
-    lines.add(found.into_iter().collect());
+        // Of all this, only the functions are of interest.
+        let of_file =
+            |position: usize| lines.function(position).iter().filter(move |row| row.file == file && row.line != 0);
+        let wanted = functions.iter().filter_map(|&position| {
+            let lines = || of_file(position).map(|row| row.line);
+            Some(lines().min()?..lines().max()?.saturating_add(1))
+        });
+        let text = text(dwarf, unit, sources, file.into());
+        let tokens = text.and_then(|text| Tokens::read(text, wanted.collect(), &executed));
+        tokens.map_or_else(Vec::new, |tokens| {
+            let complete = |position| {
+                (position, missing_rows(lines.function(position), file, &tokens, &(sources.joins)(position)))
+            };
+            functions.into_par_iter().map(complete).collect()
+        })
+    });
+    let mut added: BTreeMap<usize, Vec<MissingRow>> = BTreeMap::new();
+    for (position, rows) in found.collect::<Vec<_>>() {
+        added.entry(position).or_default().extend(rows);
+    }
+    lines.add(added);
 }

@@ -13,18 +13,35 @@ const MAX_DEPTH: u32 = 200;
 /// What a statement is. Statements are numbered ([`Statements::shape`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// An expression, a declaration, nothing, `return`.
+    /// An expression, a declaration, nothing.
     Simple,
-    /// `break`, `continue`, `goto`.
+    /// `break`, `continue`, `goto`, and `return` without a value.
     Jump,
+    /// `return` with a value.
+    Return,
     /// A label or several; the statement that they are for comes next.
     Labels,
     Compound(Vec<usize>),
-    If { condition: RangeInclusive<usize>, then: usize, otherwise: Option<usize> },
+    If {
+        condition: RangeInclusive<usize>,
+        then: usize,
+        otherwise: Option<usize>,
+    },
     /// A loop with its condition before the body. Of a `for` with something to do after each round, that is `next`, as tokens.
-    Loop { header: RangeInclusive<usize>, next: Option<RangeInclusive<usize>>, is_for: bool, body: usize },
-    Do { body: usize, condition: RangeInclusive<usize> },
-    Switch { header: RangeInclusive<usize>, body: usize },
+    Loop {
+        header: RangeInclusive<usize>,
+        next: Option<RangeInclusive<usize>>,
+        is_for: bool,
+        body: usize,
+    },
+    Do {
+        body: usize,
+        condition: RangeInclusive<usize>,
+    },
+    Switch {
+        header: RangeInclusive<usize>,
+        body: usize,
+    },
     /// What a macro makes of a block is not known.
     Unknown(usize),
 }
@@ -44,19 +61,11 @@ pub(super) struct Statements<'t> {
 }
 
 impl<'t> Statements<'t> {
-    /// The statements of the function whose body ends with the brace at token `end`. `None` where the text is not understood.
-    pub(super) fn read(tokens: &'t Tokens, end: usize) -> Option<Statements<'t>> {
-        if !tokens.is(end, b'}') {
-            return None;
-        }
-        let begin = tokens.counterpart(end)?;
+    /// The statements of the function whose body begins with the brace at token `begin`. `None` where the text is not understood.
+    pub(super) fn read(tokens: &'t Tokens, begin: usize) -> Option<Statements<'t>> {
         let mut statements = Statements { tokens, all: Vec::new(), root: 0 };
         statements.root = statements.compound(begin, 0)?;
         Some(statements)
-    }
-
-    pub(super) fn root(&self) -> usize {
-        self.root
     }
 
     pub(super) fn shape(&self, number: usize) -> &Shape {
@@ -66,6 +75,12 @@ impl<'t> Statements<'t> {
     /// The tokens of a statement.
     pub(super) fn tokens_of(&self, number: usize) -> RangeInclusive<usize> {
         self.all[number].tokens.clone()
+    }
+
+    /// The first and the last line of a statement.
+    pub(super) fn lines(&self, number: usize) -> (u32, u32) {
+        let tokens = self.tokens_of(number);
+        (self.tokens.place(*tokens.start()).line, self.tokens.place(*tokens.end()).line)
     }
 
     /// Where a statement's last token begins.
@@ -81,18 +96,31 @@ impl<'t> Statements<'t> {
             path.push(number);
             let has = |child: &&usize| self.all[**child].tokens.contains(&token);
             next = match &self.all[number].shape {
-                Shape::Simple | Shape::Jump | Shape::Labels => None,
+                Shape::Simple | Shape::Jump | Shape::Return | Shape::Labels => None,
                 Shape::Compound(children) => {
                     let at = children.partition_point(|child| *self.all[*child].tokens.end() < token);
                     children.get(at).filter(has).copied()
                 }
-                Shape::If { then, otherwise, .. } => [Some(then), otherwise.as_ref()].into_iter().flatten().find(has).copied(),
-                Shape::Loop { body, .. } | Shape::Do { body, .. } | Shape::Switch { body, .. } | Shape::Unknown(body) => {
-                    Some(body).filter(has).copied()
+                Shape::If { then, otherwise, .. } => {
+                    [Some(then), otherwise.as_ref()].into_iter().flatten().find(has).copied()
                 }
+                Shape::Loop { body, .. }
+                | Shape::Do { body, .. }
+                | Shape::Switch { body, .. }
+                | Shape::Unknown(body) => Some(body).filter(has).copied(),
             };
         }
         path
+    }
+
+    /// Can what comes behind a statement be reached from its end? (Calls may not return; that is not known.)
+    pub(super) fn goes_on(&self, number: usize) -> bool {
+        match self.shape(number) {
+            Shape::Jump | Shape::Return => false,
+            Shape::Compound(children) => children.last().is_none_or(|last| self.goes_on(*last)),
+            Shape::If { then, otherwise: Some(otherwise), .. } => self.goes_on(*then) || self.goes_on(*otherwise),
+            _ => true,
+        }
     }
 
     fn add(&mut self, shape: Shape, tokens: RangeInclusive<usize>) -> usize {
@@ -160,7 +188,7 @@ impl<'t> Statements<'t> {
                 let body = self.statement(header.end() + 1, limit, depth + 1)?;
                 Shape::Switch { header, body }
             }
-            Kind::Case => {
+            Kind::Case | Kind::Default => {
                 let colon = self.colon(at, limit)?;
                 return Some(self.add(Shape::Labels, begin..=colon));
             }
@@ -176,7 +204,12 @@ impl<'t> Statements<'t> {
                     }
                 }
                 let end = self.end_of_simple(at, limit)?;
-                let shape = if kind == Kind::Jump { Shape::Jump } else { Shape::Simple };
+                let shape = match kind {
+                    Kind::Jump => Shape::Jump,
+                    Kind::Return if end == at + 1 => Shape::Jump,
+                    Kind::Return => Shape::Return,
+                    _ => Shape::Simple,
+                };
                 return Some(self.add(shape, begin..=end));
             }
         };
@@ -203,7 +236,9 @@ impl<'t> Statements<'t> {
             match self.tokens.kind(at)? {
                 Kind::Punctuation(b';') => semicolons.push(at),
                 Kind::Punctuation(b':') => colon = true,
-                Kind::Punctuation(b'(' | b'[' | b'{') => at = self.tokens.counterpart(at).filter(|other| *other > at)?,
+                Kind::Punctuation(b'(' | b'[' | b'{') => {
+                    at = self.tokens.counterpart(at).filter(|other| *other > at)?
+                }
                 _ => {}
             }
             at += 1;
@@ -223,7 +258,9 @@ impl<'t> Statements<'t> {
                 Kind::Punctuation(b'?') => questions += 1,
                 Kind::Punctuation(b':') if questions == 0 => return Some(at),
                 Kind::Punctuation(b':') => questions -= 1,
-                Kind::Punctuation(b'(' | b'[' | b'{') => at = self.tokens.counterpart(at).filter(|other| *other > at)?,
+                Kind::Punctuation(b'(' | b'[' | b'{') => {
+                    at = self.tokens.counterpart(at).filter(|other| *other > at)?
+                }
                 Kind::Punctuation(b';' | b'}') => return None,
                 _ => {}
             }
@@ -239,12 +276,14 @@ impl<'t> Statements<'t> {
         while at < limit {
             match self.tokens.kind(at)? {
                 Kind::Punctuation(b';') => return Some(at),
-                Kind::Punctuation(b'(' | b'[' | b'{') => at = self.tokens.counterpart(at).filter(|other| *other > at)?,
-                Kind::If | Kind::For | Kind::While | Kind::Do | Kind::Switch | Kind::Case | Kind::Jump | Kind::Return | Kind::Else
-                    if at > begin =>
-                {
+                Kind::Punctuation(b'(' | b'[' | b'{') => {
+                    at = self.tokens.counterpart(at).filter(|other| *other > at)?
+                }
+                // `= default`, `operator=(...) = default` are declarations.
+                Kind::If | Kind::Else | Kind::For | Kind::While | Kind::Do | Kind::Switch if at > begin => {
                     return Some(at - 1);
                 }
+                Kind::Case | Kind::Jump | Kind::Return if at > begin => return Some(at - 1),
                 _ => {}
             }
             at += 1;

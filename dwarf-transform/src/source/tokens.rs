@@ -12,8 +12,8 @@ pub(crate) enum Kind {
     While,
     Do,
     Switch,
-    /// `case` and `default`.
     Case,
+    Default,
     /// `break`, `continue` and `goto`.
     Jump,
     /// `return`.
@@ -44,31 +44,66 @@ pub(crate) struct Tokens {
     blocks: Vec<u32>,
 }
 
+/// How many words there may be between the parameters of a function and its body.
+const MAX_SPECIFIERS: usize = 8;
+
 /// No block.
 const NONE: u32 = u32::MAX;
 
 impl Tokens {
-    /// Reads `text`. Of the alternatives that the preprocessor chose among, the one with most of the lines in `executed` (sorted)
-    /// counts; those without any do not. `None` where the line numbers are other ones (`#line`) or the file is too large.
-    pub(crate) fn read(text: &[u8], executed: &[u32]) -> Option<Tokens> {
+    /// Reads those lines of `text` that lie in `wanted` (ranges in any order; no comment and no string may go on into them), and what
+    /// follows up to where the blocks end that begin there.
+    /// Of the alternatives that the preprocessor chose among, the one with most of the lines in `executed` (sorted) counts; those
+    /// without any do not. `None` where the line numbers are other ones (`#line`) or the file is too large.
+    pub(crate) fn read(text: &[u8], mut wanted: Vec<Range<u32>>, executed: &[u32]) -> Option<Tokens> {
         u32::try_from(text.len()).ok()?;
-        let mut reader = Reader::new(text);
+        // Where each line begins, and the end.
+        let mut lines = vec![0];
+        lines.extend(memchr::memchr_iter(b'\n', text).map(|newline| newline + 1));
+        lines.push(text.len());
+        let begin = |line: u32| lines[(line.max(1) as usize - 1).min(lines.len() - 1)];
         let mut tokens = Vec::new();
         let mut alternatives = Alternatives::new(executed);
-        while let Some(found) = reader.next() {
-            match found {
-                Found::Token(token) => tokens.push(token),
-                Found::Directive { name, line } => alternatives.directive(name, line)?,
+        wanted.sort_unstable_by_key(|range| range.start);
+        let mut next = 1;
+        for (number, range) in wanted.iter().enumerate() {
+            let start = range.start.max(next);
+            if start >= range.end {
+                continue;
             }
+            // Up to where the blocks end that begin there, or to what is wanted next.
+            let following = wanted[number + 1..].iter().find(|following| following.start >= range.end);
+            let limit = following.map_or(text.len(), |following| begin(following.start));
+            alternatives.open.clear();
+            let mut depth = 0;
+            let mut reader = Reader::new(&text[begin(start)..limit], start);
+            while reader.line < range.end || depth > 0 {
+                match reader.next() {
+                    Some(Found::Token(token)) => {
+                        depth += match token.kind {
+                            Kind::Punctuation(b'{') => 1,
+                            Kind::Punctuation(b'}') => -1,
+                            _ => 0,
+                        };
+                        tokens.push(token);
+                    }
+                    Some(Found::Directive { name, line }) => alternatives.directive(name, line)?,
+                    None => break,
+                }
+            }
+            // Of the last line, the rest is left out.
+            next = if reader.rest().is_empty() { reader.line } else { reader.line + 1 };
         }
         let left_out = alternatives.left_out();
-        let mut at = 0;
-        tokens.retain(|token: &Token| {
-            while left_out.get(at).is_some_and(|range| range.end <= token.place.line) {
-                at += 1;
-            }
-            left_out.get(at).is_none_or(|range| token.place.line < range.start)
-        });
+        if !left_out.is_empty() {
+            let mut at = 0;
+            tokens.retain(|token: &Token| {
+                while left_out.get(at).is_some_and(|range| range.end <= token.place.line) {
+                    at += 1;
+                }
+                left_out.get(at).is_none_or(|range| token.place.line < range.start)
+            });
+        }
         let (counterparts, blocks) = pairs(&tokens);
         Some(Tokens { tokens, counterparts, blocks })
     }
@@ -96,6 +131,13 @@ impl Tokens {
     /// The brace that opens the innermost block around the token at `position`; of a block's braces, that block.
     pub(crate) fn block_around(&self, position: usize) -> Option<usize> {
         self.blocks.get(position).filter(|block| **block != NONE).map(|block| *block as usize)
+    }
+
+    /// Can the brace at `begin` be the begin of a function's body? Its parameters stand before it, with words (`const`) or an initializer
+    /// between them at most.
+    pub(crate) fn follows_parameters(&self, begin: usize) -> bool {
+        let before = (0..begin).rev().take(MAX_SPECIFIERS).find(|position| self.kind(*position) != Some(Kind::Word));
+        before.is_some_and(|before| [b')', b']', b'}'].iter().any(|closing| self.is(before, *closing)))
     }
 
     /// The position of the other bracket of the pair.
@@ -155,7 +197,9 @@ impl<'l> Alternatives<'l> {
     fn directive(&mut self, name: &[u8], line: u32) -> Option<()> {
         match name {
             b"if" | b"ifdef" | b"ifndef" => self.open.push(vec![line]),
-            b"elif" | b"else" | b"elifdef" | b"elifndef" => self.open.last_mut().into_iter().for_each(|group| group.push(line)),
+            b"elif" | b"else" | b"elifdef" | b"elifndef" => {
+                self.open.last_mut().into_iter().for_each(|group| group.push(line))
+            }
             b"endif" => {
                 if let Some(mut group) = self.open.pop() {
                     group.push(line);
@@ -173,7 +217,8 @@ impl<'l> Alternatives<'l> {
         let before = |line: u32| self.executed.partition_point(|executed| *executed < line);
         let ranges = || bounds.windows(2).map(|bounds| bounds[0]..bounds[1]);
         let lines = |range: &Range<u32>| before(range.end) - before(range.start);
-        let chosen = ranges().filter(|range| lines(range) > 0).max_by_key(|range| (lines(range), u32::MAX - range.start));
+        let chosen =
+            ranges().filter(|range| lines(range) > 0).max_by_key(|range| (lines(range), u32::MAX - range.start));
         self.left_out.extend(ranges().filter(|range| Some(range) != chosen.as_ref()));
     }
 
@@ -195,7 +240,7 @@ enum Found<'t> {
     Directive { name: &'t [u8], line: u32 },
 }
 
-/// Goes through a file.
+/// Goes through some lines of a file.
 struct Reader<'t> {
     text: &'t [u8],
     at: usize,
@@ -206,48 +251,45 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn new(text: &'t [u8]) -> Reader<'t> {
-        let at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Reader { text, at, line: 1, line_start: 0, begins_line: true }
+    /// Reads `text`, whose first line is `line`.
+    fn new(text: &'t [u8], line: u32) -> Reader<'t> {
+        let at = if line == 1 && text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Reader { text, at, line, line_start: 0, begins_line: true }
     }
 
     fn peek(&self, distance: usize) -> u8 {
         self.text.get(self.at + distance).copied().unwrap_or(0)
     }
 
-    fn place(&self) -> Place {
-        Place { line: self.line, column: (self.at - self.line_start) as u32 + 1 }
+    fn rest(&self) -> &'t [u8] {
+        self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Takes one byte, and counts lines.
-    fn step(&mut self) {
-        if self.peek(0) == b'\n' {
+    /// How far it is to the first byte of the rest that `is` one.
+    fn distance(&self, is: impl Fn(u8) -> bool) -> usize {
+        let rest = self.rest();
+        rest.iter().position(|byte| is(*byte)).unwrap_or(rest.len())
+    }
+
+    /// Takes `length` bytes, among which there may be ends of lines.
+    fn take(&mut self, length: usize) {
+        let end = (self.at + length).min(self.text.len());
+        for newline in memchr::memchr_iter(b'\n', &self.text[self.at..end]) {
             self.line += 1;
-            self.line_start = self.at + 1;
+            self.line_start = self.at + newline + 1;
         }
-        self.at += 1;
-    }
-
-    /// Takes bytes while `more` of them and of the rest from them.
-    fn step_while(&mut self, more: impl Fn(&Reader<'t>) -> bool) {
-        while self.at < self.text.len() && more(self) {
-            self.step();
-        }
+        self.at = end;
     }
 
     fn next(&mut self) -> Option<Found<'t>> {
         loop {
-            if self.at >= self.text.len() {
-                return None;
-            }
-            match (self.peek(0), self.peek(1)) {
+            match (*self.text.get(self.at)?, self.peek(1)) {
                 (b'\n', _) => {
-                    self.step();
+                    self.take(1);
                     self.begins_line = true;
                 }
-                (b' ' | b'\t' | b'\r' | b'\x0b' | b'\x0c', _) => self.step(),
-                (b'\\', b'\n') => self.splice(2),
-                (b'\\', b'\r') if self.peek(2) == b'\n' => self.splice(3),
+                (b' ' | b'\t' | b'\r' | b'\x0b' | b'\x0c', _) => self.at += 1,
+                (b'\\', b'\n' | b'\r') => self.take(2),
                 (b'/', b'/') => self.rest_of_line(),
                 (b'/', b'*') => self.comment(),
                 (b'#', _) if self.begins_line => return Some(self.directive()),
@@ -256,47 +298,39 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn splice(&mut self, length: usize) {
-        for _ in 0..length {
-            self.step();
-        }
-    }
-
     /// Up to the line's end, which is not taken. Lines that end with a backslash go on.
     fn rest_of_line(&mut self) {
-        let mut escaped = false;
-        while self.at < self.text.len() {
-            match self.peek(0) {
-                b'\n' if !escaped => return,
-                b'\r' => {}
-                byte => escaped = byte == b'\\',
+        loop {
+            self.at += self.distance(|byte| byte == b'\n');
+            let line = self.text[..self.at].strip_suffix(b"\r").unwrap_or(&self.text[..self.at]);
+            if !line.ends_with(b"\\") || self.at == self.text.len() {
+                return;
             }
-            self.step();
+            self.take(1);
         }
     }
 
     fn comment(&mut self) {
-        self.splice(2);
-        self.step_while(|here| !(here.peek(0) == b'*' && here.peek(1) == b'/'));
-        self.splice(2.min(self.text.len() - self.at.min(self.text.len())));
+        let length = memchr::memmem::find(&self.rest()[2..], b"*/").map_or(usize::MAX / 2, |end| end + 4);
+        self.take(length);
     }
 
     fn directive(&mut self) -> Found<'t> {
         let line = self.line;
-        self.step();
-        self.step_while(|here| matches!(here.peek(0), b' ' | b'\t'));
+        self.at += 1;
+        self.at += self.distance(|byte| !matches!(byte, b' ' | b'\t'));
         let start = self.at;
-        self.step_while(|here| is_word(here.peek(0)));
+        self.at += self.distance(|byte| !is_word(byte));
         let name = &self.text[start..self.at];
         // A comment may go on in the next lines, a string may look like one.
         while self.at < self.text.len() && self.peek(0) != b'\n' {
             match (self.peek(0), self.peek(1)) {
-                (b'\\', b'\n') => self.splice(2),
-                (b'\\', b'\r') if self.peek(2) == b'\n' => self.splice(3),
+                (b'\\', b'\n') => self.take(2),
+                (b'\\', b'\r') if self.peek(2) == b'\n' => self.take(3),
                 (b'/', b'*') => self.comment(),
                 (b'/', b'/') => self.rest_of_line(),
                 (b'"', _) => self.quoted(b'"'),
-                _ => self.step(),
+                _ => self.at += 1,
             }
         }
         Found::Directive { name, line }
@@ -304,16 +338,15 @@ impl<'t> Reader<'t> {
 
     /// A string or character; without its second quote it ends with the line.
     fn quoted(&mut self, quote: u8) {
-        self.step();
-        while self.at < self.text.len() {
-            match self.peek(0) {
-                b'\n' => return,
-                b'\\' => self.splice(2.min(self.text.len() - self.at)),
-                byte => {
-                    self.step();
-                    if byte == quote {
-                        return;
-                    }
+        self.at += 1;
+        loop {
+            self.at += self.distance(|byte| byte == quote || byte == b'\\' || byte == b'\n');
+            match self.text.get(self.at) {
+                Some(b'\\') => self.take(2),
+                Some(b'\n') | None => return,
+                Some(_) => {
+                    self.at += 1;
+                    return;
                 }
             }
         }
@@ -321,22 +354,27 @@ impl<'t> Reader<'t> {
 
     /// `R"delimiter(...)delimiter"`, from its first quote.
     fn raw_string(&mut self) {
-        self.step();
-        let start = self.at;
-        self.step_while(|here| !matches!(here.peek(0), b'(' | b'\n' | b'"'));
-        let end = [b")", &self.text[start..self.at], b"\""].concat();
-        self.step_while(|here| !here.text[here.at..].starts_with(&end));
-        self.splice(end.len().min(self.text.len() - self.at));
+        self.at += 1;
+        let length = self.distance(|byte| matches!(byte, b'(' | b'\n' | b'"'));
+        let end = [b")", &self.rest()[..length], b"\""].concat();
+        let found = memchr::memmem::find(self.rest(), &end);
+        self.take(found.map_or(usize::MAX / 2, |at| at + end.len()));
     }
 
     fn token(&mut self) -> Token {
         self.begins_line = false;
-        let place = self.place();
-        let start = self.at;
+        let place = Place { line: self.line, column: (self.at - self.line_start) as u32 + 1 };
         let first = self.peek(0);
         let kind = match first {
             b'0'..=b'9' => {
-                self.step_while(|here| is_word(here.peek(0)) || here.peek(0) == b'.' || here.separates_digits());
+                loop {
+                    self.at += self.distance(|byte| !is_word(byte) && byte != b'.');
+                    // The `'` in `1'000`.
+                    if self.peek(0) != b'\'' || !is_word(self.peek(1)) {
+                        break;
+                    }
+                    self.at += 1;
+                }
                 Kind::Literal
             }
             b'"' | b'\'' => {
@@ -344,7 +382,8 @@ impl<'t> Reader<'t> {
                 Kind::Literal
             }
             _ if is_word(first) => {
-                self.step_while(|here| is_word(here.peek(0)));
+                let start = self.at;
+                self.at += self.distance(|byte| !is_word(byte));
                 let word = &self.text[start..self.at];
                 match (self.peek(0), word) {
                     (b'"', b"R" | b"LR" | b"uR" | b"UR" | b"u8R") => {
@@ -359,20 +398,15 @@ impl<'t> Reader<'t> {
                 }
             }
             b':' if self.peek(1) == b':' => {
-                self.splice(2);
+                self.at += 2;
                 Kind::Scope
             }
             _ => {
-                self.step();
+                self.at += 1;
                 Kind::Punctuation(first)
             }
         };
         Token { kind, place }
-    }
-
-    /// The `'` in `1'000`.
-    fn separates_digits(&self) -> bool {
-        self.peek(0) == b'\'' && is_word(self.peek(1))
     }
 }
 
@@ -384,7 +418,8 @@ fn word_kind(word: &[u8]) -> Kind {
         b"while" => Kind::While,
         b"do" => Kind::Do,
         b"switch" => Kind::Switch,
-        b"case" | b"default" => Kind::Case,
+        b"case" => Kind::Case,
+        b"default" => Kind::Default,
         b"break" | b"continue" | b"goto" => Kind::Jump,
         b"return" | b"co_return" => Kind::Return,
         _ => Kind::Word,
@@ -393,5 +428,16 @@ fn word_kind(word: &[u8]) -> Kind {
 
 /// What words and numbers consist of; other alphabets have bytes above 127.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
+    WORDS[byte as usize]
 }
+
+static WORDS: [bool; 256] = {
+    let mut words = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let character = byte as u8;
+        words[byte] = character.is_ascii_alphanumeric() || matches!(character, b'_' | b'$') || byte >= 0x80;
+        byte += 1;
+    }
+    words
+};

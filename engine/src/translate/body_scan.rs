@@ -274,10 +274,12 @@ impl BodyScan {
                 _ => None,
             });
             let ends: Vec<(u32, bool)> = ends.collect();
-            let begins = effects().skip(ends.len()).take_while(|effect| matches!(effect.1, Effect::Block | Effect::Loop));
+            let begins =
+                effects().skip(ends.len()).take_while(|effect| matches!(effect.1, Effect::Block | Effect::Loop));
             let length = ends.len() + begins.count();
             let after = first + length as u32;
-            let ends_with = self.effects.get(at + length).is_some_and(|next| next.0 == after && matches!(next.1, Effect::Else));
+            let ends_with =
+                self.effects.get(at + length).is_some_and(|next| next.0 == after && matches!(next.1, Effect::Else));
             if !ends.is_empty() && first > 0 && !ends_with && (after as usize) < self.offsets.len() {
                 found.push(EndsOfBlocks { ends, after });
             }
