@@ -170,10 +170,12 @@ impl UnitLines {
         for (position, range) in &mut self.functions {
             let begin = rows.len();
             let own = &self.rows[range.clone()];
-            match added.get(position) {
+            match added.get_mut(position) {
                 Some(added) => {
-                    let stays = |row: &&GuestRow| added.iter().all(|added| added.row.offset != row.offset);
-                    rows.extend(own.iter().filter(stays));
+                    added.sort_by_key(|added| added.row.offset);
+                    added.dedup_by_key(|added| added.row.offset);
+                    let is_free = |offset| added.binary_search_by_key(&offset, |added| added.row.offset).is_err();
+                    rows.extend(own.iter().filter(|row| is_free(row.offset)));
                     rows.extend(added.iter().map(|added| added.row));
                     rows[begin..].sort_by_key(|row| row.offset);
                 }
@@ -188,14 +190,21 @@ impl UnitLines {
     /// The places behind the guest range of a scope in the function at `position` that belong to it all the same, because jumps
     /// that end its block are there: their ranges. `line` is where the scope begins, if it is the scope of a block.
     pub(crate) fn jumps_behind(&self, position: usize, guest: &[(u64, u64)], line: Option<u64>) -> Vec<(u64, u64)> {
-        let belongs = |added: &&MissingRow| {
-            let (before, jump) = (u64::from(added.before), u64::from(added.row.offset));
-            let has = |offset: u64| guest.iter().any(|range| (range.0..range.1).contains(&offset));
+        // What the compiler did not optimize lies in one piece, or in a few.
+        let Some(added) = self.added.get(&position).filter(|_| guest.len() <= MAX_JUMPS) else { return Vec::new() };
+        let has = |offset: u32| guest.iter().any(|range| (range.0..range.1).contains(&offset.into()));
+        let is_inner = |added: &MissingRow| {
             let inner = u64::from(added.inner.0)..=u64::from(added.inner.1);
-            has(before) && !has(jump) && line.is_none_or(|line| !inner.contains(&line))
+            line.is_some_and(|line| inner.contains(&line))
         };
-        let added = self.added.get(&position).into_iter().flatten().filter(belongs);
-        added.map(|added| (u64::from(added.row.offset), u64::from(added.row.offset) + 1)).collect()
+        let mut found = Vec::new();
+        for range in guest {
+            let first = added.partition_point(|added| u64::from(added.row.offset) < range.1);
+            let behind = added[first..].iter().take(MAX_JUMPS).take_while(|added| u64::from(added.before) < range.1);
+            let behind = behind.filter(|added| has(added.before) && !has(added.row.offset) && !is_inner(added));
+            found.extend(behind.map(|added| (u64::from(added.row.offset), u64::from(added.row.offset) + 1)));
+        }
+        found
     }
 
     /// Lets the function at `position` begin with its opening line, if that is known and none of its statements': the line
@@ -239,6 +248,9 @@ pub(crate) fn body_row(rows: &[GuestRow]) -> Option<usize> {
         .position(|row| row.prologue_end && row.line != 0)
         .or_else(|| rows.iter().position(|row| row.is_stmt && row.line != 0 && row.offset > entry.offset))
 }
+
+/// How many jumps of the source there may be at one place, and pieces of a scope that has some.
+const MAX_JUMPS: usize = 64;
 
 /// How many rows may lie between the operands of a statement and itself.
 const MAX_BETWEEN: usize = 16;

@@ -38,14 +38,13 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
         let before = covering(rows, joins.before.0).map(|at| &rows[at]);
         let next = rows.partition_point(|row| row.offset <= last.offset.0);
         let after = rows.get(next).filter(|row| row.offset <= joins.after.0);
-        let token = |row: Option<&GuestRow>| row.filter(|row| row.file == file).and_then(token);
-        let has_no_line = rows.get(next.wrapping_sub(1)).is_some_and(|row| row.line == 0);
-        let after = match after {
-            Some(row) => token(Some(row)),
-            None if has_no_line => None,
-            None => continue,
+        let after = after.or_else(|| rows.get(next.checked_sub(1)?).filter(|row| row.line == 0));
+        let token = |row: &GuestRow| Some(row).filter(|row| row.file == file).and_then(token);
+        let (Some(before), Some(after)) = (before.and_then(token), after) else { continue };
+        let after = match token(after) {
+            None if after.line != 0 => continue,
+            after => after,
         };
-        let Some(before) = token(before) else { continue };
         let Some(begin) = body_around(tokens, before, opening) else { continue };
         let statements = bodies.entry(begin).or_insert_with(|| Statements::read(tokens, begin));
         let Some(statements) = statements else { continue };
@@ -235,7 +234,8 @@ impl Walk<'_> {
         let &parent = outer.last()?;
         match statements.shape(parent) {
             Shape::Compound(children) => {
-                let next = children.iter().position(|child| *child == number)? + 1;
+                // Statements are numbered in their order.
+                let next = children.binary_search(&number).ok()? + 1;
                 self.siblings(outer, &children[next..], at)
             }
             Shape::If { then, otherwise: Some(otherwise), .. } if number == *then => {
@@ -284,6 +284,7 @@ impl Walk<'_> {
     fn siblings(&mut self, path: &[usize], siblings: &[usize], mut at: At) -> Option<()> {
         let statements = self.statements;
         for (position, &sibling) in siblings.iter().enumerate() {
+            self.budget = self.budget.checked_sub(1)?;
             let tokens = statements.tokens_of(sibling);
             if self.comes_in(&tokens) {
                 // A jump leads into a loop; what it does first may be on another line.
@@ -329,5 +330,158 @@ impl Walk<'_> {
             return self.arrives(at);
         }
         self.behind(path, At { place: statements.end(block), ..at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tokens::Lines;
+    use super::*;
+    use crate::address::WasmOffset;
+
+    /// The rows that are found in a function of `text`: their offsets and the lines that they name, without blanks. `rows` are the
+    /// offsets of rows and the texts that stand where they lead, `joins` the operators before and behind ends, and between them the
+    /// offsets of the latter; an odd one ends a loop.
+    fn found(text: &str, rows: &[(u32, &str)], joins: &[(u32, &[u32], u32)]) -> Vec<(u32, String)> {
+        let row = |&(offset, needle): &(u32, &str)| {
+            let at = text.find(needle).unwrap_or_else(|| panic!("`{needle}` is not there"));
+            let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+            let line = text[..at].matches('\n').count() as u32 + 1;
+            GuestRow { column: (at - line_start) as u32 + 1, ..GuestRow::at(offset, line) }
+        };
+        // The opening row.
+        let mut rows: Vec<GuestRow> = rows.iter().map(row).collect();
+        rows.insert(0, GuestRow { column: 0, ..GuestRow::at(1, 1) });
+        let joins: Vec<Joins> = joins
+            .iter()
+            .map(|(before, ends, after)| Joins {
+                before: WasmOffset(*before),
+                ends: ends.iter().map(|end| BlockEnd { offset: WasmOffset(*end), is_loop: end % 2 == 1 }).collect(),
+                after: WasmOffset(*after),
+            })
+            .collect();
+        let executed: Vec<u32> = rows.iter().map(|row| row.line).collect();
+        let lines = Lines::new(text.as_bytes()).unwrap();
+        let last = executed.iter().max().unwrap() + 1;
+        let tokens = Tokens::read(&lines, 1..last, u32::MAX, &executed).unwrap();
+        let found = missing_rows(&rows, 1, &tokens, &joins).into_iter().map(|missing| missing.row);
+        found.map(|row| (row.offset, text.lines().nth(row.line as usize - 1).unwrap().trim().to_owned())).collect()
+    }
+
+    const LOOP: &str = "void f(int n) {
+        for (int i = 0; i < n; i++) {
+            if (i % 2) {
+                one(i);
+            }
+        } // of the loop
+        last();
+    }";
+    const LOOP_ROWS: [(u32, &str); 5] = [(10, "i = 0"), (20, "i % 2"), (30, "one"), (40, "i++"), (50, "last")];
+
+    fn one(offset: u32, line: &str) -> Vec<(u32, String)> {
+        vec![(offset, line.to_owned())]
+    }
+
+    #[test]
+    fn a_loop_that_ends_with_a_condition_has_a_jump_at_its_brace() {
+        let brace = one(34, "} // of the loop");
+        assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[34], 40)]), brace);
+        // `continue` leads behind it.
+        assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[34, 36], 40)]), brace);
+        assert_eq!(found(LOOP, &LOOP_ROWS, &[(40, &[45, 46], 50)]), []);
+    }
+
+    #[test]
+    fn nothing_is_found_where_text_and_code_do_not_fit_together() {
+        assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[32, 34, 36], 40)]), [], "too many ends");
+        assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[33], 40)]), [], "the end of a loop");
+        assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[34], 50)]), one(34, "} // of the loop"));
+        let elsewhere = [(10, "i = 0"), (20, "i % 2"), (30, "one"), (40, "last")];
+        assert_eq!(found(LOOP, &elsewhere, &[(30, &[34], 40)]), [], "another statement comes next");
+        let inside = [(10, "i = 0"), (20, "ne(i"), (30, "one"), (40, "i++")];
+        assert_eq!(found(LOOP, &inside, &[(30, &[34], 40)]), [], "a row in the middle of a word");
+        assert_eq!(found(&LOOP.replace("one(i);", "one(i;"), &LOOP_ROWS, &[(30, &[34], 40)]), []);
+    }
+
+    #[test]
+    fn each_loop_and_condition_around_has_its_jump() {
+        let text = "void f(int n) {
+            for (int i = 0; i < n; i++) {
+                if (i % 2) {
+                    for (int j = 0; j < i; j++)
+                        one(i, j);
+                } // if
+            } // for
+        }";
+        let rows =
+            [(10, "i = 0"), (20, "i % 2"), (30, "j = 0"), (32, "one"), (34, "j++"), (36, "for (int j"), (50, "i++")];
+        let expected = [(42, "} // if".to_owned()), (44, "} // for".to_owned())];
+        assert_eq!(found(text, &rows, &[(36, &[41, 42, 44], 50)]), expected);
+    }
+
+    #[test]
+    fn a_break_alone_in_its_case_has_a_jump() {
+        let text = "int f(int n) {
+            switch (n) {
+            case 1:
+                one();
+                break;
+            case 2:
+                break; // two
+            case 4:
+            default:
+                break; // all
+            }
+            return last();
+        }";
+        let rows = [(10, "n) {\n            case"), (20, "one"), (24, "break;"), (60, "last"), (70, "return")];
+        let rest = &rows[..];
+        // After the first `break`: labels of case 2, of case 4, of the default and of the end.
+        let jumps =
+            [(30, "break; // two"), (32, "case 4:"), (34, "break; // all")].map(|(at, line)| (at, line.to_owned()));
+        assert_eq!(found(text, rest, &[(24, &[30, 32, 34, 36], 60)]), jumps);
+    }
+
+    #[test]
+    fn a_branch_without_an_end_is_none() {
+        let text = "int f(int n) {
+            while (n) {
+                if (one(n)) {
+                    return 1;
+                } else {
+                    return 2;
+                }
+                label: n--;
+            }
+            do {
+                if (n) {
+                    n++;
+                }
+            } while (last());
+            return 0;
+        }";
+        let rows = [
+            (10, "n) {"),
+            (20, "one"),
+            (30, "return 1"),
+            (34, "return 2"),
+            (40, "n--"),
+            (50, "n) {\n                    n++"),
+        ];
+        let rows = [&rows[..], &[(60, "n++"), (70, "last")]].concat();
+        assert_eq!(found(text, &rows, &[(34, &[36], 40)]), []);
+        assert_eq!(found(text, &rows, &[(60, &[66], 70)]), one(66, "} while (last());"));
+    }
+
+    #[test]
+    fn of_the_preprocessors_alternatives_the_compiled_one_counts() {
+        let text =
+            LOOP.replace("one(i);\n            }", "one(i);\n#if A\n            }\n#else\n} other(i); {{\n#endif");
+        assert_eq!(found(&text, &LOOP_ROWS, &[(30, &[34], 40)]), [], "neither was compiled");
+        let text = LOOP.replace("one(i);\n", "\n#if A\none(i);\n#else\n} other(i); {{\n#endif\n");
+        assert_eq!(found(&text, &LOOP_ROWS, &[(30, &[34], 40)]), one(34, "} // of the loop"));
+        let text = text.replace("#if A", "#line 7");
+        let lines = Lines::new(text.as_bytes()).unwrap();
+        assert!(Tokens::read(&lines, 1..9, u32::MAX, &[1]).is_none());
     }
 }

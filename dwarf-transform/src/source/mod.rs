@@ -21,7 +21,8 @@ pub(crate) use joins::MissingRow;
 use joins::missing_rows;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use tokens::Tokens;
+use std::ops::Range;
+use tokens::{Lines, Tokens};
 
 /// A place in a file: line and column, as line tables count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,20 +161,21 @@ pub(crate) fn complete<'a>(
     let found = files.into_par_iter().flat_map_iter(|((file, functions), mut executed)| {
         executed.sort_unstable();
         executed.dedup();
-        // Of all this, only the functions are of interest.
-        let of_file =
-            |position: usize| lines.function(position).iter().filter(move |row| row.file == file && row.line != 0);
-        let wanted = functions.iter().filter_map(|&position| {
-            let lines = || of_file(position).map(|row| row.line);
-            Some(lines().min()?..lines().max()?.saturating_add(1))
-        });
-        let text = text(dwarf, unit, sources, file.into());
-        let tokens = text.and_then(|text| Tokens::read(text, wanted.collect(), &executed));
-        tokens.map_or_else(Vec::new, |tokens| {
-            let complete = |position| {
-                (position, missing_rows(lines.function(position), file, &tokens, &(sources.joins)(position)))
+        let text = text(dwarf, unit, sources, file.into()).and_then(Lines::new);
+        text.map_or_else(Vec::new, |text| {
+            let groups = groups(lines, file, functions);
+            let limits = groups.iter().skip(1).map(|group| group.lines.start).chain([u32::MAX]);
+            let groups: Vec<_> = groups.iter().zip(limits).collect();
+            let complete = |(group, limit): (&Group, u32)| -> Vec<(usize, Vec<MissingRow>)> {
+                let Some(tokens) = Tokens::read(&text, group.lines.clone(), limit, &executed) else {
+                    return Vec::new();
+                };
+                let functions = group.functions.iter();
+                let missing =
+                    |position| missing_rows(lines.function(position), file, &tokens, &(sources.joins)(position));
+                functions.map(|&position| (position, missing(position))).collect()
             };
-            functions.into_par_iter().map(complete).collect()
+            groups.into_par_iter().flat_map_iter(complete).collect()
         })
     });
     let mut added: BTreeMap<usize, Vec<MissingRow>> = BTreeMap::new();
@@ -181,4 +183,32 @@ pub(crate) fn complete<'a>(
         added.entry(position).or_default().extend(rows);
     }
     lines.add(added);
+}
+
+/// Functions that have to be looked at together, because their lines overlap: one was inlined into the others.
+struct Group {
+    lines: Range<u32>,
+    functions: Vec<usize>,
+}
+
+/// The groups that `functions` with code from `file` form, sorted by their lines.
+fn groups(lines: &UnitLines, file: u32, functions: Vec<usize>) -> Vec<Group> {
+    let with_lines = functions.into_iter().filter_map(|position| {
+        let rows = lines.function(position).iter().filter(|row| row.file == file && row.line != 0);
+        let (first, last) = rows.fold((u32::MAX, 0), |(first, last), row| (first.min(row.line), last.max(row.line)));
+        (first <= last).then(|| (first..last.saturating_add(1), position))
+    });
+    let mut functions: Vec<(Range<u32>, usize)> = with_lines.collect();
+    functions.sort_unstable_by_key(|(lines, position)| (lines.start, *position));
+    let mut groups: Vec<Group> = Vec::new();
+    for (lines, position) in functions {
+        match groups.last_mut().filter(|group| lines.start < group.lines.end) {
+            Some(group) => {
+                group.lines.end = group.lines.end.max(lines.end);
+                group.functions.push(position);
+            }
+            None => groups.push(Group { lines, functions: vec![position] }),
+        }
+    }
+    groups
 }

@@ -34,7 +34,33 @@ pub(crate) struct Token {
     pub(crate) place: Place,
 }
 
-/// The tokens of one file that the compiler saw.
+/// The lines of a file.
+pub(crate) struct Lines<'t> {
+    text: &'t [u8],
+    /// Where each line begins.
+    begins: Vec<u32>,
+}
+
+impl<'t> Lines<'t> {
+    /// Finds the lines of `text`, if it is not too large.
+    pub(crate) fn new(text: &'t [u8]) -> Option<Lines<'t>> {
+        u32::try_from(text.len()).ok()?;
+        let mut begins = vec![0];
+        begins.extend(memchr::memchr_iter(b'\n', text).map(|newline| newline as u32 + 1));
+        Some(Lines { text, begins })
+    }
+
+    /// The lines of this range, which are counted from 1.
+    fn text(&self, lines: Range<u32>) -> &'t [u8] {
+        let begin = |line: u32| {
+            let begin = self.begins.get((line as usize).saturating_sub(1));
+            begin.map_or(self.text.len(), |begin| *begin as usize)
+        };
+        self.text.get(begin(lines.start)..begin(lines.end)).unwrap_or_default()
+    }
+}
+
+/// The tokens of some lines of a file that the compiler saw.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     tokens: Vec<Token>,
@@ -51,48 +77,27 @@ const MAX_SPECIFIERS: usize = 8;
 const NONE: u32 = u32::MAX;
 
 impl Tokens {
-    /// Reads those lines of `text` that lie in `wanted` (ranges in any order; no comment and no string may go on into them), and what
-    /// follows up to where the blocks end that begin there.
-    /// Of the alternatives that the preprocessor chose among, the one with most of the lines in `executed` (sorted) counts; those
-    /// without any do not. `None` where the line numbers are other ones (`#line`) or the file is too large.
-    pub(crate) fn read(text: &[u8], mut wanted: Vec<Range<u32>>, executed: &[u32]) -> Option<Tokens> {
-        u32::try_from(text.len()).ok()?;
-        // Where each line begins, and the end.
-        let mut lines = vec![0];
-        lines.extend(memchr::memchr_iter(b'\n', text).map(|newline| newline + 1));
-        lines.push(text.len());
-        let begin = |line: u32| lines[(line.max(1) as usize - 1).min(lines.len() - 1)];
+    /// Reads the lines `wanted` of a file (no comment and no string may go on into them), and what follows up to where the blocks end
+    /// that begin there, but not the line `limit`. Of the alternatives that the preprocessor chose among, the one with most of the
+    /// lines in `executed` (sorted) counts; those without any do not. `None` where the line numbers are other ones (`#line`).
+    pub(crate) fn read(lines: &Lines<'_>, wanted: Range<u32>, limit: u32, executed: &[u32]) -> Option<Tokens> {
         let mut tokens = Vec::new();
         let mut alternatives = Alternatives::new(executed);
-        wanted.sort_unstable_by_key(|range| range.start);
-        let mut next = 1;
-        for (number, range) in wanted.iter().enumerate() {
-            let start = range.start.max(next);
-            if start >= range.end {
-                continue;
-            }
-            // Up to where the blocks end that begin there, or to what is wanted next.
-            let following = wanted[number + 1..].iter().find(|following| following.start >= range.end);
-            let limit = following.map_or(text.len(), |following| begin(following.start));
-            alternatives.open.clear();
-            let mut depth = 0;
-            let mut reader = Reader::new(&text[begin(start)..limit], start);
-            while reader.line < range.end || depth > 0 {
-                match reader.next() {
-                    Some(Found::Token(token)) => {
-                        depth += match token.kind {
-                            Kind::Punctuation(b'{') => 1,
-                            Kind::Punctuation(b'}') => -1,
-                            _ => 0,
-                        };
-                        tokens.push(token);
-                    }
-                    Some(Found::Directive { name, line }) => alternatives.directive(name, line)?,
-                    None => break,
+        let mut depth = 0;
+        let mut reader = Reader::new(lines.text(wanted.start..limit.max(wanted.end)), wanted.start);
+        while reader.line < wanted.end || depth > 0 {
+            match reader.next() {
+                Some(Found::Token(token)) => {
+                    depth += match token.kind {
+                        Kind::Punctuation(b'{') => 1,
+                        Kind::Punctuation(b'}') => -1,
+                        _ => 0,
+                    };
+                    tokens.push(token);
                 }
+                Some(Found::Directive { name, line }) => alternatives.directive(name, line)?,
+                None => break,
             }
-            // Of the last line, the rest is left out.
-            next = if reader.rest().is_empty() { reader.line } else { reader.line + 1 };
         }
         let left_out = alternatives.left_out();
         if !left_out.is_empty() {
@@ -441,3 +446,60 @@ static WORDS: [bool; 256] = {
     }
     words
 };
+
+#[cfg(test)]
+mod tests {
+    use super::super::statements::Statements;
+    use super::*;
+
+    fn read(text: &str) -> Tokens {
+        Tokens::read(&Lines::new(text.as_bytes()).unwrap(), 1..u32::MAX, u32::MAX, &[1]).unwrap()
+    }
+
+    fn kinds(text: &str) -> Vec<Kind> {
+        read(text).tokens.into_iter().map(|token| token.kind).collect()
+    }
+
+    #[test]
+    fn comments_and_literals_hide_what_is_in_them() {
+        let word = Kind::Word;
+        assert_eq!(kinds("/* } */ a // } \\\n still }\nb"), [word, word]);
+        assert_eq!(
+            kinds(r#"f("}\"}", '}', '\'', L"}", u8'}')"#).iter().filter(|kind| **kind == Kind::Literal).count(),
+            5
+        );
+        assert_eq!(kinds("R\"x(} )\" })x\" 1'000'000.5e3 '}'"), [Kind::Literal; 3]);
+        assert_eq!(kinds("a \\\n b\n#define X } \\\n }\n  # pragma }\nc"), [word; 3]);
+        assert_eq!(kinds("a::b : c"), [word, Kind::Scope, word, Kind::Punctuation(b':'), word]);
+    }
+
+    #[test]
+    fn places_are_counted_as_line_tables_do() {
+        let tokens = read("\u{feff}int f() {\n\tif (x) /*\n*/ y = 1;\r\n  z;");
+        let place = |line, column| tokens.at(Place { line, column }).map(|position| tokens.kind(position).unwrap());
+        assert_eq!(place(1, 4), Some(Kind::Word), "behind the byte order mark");
+        assert_eq!([place(2, 2), place(3, 4), place(4, 3)], [Some(Kind::If), Some(Kind::Word), Some(Kind::Word)]);
+        assert_eq!(place(4, 4), Some(Kind::Punctuation(b';')));
+        assert_eq!(place(2, 3), None);
+    }
+
+    #[test]
+    fn any_text_is_read() {
+        let text = "int f(int n) {\n#if X\n switch (n) { case 'a': do { R\"(x)\"; } while (n ? 1 : 2); /* } */ default: return; }\n#endif\n \\\n}";
+        for end in 0..=text.len() {
+            for begin in [0, end / 2] {
+                let tokens = read(&text[begin..end]);
+                (0..tokens.tokens.len()).for_each(|position| {
+                    let statements = tokens.is(position, b'{').then(|| Statements::read(&tokens, position)).flatten();
+                    statements.into_iter().for_each(|statements| assert!(!statements.around(position).is_empty()));
+                });
+            }
+        }
+        let deep = "{".repeat(100_000) + &"}".repeat(100_000);
+        let tokens = read(&deep);
+        assert!(Statements::read(&tokens, 0).is_none());
+        assert!(
+            Statements::read(&read("{ for (;;) if (a) { b(); } else switch (c) {} do d; while (e) }"), 0).is_some()
+        );
+    }
+}

@@ -25,7 +25,6 @@ use cranelift_codegen::isa::TargetIsa;
 use function::{CompiledFunction, ModuleContext, Scratch};
 use rayon::prelude::*;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use unwind::{FrameTable, FunctionFrame, SectionAddresses, TextOffset};
 
@@ -156,8 +155,6 @@ struct GuestDebug<'a> {
     uses: dwarf_transform::VariableUses,
     static_objects: Vec<dwarf_transform::StaticObject>,
     lines: dwarf_transform::GuestLines,
-    /// What is known of the functions' operators already.
-    bodies: Vec<Mutex<Option<BodyScan>>>,
 }
 
 impl<'a> GuestDebug<'a> {
@@ -210,14 +207,7 @@ impl<'a> GuestDebug<'a> {
         };
         let has_anchors = translation.tunables.debug_info == DebugInfo::Full;
         let files: Vec<_> = debug_files.sources.iter().filter(|_| has_anchors).map(DebugFile::as_source).collect();
-        let bodies: Vec<_> = translation.functions.iter().map(|_| Mutex::default()).collect();
-        let joins = |position: usize| {
-            let body = BodyScan::read(&translation.functions[position]);
-            let joins = joins(&body, base);
-            // It is needed once more.
-            *lock(&bodies[position]) = Some(body);
-            joins
-        };
+        let joins = |position: usize| joins(&BodyScan::read(&translation.functions[position]), base);
         let scan =
             dwarf_transform::scan_with_sources(&guest, &dwarf_transform::GuestSources { files: &files, joins: &joins });
         if scan.zeroed_addresses {
@@ -228,12 +218,8 @@ impl<'a> GuestDebug<'a> {
             );
         }
         report.scan_losses = scan.losses;
-        Some(GuestDebug { guest, uses: scan.uses, static_objects: scan.static_objects, lines: scan.lines, bodies })
+        Some(GuestDebug { guest, uses: scan.uses, static_objects: scan.static_objects, lines: scan.lines })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where blocks of a function end.
@@ -342,9 +328,7 @@ fn compile_functions(
         .map_init(Scratch::new, |scratch, (number, input)| {
             // A function that no debug info describes has nothing to show and pays for nothing.
             let full = full.filter(|debug| debug.uses.functions[number].described);
-            let body = full.map_or_else(BodyScan::default, |debug| {
-                lock(&debug.bodies[number]).take().unwrap_or_else(|| BodyScan::read(input))
-            });
+            let body = if full.is_some() { BodyScan::read(input) } else { BodyScan::default() };
             let anchors = match full {
                 Some(debug) if has_anchors => {
                     let statements = &debug.uses.functions[number].statements;
