@@ -53,8 +53,19 @@ pub struct GuestSymbol {
     pub address: u64,
     /// How many addresses it covers, at least 1.
     pub size: u64,
-    /// Is it the index of a function?
-    pub is_function: bool,
+    /// What is there.
+    pub kind: GuestSymbolKind,
+}
+
+/// What a guest's address leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestSymbolKind {
+    /// The address is an index of a function.
+    Function,
+    /// Data in linear memory.
+    Data,
+    /// Nothing that a debugger is to have a name for, whatever covers the address otherwise.
+    Gap,
 }
 
 /// A DWARF section.
@@ -263,7 +274,11 @@ impl ArtifactBuilder {
         symbols.extend(self.guest_symbols.iter().map(|symbol| ImageSymbol {
             name: symbol.name.as_bytes(),
             section: ABSOLUTE,
-            kind: if symbol.is_function { elf::STT_FUNC } else { elf::STT_OBJECT },
+            kind: match symbol.kind {
+                GuestSymbolKind::Function => elf::STT_FUNC,
+                GuestSymbolKind::Data => elf::STT_OBJECT,
+                GuestSymbolKind::Gap => elf::STT_NOTYPE,
+            },
             bind: elf::STB_GLOBAL,
             address: symbol.address,
             size: symbol.size,

@@ -1,10 +1,12 @@
 //! The in-memory ELF file that a debugger is given for loaded code.
 
+use std::ops::Range;
+
 use object::elf;
 
 use crate::builder::{INSTANCE_SECTION, LoadableContents, TEXT_SECTION, instance_symbol, loadable_sections};
 use crate::elf::{Contents, ElfImage, ImageSection, ImageSymbol};
-use crate::{Artifact, ArtifactError, LinkLayout, Machine, RelocationTarget};
+use crate::{Artifact, ArtifactError, GuestSymbolKind, LinkLayout, Machine, RelocationTarget};
 
 /// A module whose code has been loaded.
 #[derive(Clone, Copy, Debug)]
@@ -87,34 +89,61 @@ pub fn registered_image(module: LoadedModule<'_>) -> Result<Vec<u8>, ArtifactErr
 /// The ELF file with the names of a module's own addresses: what the guest's function pointers and pointers to virtual
 /// tables hold. `None` if there are none.
 ///
-/// Its one section, `.wasm`, is NOBITS over these addresses, so that a debugger finds a name for what a guest pointer
-/// holds. It is no code: breakpoints by name must not go there. One such image at a time is enough: these addresses mean
-/// something else in each instance, and gdb takes very long to sort sections that begin at the same address.
+/// Its sections, all of the name `.wasm`, are NOBITS over these addresses but for the gaps, so that a debugger finds a name for
+/// what a guest pointer holds. They are no code: breakpoints by name must not go there. A symbol that reaches over a gap is
+/// there once for each section, since gdb takes for an address only symbols of the section that the address is in. One such
+/// image at a time is enough: these addresses mean something else in each instance, and gdb takes very long to sort sections
+/// that begin at the same address.
 pub fn guest_symbols_image(artifact: &Artifact<'_>) -> Result<Option<Vec<u8>>, ArtifactError> {
-    let guest_symbols: Vec<_> = artifact
+    let (gaps, names): (Vec<_>, Vec<_>) = artifact
         .guest_symbols()
         .filter(|&(_, address, size, _)| address.checked_add(size).is_some_and(|end| end <= GUEST_ADDRESSES))
-        .collect();
-    let start = guest_symbols.iter().map(|&(_, address, ..)| address).min();
-    let end = guest_symbols.iter().map(|&(_, address, size, _)| address + size).max();
+        .map(|(name, address, size, kind)| (name, address..address + size, kind))
+        .partition(|&(_, _, kind)| kind == GuestSymbolKind::Gap);
+    let start = names.iter().map(|(_, range, _)| range.start).min();
+    let end = names.iter().map(|(_, range, _)| range.end).max();
     let (Some(start), Some(end)) = (start, end) else { return Ok(None) };
-    let section = ImageSection {
+    let mut gaps: Vec<_> = gaps.into_iter().map(|(_, range, _)| range).collect();
+    gaps.sort_unstable_by_key(|gap| gap.start);
+    let parts = between(&gaps, start..end);
+    let sections = parts.iter().map(|part| ImageSection {
         name: ".wasm",
         kind: elf::SHT_NOBITS,
         flags: elf::SHF_ALLOC | elf::SHF_WRITE,
-        address: start,
+        address: part.start,
         align: 1,
-        contents: Contents::Nothing(end - start),
-    };
-    let symbol = |(name, address, size, _)| ImageSymbol {
-        name,
-        section: 1,
-        kind: elf::STT_OBJECT,
-        bind: elf::STB_LOCAL,
-        address,
-        size,
-    };
-    write(artifact.machine(), vec![section], guest_symbols.into_iter().map(symbol).collect()).map(Some)
+        contents: Contents::Nothing(part.end - part.start),
+    });
+    let symbols = names.iter().flat_map(|(name, range, _)| {
+        let first = parts.partition_point(|part| part.end <= range.start);
+        let covered = parts[first..].iter().take_while(|part| part.start < range.end).count();
+        (first..first + covered).map(move |part| ImageSymbol {
+            name,
+            section: part as u32 + 1,
+            kind: elf::STT_OBJECT,
+            bind: elf::STB_LOCAL,
+            address: range.start,
+            size: range.end - range.start,
+        })
+    });
+    write(artifact.machine(), sections.collect(), symbols.collect()).map(Some)
+}
+
+/// What is left of a range without these, by address.
+fn between(gaps: &[Range<u64>], range: Range<u64>) -> Vec<Range<u64>> {
+    let mut parts = Vec::with_capacity(gaps.len() + 1);
+    let mut start = range.start;
+    for gap in gaps {
+        let end = gap.start.min(range.end);
+        if start < end {
+            parts.push(start..end);
+        }
+        start = start.max(gap.end);
+    }
+    if start < range.end {
+        parts.push(start..range.end);
+    }
+    parts
 }
 
 /// Addresses of the guest lie below; all others are the host's.
@@ -166,4 +195,21 @@ fn rebase_debug_sections<'a>(
         sections.push((name, bytes));
     }
     Ok(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_cut_a_range() {
+        let parts = |gaps: &[(u64, u64)]| {
+            let gaps: Vec<_> = gaps.iter().map(|&(start, end)| start..end).collect();
+            between(&gaps, 2..12).iter().map(|part| (part.start, part.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(&[(4, 5), (5, 6), (9, 10)]), [(2, 4), (6, 9), (10, 12)]);
+        assert_eq!(parts(&[(0, 1), (2, 3), (11, 13)]), [(3, 11)]);
+        assert_eq!(parts(&[]), [(2, 12)]);
+        assert_eq!(parts(&[(0, 20)]), []);
+    }
 }

@@ -64,8 +64,8 @@ mod table;
 mod trap;
 
 pub use builder::{
-    AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, GuestSymbol, LocalHome, StackMap,
-    Symbol, Trap,
+    AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, GuestSymbol, GuestSymbolKind, LocalHome,
+    StackMap, Symbol, Trap,
 };
 pub use error::{ArtifactError, BuildError};
 pub use image::{LoadedModule, guest_symbols_image, registered_image};
@@ -80,7 +80,7 @@ pub use table::{Row, Table};
 pub use trap::TrapCode;
 
 /// The version of the format; a file with another version is refused.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The name of the symbol that marks the instance cell.
 pub const INSTANCE_SYMBOL: &str = "__wasmscope_instance";

@@ -8,7 +8,9 @@ use twox_hash::XxHash3_128;
 
 use crate::rows::{AddressMapRow, FunctionKind, FunctionRow, HomeRow, RelocationRow, StackMapRow, TrapRow};
 use crate::table::{Row, Table, u32_at};
-use crate::{ArtifactError, FORMAT_VERSION, LinkLayout, Loss, Machine, TextOffset, WasmOffset, section};
+use crate::{
+    ArtifactError, FORMAT_VERSION, GuestSymbolKind, LinkLayout, Loss, Machine, TextOffset, WasmOffset, section,
+};
 
 type Header = elf::FileHeader64<LittleEndian>;
 const ENDIAN: LittleEndian = LittleEndian;
@@ -439,12 +441,16 @@ impl<'a> Artifact<'a> {
         })
     }
 
-    /// The names of the guest's own addresses: name, address, size, and whether the address is an index of a function.
-    pub fn guest_symbols(&self) -> impl Iterator<Item = (&'a [u8], u64, u64, bool)> + '_ {
+    /// The names of the guest's own addresses: name, address, size, and what is there.
+    pub fn guest_symbols(&self) -> impl Iterator<Item = (&'a [u8], u64, u64, GuestSymbolKind)> + '_ {
         self.symbols.iter().filter(|symbol| symbol.st_shndx(ENDIAN) == elf::SHN_ABS).filter_map(|symbol| {
             let name = symbol.name(ENDIAN, self.symbols.strings()).ok()?;
-            let is_function = symbol.st_type() == elf::STT_FUNC;
-            Some((name, symbol.st_value(ENDIAN), symbol.st_size(ENDIAN), is_function))
+            let kind = match symbol.st_type() {
+                elf::STT_FUNC => GuestSymbolKind::Function,
+                elf::STT_OBJECT => GuestSymbolKind::Data,
+                _ => GuestSymbolKind::Gap,
+            };
+            Some((name, symbol.st_value(ENDIAN), symbol.st_size(ENDIAN), kind))
         })
     }
 

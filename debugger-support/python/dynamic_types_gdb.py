@@ -27,6 +27,21 @@ def is_guest_class(type_):
     return False
 
 
+def table_name(table):
+    """The symbol of the virtual table that objects point to at an address. The word before it is the table's, too, and no functions
+    need to follow."""
+    for word in (table, table - 4):
+        name = symbol_of_word(word)
+        if name is not None and name.startswith("vtable for "):
+            return name
+    return None
+
+
+def symbol_of_word(address):
+    """The first byte of some words is left without a symbol, so that gdb finds none where it looks for virtual tables."""
+    return symbol_at(address + 1)[0]
+
+
 def dynamic_object(value):
     """The whole object that a value is a part of, in its dynamic type; None where that is not known."""
     type_ = value.type.strip_typedefs()
@@ -35,8 +50,8 @@ def dynamic_object(value):
     address = int(value.address)
     try:
         table = guest_word(address)
-        name, _ = symbol_at(table)
-        if name is None or not name.startswith("vtable for "):
+        name = table_name(table)
+        if name is None:
             return None
         whole = gdb.lookup_type(name[len("vtable for ") :])
         top = int.from_bytes(bytes(gdb.selected_inferior().read_memory(table - 8, 4)), "little", signed=True)
@@ -50,7 +65,7 @@ def bare(type_):
 
 
 class DynamicObject:
-    """An object of a derived class, printed as a whole."""
+    """An object in its dynamic type, printed as a whole."""
 
     def __init__(self, whole):
         self.whole = whole
@@ -93,7 +108,7 @@ def find_dynamic(value):
             if any(int(value.address) in it for it in DynamicObject.printed):
                 return None
             whole = dynamic_object(value)
-            if whole is not None and bare(whole.type) != bare(type_) and not value.is_optimized_out:
+            if whole is not None and not value.is_optimized_out:
                 return DynamicObject(whole)
     except gdb.error:
         pass
@@ -125,7 +140,7 @@ Evaluate EXPRESSION and show the virtual function table for the resulting object
         shown = bare(whole.type if whole is not None else type_)
         table = guest_word(int(value.address))
         print("vtable for '%s' @ 0x%x (subobject @ 0x%x):" % (shown, table, int(value.address)))
-        name, start = symbol_at(table)
+        name = table_name(table)
         index = 0
         while name is not None:
             function, offset = symbol_at(guest_word(table + 4 * index))
@@ -134,7 +149,7 @@ Evaluate EXPRESSION and show the virtual function table for the resulting object
                 break
             print("[%d]: 0x%x <%s>" % (index, guest_word(table + 4 * index), function))
             index += 1
-            if symbol_at(table + 4 * index)[0] != name:
+            if symbol_of_word(table + 4 * index) != name:
                 break
 
 

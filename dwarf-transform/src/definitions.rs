@@ -42,7 +42,7 @@ impl Definitions {
     }
 }
 
-fn is_type(tag: DwTag) -> bool {
+pub(crate) fn is_type(tag: DwTag) -> bool {
     matches!(tag, c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type | c::DW_TAG_enumeration_type)
 }
 

@@ -37,6 +37,7 @@ mod bytecode;
 mod definitions;
 mod entries;
 mod expression;
+mod extents;
 mod files;
 mod generate;
 mod guest;

@@ -5,6 +5,7 @@
 
 use crate::address_map::{AddressMap, RangeBudget, TextRange, TooManyRanges, merge};
 use crate::definitions::Definitions;
+use crate::extents::{Extents, is_virtual};
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit, section_offset};
 use crate::guest_lines::{GuestRow, UnitLines};
@@ -59,6 +60,8 @@ pub(crate) struct UnitPlan {
     pub(crate) functions: Vec<usize>,
     dead: Vec<Dead>,
     live: Dead,
+    /// A class has virtual bases.
+    has_virtual_bases: bool,
     pub(crate) losses: Losses,
 }
 
@@ -261,6 +264,7 @@ fn plan_entries<'a>(
                     }
                 }
             }
+            constants::DW_TAG_inheritance => plan.has_virtual_bases |= is_virtual(&entry),
             _ if depth > 0 && planned.dead == NONE => {
                 if let Some((mut guest_ranges, broken)) = ranges(dwarf, unit, &entry, &mut budget) {
                     if broken {
@@ -360,8 +364,12 @@ pub(crate) struct Plan {
     signatures: HashMap<u64, (usize, usize)>,
     /// Some unit has types of pointers to members.
     pub(crate) has_member_pointers: bool,
+    /// Some unit has classes with virtual bases.
+    pub(crate) has_virtual_bases: bool,
     /// Read when a declared type is met whose size matters.
     pub(crate) definitions: OnceLock<Definitions>,
+    /// Read when there is a pointer to a class where one has virtual bases.
+    pub(crate) extents: OnceLock<Extents>,
 }
 
 impl Plan {
@@ -381,7 +389,16 @@ impl Plan {
         starts.sort_unstable();
         let has_member_pointers =
             units.iter().any(|unit| unit.entries.iter().any(|entry| entry.tag == constants::DW_TAG_ptr_to_member_type));
-        let mut plan = Plan { units, starts, signatures, has_member_pointers, definitions: OnceLock::new() };
+        let has_virtual_bases = units.iter().any(|unit| unit.has_virtual_bases);
+        let mut plan = Plan {
+            units,
+            starts,
+            signatures,
+            has_member_pointers,
+            has_virtual_bases,
+            definitions: OnceLock::new(),
+            extents: OnceLock::new(),
+        };
         plan.rescue(dwarf);
         plan
     }

@@ -230,6 +230,87 @@ fn objects_are_what_they_are_where_zeros_follow_their_virtual_tables() {
     }
 }
 
+/// Virtual bases lie where the whole object has them, behind the end of the part that a pointer leads to.
+#[test]
+fn parts_of_objects_have_their_virtual_bases() {
+    let stop = format!("break {}", at("tables/main.cc", "return sum + named.sum()"));
+    let commands = [
+        &stop,
+        "run",
+        "print *left",
+        "continue",
+        "print *left",
+        "print *right",
+        "print *diamond",
+        "print *only",
+        "print named",
+        "print left->root",
+        "print right->zero",
+        "print only->plain",
+        "print ((Left *) diamond)->root",
+        "print sizeof(Left)",
+        "whatis *left",
+        "ptype Only",
+        "break Left::sum",
+        "continue",
+        "print *this",
+        "print root",
+        "up 2",
+        "print diamond",
+        "print deep",
+        "set print object on",
+        "print diamond",
+        "down",
+        "print right",
+        "print *left",
+        "print only",
+        "info vtbl right",
+    ];
+    let parts = |text: &str| {
+        let names = text.split(" <vtable for ").enumerate().map(|(index, rest)| match index {
+            0 => rest,
+            _ => rest.split_once('>').map_or(rest, |(_, rest)| rest),
+        });
+        names.collect::<String>()
+    };
+    for level in [0, 2] {
+        let answers = Session::new("tables/tables", level).invoke("run").run(&commands);
+        let values = |command: &str| answers.values(command).iter().map(|value| parts(value)).collect::<Vec<_>>();
+        let root = "<Root> = {_vptr$Root = 0x?, zero = 0, root = 1}";
+        let left = format!("{{{root}, _vptr$Left = 0x?, zero_left = 0, left = 2}}");
+        let right = "{_vptr$Right = 0x?, zero_right = 0, right = 3}";
+        let diamond = format!("{{<Left> = {left}, <Right> = {right}, zero_own = 0, own = 4}}");
+        let deep = format!("{{<Diamond> = {diamond}, <Plain> = {{zero = 0, plain = 5}}, zero_deep = 0, deep = 6}}");
+        let whole = format!("((anonymous namespace)::Deep) {deep}");
+        assert_eq!(values("print *left"), [left.as_str(), &left, &whole], "{}", answers.transcript());
+        assert_eq!(values("print diamond"), [diamond.clone(), format!("(Diamond) {diamond}")]);
+        assert_eq!(values("print *this"), [left.as_str()]);
+        assert_eq!(values("print deep"), [deep.as_str()]);
+        assert_eq!(values("print *right"), [format!("{{{root}, {}", &right[1..])]);
+        assert_eq!(values("print *diamond"), [diamond.as_str()]);
+        answers.assert_values(&[
+            ("print *only", "{<Plain> = {zero = 0, plain = 5}, _vptr$Only = 0x?, zero_only = 0, only = 8}"),
+            ("print left->root", "1"),
+            ("print right->zero", "0"),
+            ("print only->plain", "5"),
+            ("print ((Left *) diamond)->root", "1"),
+            ("print sizeof(Left)", "24"),
+            ("whatis *left", "type = const Left"),
+            ("print root", "1"),
+            ("print right", "((anonymous namespace)::Deep *) 0x?"),
+            ("print only", "(More *) 0x?"),
+        ]);
+        assert_eq!(values("print named")[0], format!("(const Left &) @0x?: {left}"));
+        answers.assert_contains("print deep", 0, &["<vtable for (anonymous namespace)::Deep+8>", "::Deep+28>"]);
+        answers.assert_contains("ptype Only", 0, &["type = struct Only : public virtual Plain {"]);
+        answers.assert_contains(
+            "info vtbl right",
+            0,
+            &["vtable for '(anonymous namespace)::Deep' @", "[0]: 0x", "[1]: 0x"],
+        );
+    }
+}
+
 /// Up to LLVM 14, and still in emscripten 3.1.6, one byte has both a string's length and whether its text is elsewhere.
 #[test]
 fn strings_of_older_libraries_are_shown() {

@@ -7,7 +7,7 @@ use crate::guest_dwarf::Slice;
 use crate::loss::LossKind;
 use crate::macros::Source;
 use crate::plan::NONE;
-use crate::pointers::{PointerKind, holds_value};
+use crate::pointers::{PointerKind, holds_value, pointer_kind};
 use crate::scan::is_expression;
 use crate::scope::Entry;
 use crate::tables::Value;
@@ -54,6 +54,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             && let Some(value) = self.wide_type(attr.value())
         {
             self.output.get_mut(id).set(name, value);
+            return;
+        }
+        if name == c::DW_AT_type
+            && pointer_kind(tag).is_some()
+            && let Some(part) = self.part(attr.value())
+        {
+            self.output.get_mut(id).set(name, part);
             return;
         }
         // Debuggers take pointers to virtual tables for wider ones. lldb would make room for them, and move the members behind; gdb

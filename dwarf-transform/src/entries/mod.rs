@@ -6,6 +6,7 @@ mod host_references;
 mod locations;
 mod member_pointers;
 mod named_pointers;
+mod parts;
 mod pointer_types;
 mod results;
 mod types;
@@ -14,6 +15,7 @@ mod wasm_variables;
 mod wide_floats;
 
 pub(crate) use attributes::is_callee_location;
+use parts::Part;
 
 use crate::address::{TextOffset, WasmOffset};
 use crate::address_map::{RangeBudget, TextRange};
@@ -111,6 +113,8 @@ struct UnitFiller<'u, 'f, 'a> {
     wide_pointers: HashMap<usize, EntryId>,
     /// The 4-byte type of the members of structures that stand for pointers.
     address_type: Option<EntryId>,
+    /// What pointers lead to in the place of the guest's types, by their positions.
+    parts: HashMap<usize, Option<Part>>,
     /// An offset pair needs the unit's base address.
     needs_base: bool,
     /// What is left before lists are given up: lists that share their bytes could blow up otherwise.
@@ -242,6 +246,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 losses: Losses::default(),
                 wide_pointers: HashMap::new(),
                 address_type: None,
+                parts: HashMap::new(),
                 needs_base: false,
                 begin: None,
                 names_files: false,
@@ -251,6 +256,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
             };
             // An error in the entries was counted when they were planned, and ends both passes at the same entry.
             let _ = filler.entries();
+            filler.fill_parts();
             filler.named_pointers();
             filler.wasm_variables();
             filler.root();

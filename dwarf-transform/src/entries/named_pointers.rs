@@ -86,6 +86,7 @@ impl UnitFiller<'_, '_, '_> {
                     let target = attribute(c::DW_AT_type).and_then(|ty| self.target(self.position, ty));
                     if let Some((unit, target)) = target
                         && unit == self.position
+                        && !self.has_part(target)
                     {
                         types.pointed.extend(plan.entries[target].id);
                     }

@@ -5,21 +5,17 @@
 //! objects by the guest's tables.
 
 use super::UnitFiller;
+use crate::extents::is_virtual;
 use crate::scope::Entry;
 use crate::tables::{EntryId, Value};
-use gimli::{AttributeValue, constants as c};
+use gimli::constants as c;
 
 /// The definitions' names, before a number that counts a class's bases of either kind. The helpers know it.
 const VIRTUAL_BASE: &str = "__virtual_base_";
 
 impl UnitFiller<'_, '_, '_> {
     pub(super) fn is_hidden_base(&self, entry: &Entry<'_>) -> bool {
-        entry.tag() == c::DW_TAG_inheritance
-            && self.narrow_pointers()
-            && matches!(
-                entry.attr_value(c::DW_AT_virtuality),
-                Some(AttributeValue::Virtuality(c::DW_VIRTUALITY_virtual))
-            )
+        entry.tag() == c::DW_TAG_inheritance && self.narrow_pointers() && is_virtual(entry)
     }
 
     pub(super) fn hidden_base(&mut self, position: usize, id: EntryId) {

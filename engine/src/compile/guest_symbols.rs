@@ -8,7 +8,7 @@
 use crate::environ::{ConstExpr, ConstOp, DebugInfo, ElementItems, Module, PointerFlavour, SegmentMode};
 use crate::symbolize::demangle;
 use crate::translate::ModuleTranslation;
-use artifact::GuestSymbol;
+use artifact::{GuestSymbol, GuestSymbolKind};
 use dwarf_transform::StaticObject;
 use std::collections::{HashMap, HashSet};
 
@@ -20,17 +20,24 @@ pub fn guest_symbols(translation: &ModuleTranslation<'_>, variables: &[StaticObj
     let module = &translation.module;
     let memory = InitialMemory::new(module, translation.wasm);
     let table_size = module.tables.first().map_or(0, |table| table.minimum);
-    let mut symbols = virtual_tables(&memory, table_size);
-    if translation.tunables.pointer_flavour == PointerFlavour::Lldb {
-        symbols.iter_mut().for_each(hide_virtual_table);
+    let ClassObjects { mut symbols, unnamed } = class_objects(&memory, table_size);
+    match translation.tunables.pointer_flavour {
+        PointerFlavour::Lldb => symbols.iter_mut().for_each(hide_virtual_table),
+        PointerFlavour::Gdb => symbols.extend(unnamed.into_iter().map(|address| GuestSymbol {
+            name: String::new(),
+            address: u64::from(address),
+            size: 1,
+            kind: GuestSymbolKind::Gap,
+        })),
     }
-    let named: HashSet<u64> = symbols.iter().map(|symbol| symbol.address).collect();
+    let named: HashSet<u64> =
+        symbols.iter().filter(|symbol| symbol.kind != GuestSymbolKind::Gap).map(|symbol| symbol.address).collect();
     let unnamed = variables.iter().filter(|variable| !named.contains(&variable.address));
     symbols.extend(unnamed.map(|StaticObject { address, name, size }| GuestSymbol {
         name: name.clone(),
         address: *address,
         size: *size,
-        is_function: false,
+        kind: GuestSymbolKind::Data,
     }));
     // A table index that is the address of data, too, keeps its name to itself.
     let is_data = |address: u64| {
@@ -76,7 +83,8 @@ fn table_symbols(translation: &ModuleTranslation<'_>) -> Vec<GuestSymbol> {
         let Some(start) = constant(offset) else { continue };
         let mut name = |position: usize, function: u32| {
             let name = readable(translation.names.symbol(function));
-            symbols.push(GuestSymbol { name, address: u64::from(start) + position as u64, size: 1, is_function: true });
+            let address = u64::from(start) + position as u64;
+            symbols.push(GuestSymbol { name, address, size: 1, kind: GuestSymbolKind::Function });
         };
         match &segment.items {
             ElementItems::Functions(functions) => {
@@ -170,11 +178,30 @@ const DESCRIPTIONS: [&[u8]; 3] = [
     b"N10__cxxabiv121__vmi_class_type_infoE\0",
 ];
 
-/// The virtual tables, type descriptions and type names of C++.
-fn virtual_tables(memory: &InitialMemory<'_>, table_size: u32) -> Vec<GuestSymbol> {
+/// What memory holds of C++'s classes.
+#[derive(Default)]
+struct ClassObjects {
+    /// The virtual tables, type descriptions and type names.
+    symbols: Vec<GuestSymbol>,
+    /// Addresses that are to have no name.
+    ///
+    /// gdb looks for the dynamic type of an object with virtual bases by a symbol two 8-byte words before where the object points
+    /// to, a pointer for which it takes the guest's and the four bytes behind. Where these are zeros it would find what
+    /// lies before the table, and read the object as another one.
+    unnamed: Vec<u32>,
+}
+
+/// What the description of a class says of a base.
+struct Base {
+    description: u32,
+    is_virtual: bool,
+}
+
+/// Finds them by the layout of type descriptions and virtual tables.
+fn class_objects(memory: &InitialMemory<'_>, table_size: u32) -> ClassObjects {
     let names = DESCRIPTIONS.map(|name| memory.find(name));
     if names.iter().all(Vec::is_empty) {
-        return Vec::new();
+        return ClassObjects::default();
     }
     let mut referrers: HashMap<u32, Vec<u32>> = HashMap::new();
     for (at, word) in memory.words() {
@@ -190,6 +217,7 @@ fn virtual_tables(memory: &InitialMemory<'_>, table_size: u32) -> Vec<GuestSymbo
     // The classes of descriptions are described, too: find these descriptions, their virtual tables, and so all others.
     let mut descriptions: HashMap<u32, &str> = HashMap::new();
     let mut base_lists: HashSet<u32> = HashSet::new();
+    let mut heirs: HashMap<u32, Vec<Base>> = HashMap::new();
     for (kind, names) in names.iter().enumerate() {
         let classes = names.iter().flat_map(|&name| referring(name)).filter_map(|at| at.checked_sub(4));
         for object in classes.flat_map(points_to).flat_map(referring) {
@@ -198,17 +226,27 @@ fn virtual_tables(memory: &InitialMemory<'_>, table_size: u32) -> Vec<GuestSymbo
                 continue;
             }
             descriptions.insert(*object, name.trim_start_matches('*'));
+            let (first, count) = match kind {
+                0 => continue,
+                1 => (object + 8, 1),
+                _ => (object + 16, memory.word(object + 12).unwrap_or(0).min(1 << 10)),
+            };
+            let list = (0..count).map(|index| first + 8 * index);
             if kind == 2 {
-                let bases = memory.word(object + 12).unwrap_or(0).min(1 << 10);
-                base_lists.extend((0..bases).map(|base| object + 16 + 8 * base));
+                base_lists.extend(list.clone());
             }
+            let base = |at| {
+                let is_virtual = kind == 2 && memory.word(at + 4).is_some_and(|flags| flags & 1 != 0);
+                Some(Base { description: memory.word(at)?, is_virtual })
+            };
+            heirs.insert(*object, list.filter_map(base).collect());
         }
     }
 
     let mut symbols = Vec::new();
     let mut add = |kind: &str, name: &str, address: u32, size: u32| {
         let (address, size) = (u64::from(address), u64::from(size.max(1)));
-        symbols.push(GuestSymbol { name: format!("{kind}{name}"), address, size, is_function: false });
+        symbols.push(GuestSymbol { name: format!("{kind}{name}"), address, size, kind: GuestSymbolKind::Data });
     };
     let mut sorted: Vec<_> = descriptions.iter().collect();
     sorted.sort_unstable();
@@ -221,7 +259,34 @@ fn virtual_tables(memory: &InitialMemory<'_>, table_size: u32) -> Vec<GuestSymbo
             add("_ZTV", name, point - 8, table_length(memory, point, description, table_size) + 8);
         }
     }
-    symbols
+
+    let tables = with_virtual_bases(&heirs).into_iter().flat_map(|description| {
+        let is_table = |at: u32| {
+            at >= 12 && !base_lists.contains(&at) && memory.word(at - 4).is_some_and(|top| top.cast_signed() <= 0)
+        };
+        referring(description).iter().copied().filter(move |&at| is_table(at))
+    });
+    let mut unnamed: Vec<u32> = tables.map(|at| at + 4 - GDB_TABLE_HEADER).collect();
+    unnamed.sort_unstable();
+    ClassObjects { symbols, unnamed }
+}
+
+/// What gdb expects of a virtual table before the place that objects point to: two words of the host.
+const GDB_TABLE_HEADER: u32 = 16;
+
+/// The descriptions of classes that have a virtual base, themselves or by their bases.
+fn with_virtual_bases(heirs: &HashMap<u32, Vec<Base>>) -> HashSet<u32> {
+    let mut found: HashSet<u32> = HashSet::new();
+    loop {
+        let known = found.len();
+        let more = heirs
+            .iter()
+            .filter(|(_, bases)| bases.iter().any(|base| base.is_virtual || found.contains(&base.description)));
+        found = more.map(|(&description, _)| description).collect();
+        if found.len() == known {
+            return found;
+        }
+    }
 }
 
 /// How many bytes from its address point on a virtual table has, the secondary ones of the same class included.
@@ -269,18 +334,25 @@ mod tests {
         assert_eq!(found, [("one".to_owned(), 1, 1), ("two".to_owned(), 2, 1)]);
     }
 
+    /// A module with these words and texts in memory.
+    fn module(base: i32, texts: &[(usize, &[u8])], words: &[(usize, Vec<i32>)]) -> String {
+        let mut data = vec![0u8; 512];
+        let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
+        texts.iter().for_each(|(at, text)| put(*at, text));
+        for (at, words) in words {
+            words.iter().enumerate().for_each(|(index, word)| put(at + 4 * index, &word.to_le_bytes()));
+        }
+        let bytes: String = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        format!(r#"(module (memory 1) (table 10 funcref) (data (i32.const {base}) "{bytes}"))"#)
+    }
+
     #[test]
     fn virtual_tables_are_found_by_their_layout() {
-        let mut data = vec![0u8; 256];
-        let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
-        let word = |value: i32| value.to_le_bytes();
-        put(0, DESCRIPTIONS[0]);
-        put(40, b"5Shape\0");
-        put(48, b"3Box\0");
-        put(56, DESCRIPTIONS[1]);
         // The description of __class_type_info at 100 and its virtual table at 112; the same of __si_class_type_info.
         let base = 1000;
-        for (at, words) in [
+        let texts: [(usize, &[u8]); 4] =
+            [(0, DESCRIPTIONS[0]), (40, b"5Shape\0"), (48, b"3Box\0"), (56, DESCRIPTIONS[1])];
+        let words = [
             (100, vec![base + 136, base]),
             (112, vec![0, base + 100, 3, 4]),
             (128, vec![0, base + 140, 5, 6]),
@@ -289,21 +361,55 @@ mod tests {
             (160, vec![base + 120, base + 40]),
             (168, vec![base + 136, base + 48, base + 160]),
             (180, vec![0, base + 168, 7, 8, -4, base + 168, 9]),
-        ] {
-            for (index, value) in words.into_iter().enumerate() {
-                put(at + 4 * index, &word(value));
-            }
-        }
-        let bytes: String = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let text = format!(r#"(module (memory 1) (table 10 funcref) (data (i32.const {base}) "{bytes}"))"#);
+        ];
+        let text = module(base, &texts, &words);
         let found = symbols(&text);
         let has = |name: &str, address: u64, size: u64| found.contains(&(name.to_owned(), address, size));
         assert!(has("_ZTV3Box", 1180, 28), "{found:?}");
         assert!(has("_ZTI3Box", 1168, 8), "{found:?}");
         assert!(has("_ZTS5Shape", 1040, 7), "{found:?}");
         assert!(!found.iter().any(|(name, ..)| name == "_ZTV5Shape"), "{found:?}");
+        assert!(!found.iter().any(|(name, ..)| name.is_empty()), "no class has virtual bases: {found:?}");
         let found = symbols_for(&text, PointerFlavour::Lldb);
         assert!(found.contains(&("vtable of Box".to_owned(), 1180, 28)), "{found:?}");
         assert!(!found.iter().any(|(name, ..)| name.starts_with("_ZTV")), "{found:?}");
+    }
+
+    #[test]
+    fn nothing_has_a_name_where_gdb_looks_for_the_tables_of_classes_with_virtual_bases() {
+        let base = 1000;
+        let texts: [(usize, &[u8]); 6] = [
+            (0, DESCRIPTIONS[0]),
+            (40, b"5Shape\0"),
+            (48, b"3Box\0"),
+            (52, b"4Cube\0"),
+            (60, DESCRIPTIONS[1]),
+            (100, DESCRIPTIONS[2]),
+        ];
+        let words = [
+            // The descriptions of the three kinds of descriptions, and their tables.
+            (140, vec![base + 184, base]),
+            (152, vec![base + 200, base + 60, base + 140]),
+            (164, vec![base + 200, base + 100, base + 140]),
+            (176, vec![0, base + 140, 3, 4]),
+            (192, vec![0, base + 152, 3, 4]),
+            (208, vec![0, base + 164, 3, 4]),
+            // Shape; Box with Shape as a virtual base; Cube, which is derived from Box.
+            (224, vec![base + 184, base + 40]),
+            (232, vec![base + 216, base + 48, 0, 1, base + 224, (-12 << 8) | 3]),
+            (256, vec![base + 200, base + 52, base + 232]),
+            // Tables: Shape's; Box's and the one of its base; Cube's and the one of its base.
+            (268, vec![0, base + 224, 5, 6]),
+            (284, vec![8, 0, base + 232, 7, -8, -8, base + 232, 8]),
+            (316, vec![8, 0, base + 256, 7, -8, -8, base + 256, 8]),
+        ];
+        let text = module(base, &texts, &words);
+        let gaps = |flavour| {
+            let found = symbols_for(&text, flavour).into_iter().filter(|(name, ..)| name.is_empty());
+            found.map(|(_, address, size)| (address - 1000, size)).collect::<Vec<_>>()
+        };
+        // Objects point behind each table's description: to 296, 312, 328 and 344. gdb takes them for 16 bytes from the begin.
+        assert_eq!(gaps(PointerFlavour::Gdb), [(280, 1), (296, 1), (312, 1), (328, 1)]);
+        assert!(gaps(PointerFlavour::Lldb).is_empty());
     }
 }

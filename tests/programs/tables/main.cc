@@ -28,6 +28,51 @@ struct Padded {
     double width = 2.5;
 };
 
+// Virtual bases, which lie elsewhere in each whole object.
+struct Root {
+    virtual ~Root() {}
+    int zero = 0;
+    int root = 1;
+};
+
+struct Plain {
+    int zero = 0;
+    int plain = 5;
+};
+
+struct Left : virtual Root {
+    int zero_left = 0;
+    int left = 2;
+    int sum() const { return left + root; }
+};
+
+struct Right : virtual Root {
+    int zero_right = 0;
+    int right = 3;
+};
+
+struct Diamond : Left, Right {
+    int zero_own = 0;
+    int own = 4;
+};
+
+namespace {
+struct Deep : Diamond, virtual Plain {
+    int zero_deep = 0;
+    int deep = 6;
+};
+} // namespace
+
+// No virtual functions: the virtual table has but the base's place.
+struct Only : virtual Plain {
+    int zero_only = 0;
+    int only = 8;
+};
+
+struct More : Only {
+    int many[4] = {0, 0, 0, 9};
+};
+
 namespace std {
 
 // The flag is the lowest bit, or, in the other layout, the highest.
@@ -113,9 +158,20 @@ static int look(const Named *named, const Counted *counted, const Counted *longe
     return sum + (int)wide->width;
 }
 
+static int look_at_parts(const Left *left, const Right *right, const Diamond *diamond, const Only *only, const Left &part) {
+    const Left &named = *left;
+    int sum = left->root + right->root + diamond->root + only->plain + part.left;
+    return sum + named.sum();
+}
+
 extern "C" int run() {
     Both both;
     Measured measured;
     Padded padded;
-    return look(&both, &both, &measured, &padded);
+    Left alone;
+    Diamond diamond;
+    Deep deep;
+    More more;
+    int parts = look_at_parts(&alone, &diamond, &deep, &more, deep);
+    return look(&both, &both, &measured, &padded) + parts + look_at_parts(&deep, &deep, &diamond, &more, alone);
 }
