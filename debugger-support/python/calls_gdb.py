@@ -177,8 +177,7 @@ class GuestMethods(gdb.xmethod.XMethodMatcher):
                 self.covered[class_.name] -= 1
                 return None
             self.asked, self.covered = name, collections.Counter(bases_of(class_))
-            found = find_method(class_, name)
-            return GuestMethodWorker(name, *found) if found else None
+            return find_method(class_, name)
         except (gdb.error, RuntimeError, TypeError):
             return None
 
@@ -206,10 +205,13 @@ def takes_a(type_, class_name):
 
 
 def find_method(class_, name, path=()):
-    """A member function, and the bases that lead to the class that has it."""
+    """What reads or calls a member function: of the class itself, or of the base that has it, to which the path leads."""
+    library = library_members(class_, name, path)
+    if library:
+        return library
     function = function_of(class_.name, name)
     if function is not None:
-        return function, path
+        return [GuestMethodWorker(name, function, path)]
     for field in class_.fields():
         if field.is_base_class:
             found = find_method(field.type.strip_typedefs().unqualified(), name, path + (field,))

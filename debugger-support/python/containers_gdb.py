@@ -75,18 +75,30 @@ def lazy_text(pointer, length):
     return as_pointer(pointer, character).lazy_string(length=length)
 
 
+class Sequence(Printer):
+    """Elements that are found by their index."""
+
+    def children(self):
+        return numbered(self.element(index) for index in range(self.size()))
+
+    def display_hint(self):
+        return "array"
+
+
 class LibcxxString(Printer):
-    def to_string(self):
+    def parts(self):
+        """Where the characters are, and how many. Those of a short string are an array within the string itself."""
         rep = compressed(self.value["__r_"]) if has_field(self.value.type.strip_typedefs(), "__r_") else self.value["__rep_"]
         short, long_ = rep["__s"], rep["__l"]
         flag = int(short["__is_long_"]) if has_member(short.type.strip_typedefs(), "__is_long_") else None
         begins_with_data = long_.type.strip_typedefs().fields()[0].name == "__data_"
         is_long, size = string_form(int(short["__size_"]), flag, begins_with_data)
-        if is_long:
-            data, size = long_["__data_"], int(long_["__size_"])
-        else:
-            data = short["__data_"]
-            # The characters lie within the string itself; its address may not fit into a guest pointer.
+        return (long_["__data_"], int(long_["__size_"])) if is_long else (short["__data_"], size)
+
+    def to_string(self):
+        data, size = self.parts()
+        if data.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY:
+            # The string's own address may not fit into a guest pointer.
             return data.string(errors="replace", length=size) if data.type.target().sizeof == 1 else data
         return lazy_text(data, size)
 
@@ -104,35 +116,28 @@ class LibcxxStringView(Printer):
         return "string"
 
 
-class LibcxxVector(Printer):
-    def bounds(self):
-        begin, end = self.value["__begin_"], self.value["__end_"]
-        return begin, int(end - begin)
+class LibcxxVector(Sequence):
+    def size(self):
+        return int(self.value["__end_"] - self.value["__begin_"])
+
+    def element(self, index):
+        return pointed(self.value["__begin_"] + index)
 
     def to_string(self):
-        return "std::vector of length %d" % self.bounds()[1]
-
-    def children(self):
-        begin, length = self.bounds()
-        return numbered(pointed(begin + index) for index in range(length))
-
-    def display_hint(self):
-        return "array"
+        return "std::vector of length %d" % self.size()
 
 
-class LibcxxVectorBool(Printer):
-    def to_string(self):
-        return "std::vector<bool> of length %d" % int(self.value["__size_"])
+class LibcxxVectorBool(Sequence):
+    def size(self):
+        return int(self.value["__size_"])
 
-    def children(self):
+    def element(self, index):
         words = self.value["__begin_"]
         bits = words.type.target().sizeof * 8
-        return numbered(
-            bool(int(words[index // bits]) >> (index % bits) & 1) for index in range(int(self.value["__size_"]))
-        )
+        return gdb.Value(bool(int(words[index // bits]) >> (index % bits) & 1))
 
-    def display_hint(self):
-        return "array"
+    def to_string(self):
+        return "std::vector<bool> of length %d" % self.size()
 
 
 class LibcxxTree(Printer):
@@ -205,12 +210,10 @@ class LibcxxList(Printer):
     def children(self):
         node = node_type(self.value["__size_alloc_"])
         current = self.value["__end_"]["__next_"]
-        values = []
-        for _ in range(self.size()):
+        for index in range(self.size()):
             here = as_pointer(current, node)
-            values.append(here["__value_"])
+            yield "[%d]" % index, here["__value_"]
             current = here["__next_"]
-        return numbered(values)
 
     def display_hint(self):
         return "array"
@@ -226,14 +229,16 @@ class LibcxxUniquePointer(Printer):
 
 class LibcxxSharedPointer(Printer):
     def to_string(self):
+        name = re.match(r"^std::(?:__\w+::)?(\w+)", self.value.type.strip_typedefs().name)[1]
         control = self.value["__cntrl_"]
         if not int(control):
-            return "std::shared_ptr (empty)"
+            return "std::%s (empty)" % name
         # The control block's members are unknown to programs built without the library's own debug information.
         if not has_field(control.type.target().strip_typedefs(), "__shared_weak_owners_"):
-            return "std::shared_ptr"
+            return "std::%s" % name
         # libc++ counts from 0.
-        return "std::shared_ptr (use count %d, weak count %d)" % (
+        return "std::%s (use count %d, weak count %d)" % (
+            name,
             int(control["__shared_owners_"]) + 1,
             int(control["__shared_weak_owners_"]),
         )
@@ -253,22 +258,18 @@ class LibcxxOptional(Printer):
         return [("value", self.value["__val_"])] if self.engaged() else []
 
 
-class LibcxxDeque(Printer):
+class LibcxxDeque(Sequence):
     def size(self):
         return int(compressed(self.value["__size_"]))
 
     def to_string(self):
         return "std::deque with %s" % elements(self.size())
 
-    def children(self):
-        blocks, start = self.value["__map_"]["__begin_"], int(self.value["__start_"])
+    def element(self, index):
+        blocks, place = self.value["__map_"]["__begin_"], int(self.value["__start_"]) + index
         size = blocks.type.strip_typedefs().target().strip_typedefs().target().strip_typedefs().sizeof
         capacity = 4096 // size if size < 256 else 16
-        places = range(start, start + self.size())
-        return numbered(pointed(blocks[place // capacity] + place % capacity) for place in places)
-
-    def display_hint(self):
-        return "array"
+        return pointed(blocks[place // capacity] + place % capacity)
 
 
 class LibcxxForwardList(Printer):
@@ -324,20 +325,18 @@ class LibcxxTuple(Printer):
             yield "[%d]" % index, leaf["__value_"] if has_field(leaf.type.strip_typedefs(), "__value_") else leaf
 
 
-class LibcxxArray(Printer):
+class LibcxxArray(Sequence):
+    def size(self):
+        # One without elements has bytes in their place.
+        type_ = self.value["__elems_"].type.strip_typedefs()
+        is_empty = re.search(r", 0(?:u?l*)?>$", self.value.type.strip_typedefs().name)
+        return type_.range()[1] + 1 if type_.code == gdb.TYPE_CODE_ARRAY and not is_empty else 0
+
+    def element(self, index):
+        return self.value["__elems_"][index]
+
     def to_string(self):
         return "std::array"
-
-    def children(self):
-        # One without elements has bytes in their place.
-        array = self.value["__elems_"]
-        type_ = array.type.strip_typedefs()
-        is_empty = re.search(r", 0(?:u?l*)?>$", self.value.type.strip_typedefs().name)
-        first, last = type_.range() if type_.code == gdb.TYPE_CODE_ARRAY and not is_empty else (0, -1)
-        return numbered(array[index] for index in range(first, last + 1))
-
-    def display_hint(self):
-        return "array"
 
 
 class LibcxxBitset(Printer):
@@ -354,27 +353,22 @@ class LibcxxBitset(Printer):
         return (("[%d]" % index, 1) for index in range(size) if found(index))
 
 
-class LibcxxSpan(Printer):
+class LibcxxSpan(Sequence):
     """std::span, std::initializer_list."""
 
-    def bounds(self):
+    def size(self):
         type_ = self.value.type.strip_typedefs()
-        begin = field_path(self.value, "__begin_", "__data_", "__data")
         for name in ("__size_", "__size"):
             if has_field(type_, name):
-                return begin, int(self.value[name])
-        return begin, int(type_.template_argument(1))
+                return int(self.value[name])
+        return int(type_.template_argument(1))
+
+    def element(self, index):
+        return pointed(field_path(self.value, "__begin_", "__data_", "__data") + index)
 
     def to_string(self):
         name = re.match(r"^std::(?:__\w+::)?(\w+)", self.value.type.strip_typedefs().name)[1]
-        return "std::%s of length %d" % (name, self.bounds()[1])
-
-    def children(self):
-        begin, length = self.bounds()
-        return numbered(pointed(begin + index) for index in range(length))
-
-    def display_hint(self):
-        return "array"
+        return "std::%s of length %d" % (name, self.size())
 
 
 class LibcxxAdapter(Printer):
@@ -864,9 +858,14 @@ def find_container(value):
         return Guarded(RustEnums(value))
     if type_.code != gdb.TYPE_CODE_STRUCT or type_.name is None:
         return None
-    for pattern, printer in LIBCXX + RUST:
-        if pattern.match(type_.name):
-            return Guarded(printer(value))
+    printer = printer_of(value, LIBCXX + RUST)
+    return Guarded(printer) if printer else None
+
+
+def printer_of(value, printers):
+    for pattern, printer in printers:
+        if pattern.match(value.type.strip_typedefs().name):
+            return printer(value)
     return None
 
 

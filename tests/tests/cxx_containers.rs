@@ -6,6 +6,7 @@ const SOURCE: &str = "sequences/main.cc";
 const PROGRAM: &str = "sequences/sequences";
 const CONTAINERS: &str = "return total + stack.top()";
 const LIST: &str = "return total;";
+const WALKING: &str = "return entry->second[1]";
 const UNWRITTEN: &str = "int before = 1;";
 
 #[test]
@@ -50,6 +51,84 @@ fn gdb_shows_sequences_variants_and_tuples() {
             ("p *names_by_pointer", "{\"one\", \"two\", \"a name that is longer than the others\"}"),
             ("p lists", "{std::deque with 2 elements = {1, 2}, std::deque with 1 element = {3}}"),
         ]);
+    }
+}
+
+/// No function of the program's is called, and most of these it does not have.
+#[test]
+fn gdb_reads_members_of_the_librarys_classes() {
+    let stop = format!("break {}", at(SOURCE, WALKING));
+    let containers = format!("break {} if names[2].size() > 30 && names[0] == \"one\"", at(SOURCE, CONTAINERS));
+    let expected = [
+        ("p nested[\"two\"]", "std::vector of length 2 = {2, 22}"),
+        ("p nested[key][1]", "22"),
+        ("p nested.at(\"one\").front()", "1"),
+        ("p nested.count(\"three\")", "0"),
+        ("p nested.contains(key)", "true"),
+        ("p nested.size()", "2"),
+        ("p words[7]", "\"seven\""),
+        ("p words[8][0]", "101 'e'"),
+        ("p owned.front()->second", "6"),
+        ("p *owned.back()", "{first = 5, second = 6}"),
+        ("p letters.count('c')", "1"),
+        ("p bits[1]", "false"),
+        ("p bits[2]", "true"),
+        ("p bits.empty()", "false"),
+        ("p place->second", "4"),
+        ("p *place", "{first = 3, second = 4}"),
+        ("p nowhere.has_value()", "false"),
+        ("p shared->name", "\"a vector\""),
+        ("p (*shared)[2]", "6"),
+        ("p shared->size()", "3"),
+        ("p shared->back()", "6"),
+        ("p weak", "std::weak_ptr = {get() = 0x?}"),
+        ("p view[1]", "119 'w'"),
+        ("p view == \"two\"", "true"),
+        ("p key == view", "true"),
+        ("p key != \"two\"", "false"),
+        ("p $_streq(key.c_str(), \"two\")", "true"),
+        ("p *entry", "{first = \"two\", second = std::vector of length 2 = {2, 22}}"),
+        ("p entry->second[1]", "22"),
+        ("whatis entry->second[1]", "type = int"),
+        ("whatis entry->first.size()", "type = unsigned long"),
+        ("p word->second", "\"seven\""),
+        ("p *letter", "99 'c'"),
+        ("p *number", "4"),
+        ("p *last", "6"),
+        ("p (*pointer)->first", "5"),
+        ("set var shared->front() = 44", ""),
+        ("p *number + 0", "44"),
+        ("p deque[2]", "2.5"),
+        ("p deque.back()", "2.5"),
+        ("p forward.front()", "120 'x'"),
+        ("p stack.top()", "5"),
+        ("p heap.size()", "1"),
+        ("p array[1]", "2"),
+        ("p array.data()[1]", "2"),
+        ("p nothing.empty()", "true"),
+        ("p mask[39]", "true"),
+        ("p mask[38]", "false"),
+        ("p lists[0][1]", "2"),
+    ];
+    let (walking, later) = expected.split_at(38);
+    let names = |part: &[(&'static str, &'static str)]| part.iter().map(|it| it.0).collect::<Vec<_>>();
+    let errors = ["p deque[3]", "p nested[\"three\"]", "p *nowhere"];
+    let commands = [
+        &[stop.as_str(), "run"],
+        &*names(walking),
+        &[errors[1], errors[2], containers.as_str(), "continue"],
+        &*names(later),
+        &errors[..1],
+    ];
+    for level in [0, 2] {
+        let answers = Session::new(PROGRAM, level).invoke("run").run(&commands.concat());
+        answers.assert_values(&expected);
+        // gdb says why before it answers.
+        for reason in
+            ["There is no element 3: there are 3.", "There is no element with this key.", "The optional has no value."]
+        {
+            assert!(answers.transcript().contains(reason), "{reason}: {}", answers.transcript());
+        }
     }
 }
 

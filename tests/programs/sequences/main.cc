@@ -4,12 +4,19 @@
 #include <deque>
 #include <forward_list>
 #include <initializer_list>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
 #include <queue>
+#include <set>
 #include <stack>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <variant>
+#include <vector>
 
 static int sum(std::initializer_list<int> values) {
     int total = 0;
@@ -22,6 +29,32 @@ static int views(const char *text) {
     int before = 1;
     std::string_view view = text;
     return before + static_cast<int>(view.size());
+}
+
+struct Named : std::vector<int> {
+    using std::vector<int>::vector;
+    std::string name = "a vector";
+};
+
+static int walk(const std::string &key) {
+    std::map<std::string, std::vector<int>> nested{{"one", {1}}, {"two", {2, 22}}};
+    std::unordered_map<int, std::string> words{{7, "seven"}, {8, "eight"}};
+    std::list<std::unique_ptr<std::pair<int, int>>> owned;
+    owned.push_back(std::make_unique<std::pair<int, int>>(5, 6));
+    std::set<char> letters{'a', 'c'};
+    std::vector<bool> bits{true, false, true};
+    std::optional<std::pair<int, int>> place{{3, 4}}, nowhere;
+    std::shared_ptr<Named> shared = std::make_shared<Named>(Named{4, 5, 6});
+    std::weak_ptr<Named> weak = shared;
+    std::string_view view = key;
+    auto entry = nested.find(key);
+    auto word = words.find(7);
+    auto letter = letters.find('c');
+    auto number = shared->begin();
+    auto last = shared->rbegin();
+    auto pointer = owned.begin();
+    return entry->second[1] + word->first + *letter + *number + *last + (*pointer)->first + bits[0] + place->first + weak.expired() + view[0] +
+           nowhere.has_value();
 }
 
 extern "C" int run() {
@@ -42,7 +75,7 @@ extern "C" int run() {
     std::string names[3] = {"one", "two", "a name that is longer than the others"};
     std::string(*names_by_pointer)[3] = &names;
     std::deque<int> lists[2] = {{1, 2}, {3}};
-    int total = sum({1, 2, 3}) + views(text);
+    int total = sum({1, 2, 3}) + views(text) + walk("two");
     return total + stack.top() + heap.top() + array[0] + static_cast<int>(mask.count()) + number + letter +
            static_cast<int>(variant.index() + nothing.size() + (*names_by_pointer)[0].size() + lists[0].size());
 }
