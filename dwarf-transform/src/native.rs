@@ -85,6 +85,9 @@ pub struct NativeFunction {
     pub stack_value_ends: Vec<(WasmOffset, u32, WasmOffset)>,
     /// Where locations of a [`variable`](crate::LocalUse::variable) do not hold: sorted, those of one location disjoint.
     pub overwritten: Vec<Overwritten>,
+    /// Of a function whose result comes through memory: the code returns, where the host's convention has pointers, the host's address
+    /// of the result.
+    pub returns_result_place: bool,
     /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
     pub traps: Vec<TextOffset>,
     /// Instructions before loops that inlined functions begin with: sorted.

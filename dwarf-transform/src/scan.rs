@@ -10,7 +10,9 @@ use crate::guest_lines::{GuestLines, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
-use crate::scope::{Code, Entry, is_optimized, lowest, opens_with_a_stop, place_of, scope_code, subprogram_code};
+use crate::scope::{
+    Code, Entry, has_result, is_optimized, lowest, opens_with_a_stop, place_of, scope_code, subprogram_code,
+};
 use crate::source;
 use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
@@ -105,6 +107,8 @@ pub struct FunctionUses {
     /// The function only adjusts `this` and goes on to another one, and this is its mangled name. Debuggers step through
     /// what is called so; the name section often has it demangled.
     pub thunk: Option<String>,
+    /// The source's function has a result.
+    pub has_result: bool,
 }
 
 /// Parallel to [`GuestModule::functions`].
@@ -139,6 +143,7 @@ struct UnitScan {
     inlined: Vec<(usize, InlinedCode)>,
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
+    with_result: Vec<usize>,
     /// Functions that gdb is to enter at their opening lines, and file and line where they are declared.
     opened: Vec<(usize, Option<(u64, u64)>)>,
     /// Functions whose blocks may end without a row for the jump that natively is there.
@@ -196,6 +201,9 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         }
         for position in scan.needs_vmctx {
             functions[position].needs_vmctx = true;
+        }
+        for position in scan.with_result {
+            functions[position].has_result = true;
         }
         for position in scan.described {
             functions[position].described = true;
@@ -340,6 +348,9 @@ fn scan_entries<'a>(
             }
             if let Code::Function(position) = code {
                 scan.described.push(position);
+                if has_result(unit, &entry) {
+                    scan.with_result.push(position);
+                }
                 match is_optimized(&entry) {
                     true if opens => scan.opened.push((position, place_of(unit, &entry))),
                     false if is_clang => scan.unoptimized.push(position),

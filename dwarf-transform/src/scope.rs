@@ -48,6 +48,15 @@ pub(crate) fn declaration_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<E
     })
 }
 
+/// Does a subprogram have a result?
+pub(crate) fn has_result<'a>(unit: &Unit<'a>, subprogram: &Entry<'a>) -> bool {
+    // An instance of an abstract one may complete a declaration by it.
+    let declaration = declaration_of(unit, subprogram);
+    let first = declaration.as_ref().and_then(|it| declaration_of(unit, it));
+    let entries = [Some(subprogram), declaration.as_ref(), first.as_ref()];
+    entries.into_iter().flatten().any(|entry| entry.attr(constants::DW_AT_type).is_some())
+}
+
 /// File (as the unit numbers them) and line where an entry is declared.
 pub(crate) fn place_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<(u64, u64)> {
     let declaration = declaration_of(unit, entry);

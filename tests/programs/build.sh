@@ -16,7 +16,7 @@ clang-19 $target -O0 -gdwarf-5 -gembed-source jumps/main.c -o jumps/jumps-embedd
 clang-19 $target -O2 trap/main.c -o trap/trap.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions shapes/main.cc -o shapes/shapes.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions bases/main.cc -o bases/bases.wasm
-for program in members sequences tables; do
+for program in members results sequences tables; do
     clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run $program/main.cc \
         -o $program/$program.wasm
 done
@@ -39,6 +39,10 @@ cp $place/records.wasm records/records-zig.wasm
 
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name inventory --remap-path-prefix "$PWD=." \
     inventory/main.rs -o inventory/inventory.wasm
+
+# Nothing of `core` is linked.
+/usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name results_rust --crate-type cdylib -C panic=abort \
+    -C overflow-checks=off --remap-path-prefix "$PWD=." results/main.rs -o results/results-rust.wasm
 
 clang-19 $target -O0 profile/main.c -o profile/profile.wasm
 

@@ -1,6 +1,6 @@
 //! gdb on the C++ program: containers, classes, references, templates and lambdas at both optimization levels.
 
-use tests::{Session, at, line};
+use tests::{Session, at, line, normalized};
 
 const SOURCE: &str = "shapes/main.cc";
 
@@ -308,6 +308,44 @@ fn parts_of_objects_have_their_virtual_bases() {
             0,
             &["vtable for '(anonymous namespace)::Deep' @", "[0]: 0x", "[1]: 0x"],
         );
+    }
+}
+
+/// In wasm all of these come through memory, but for the first one; x86-64 has some in one register or another.
+#[test]
+fn results_are_shown_when_a_function_is_finished() {
+    let results = [
+        ("one", "{only = 1}"),
+        ("pair", "{a = 2, b = 3}"),
+        ("floats", "{x = 3, y = 6}"),
+        ("big", "{a = 4, b = 8, c = 12, d = 2}"),
+        ("word", "{number = 5, bytes = \"\\005\\000\\000\"}"),
+        ("text", "{<Base> = {of_base = 5}, begin = 0x? \"sixth\", length = 5}"),
+        ("maybe", "{is_there = true, value = 7}"),
+        ("Shape::corner", "{a = 9, b = 8}"),
+    ];
+    let breaks = results.map(|(name, _)| format!("tbreak {name}"));
+    let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+    for (index, _) in results.iter().enumerate() {
+        commands.extend([if index == 0 { "run" } else { "continue" }, "finish"]);
+    }
+    commands.extend(["tbreak through", "continue", "tbreak pair", "continue", "finish", "next", "finish"]);
+    commands.extend(["print sizeof(Pair)", "print sizeof(Text)", "whatis pair", "whatis first", "print second"]);
+    for level in [0, 2] {
+        let answers = Session::new("results/results", level).invoke("run").run(&commands);
+        let finished: Vec<String> = answers.to("finish").into_iter().map(normalized).collect();
+        let expected = results.iter().map(|(_, value)| *value).chain(["{a = 10, b = 11}", "{a = -10, b = 11}"]);
+        assert_eq!(finished.len(), results.len() + 2);
+        for (answer, value) in finished.iter().zip(expected) {
+            assert!(answer.ends_with(&format!("Value returned is $? = {value}")), "{value}: {answer}");
+        }
+        answers.assert_values(&[
+            ("print sizeof(Pair)", "8"),
+            ("print sizeof(Text)", "12"),
+            ("whatis pair", "type = Pair (int)"),
+            ("whatis first", "type = One"),
+            ("print second", "{a = 2, b = 3}"),
+        ]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! gdb on the Rust program: enums, collections, strings, slices, closures and traits at both optimization levels.
 
-use tests::{Session, at};
+use tests::{Session, at, normalized};
 
 const SOURCE: &str = "inventory/main.rs";
 
@@ -166,4 +166,28 @@ fn functions_closures_and_methods_are_walked() {
         ]);
         answers.assert_contains("continue", 5, &[" 18 Ok(1000) true 3 168 5 4 ", "exited normally"]);
     });
+}
+
+/// gdb 13 ends with an internal error where the result is an enum, natively as well; here it is told that it does not know.
+#[test]
+fn results_are_shown_when_a_function_is_finished() {
+    let results = [
+        ("point", "Value returned is $? = results_rust::Point {x: 1, y: -1}"),
+        ("tuple", "Value returned is $? = (2, 3, 1.5)"),
+        ("same", "Value returned is $? = \"third\""),
+        ("token", "Value returned has type: results_rust::Token. Cannot determine contents"),
+        ("small", "Value returned has type: results_rust::Small. Cannot determine contents"),
+        ("array", "Value returned is $? = [6, 6, 7]"),
+    ];
+    let breaks = results.map(|(name, _)| format!("tbreak results_rust::{name}"));
+    let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+    for (index, _) in results.iter().enumerate() {
+        commands.extend([if index == 0 { "run" } else { "continue" }, "finish"]);
+    }
+    for level in [0, 2] {
+        let answers = Session::new("results/results-rust", level).invoke("run").run(&commands);
+        for (answer, (name, value)) in answers.to("finish").into_iter().zip(results) {
+            assert!(normalized(answer).ends_with(value), "{name}: {answer}");
+        }
+    }
 }

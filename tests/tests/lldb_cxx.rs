@@ -27,6 +27,34 @@ fn a_step_goes_through_the_library_into_what_it_calls() {
     }
 }
 
+/// In wasm all of these come through memory, but for the first one; x86-64 has some in one register or another.
+#[test]
+fn results_are_shown_when_a_function_is_finished() {
+    let results: [(&str, &[&str]); 8] = [
+        ("one", &["(only = 1)"]),
+        ("pair", &["(a = 2, b = 3)"]),
+        ("floats", &["(x = 3, y = 6)"]),
+        ("big", &["(a = 4, b = 8, c = 12, d = 2)"]),
+        ("word", &["(number = 5, bytes = "]),
+        ("text", &["(of_base = 5)", "begin = \"sixth\"", "length = 5"]),
+        ("maybe", &["(is_there = true, value = 7)"]),
+        ("corner", &["(a = 9, b = 8)"]),
+    ];
+    let breaks = results.map(|(name, _)| format!("breakpoint set --one-shot true --name {name}"));
+    let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+    for (index, _) in results.iter().enumerate() {
+        commands.extend([if index == 0 { "run" } else { "continue" }, "finish"]);
+    }
+    for level in [0, 2] {
+        let answers = Session::new("results/results", level).invoke("run").run_lldb(&commands);
+        for (answer, (name, parts)) in answers.to("finish").into_iter().zip(results) {
+            let value = answer.split_once("Return value:").map_or("", |(_, value)| value);
+            assert!(!value.is_empty(), "{name}: {answer}");
+            assert_in_order(value, parts);
+        }
+    }
+}
+
 #[test]
 fn virtual_bases_are_found_by_the_guests_virtual_tables() {
     let commands = [

@@ -21,3 +21,27 @@ fn enums_and_trees_are_shown_by_what_they_hold() {
         assert_in_order(&said("v bad"), &["true"]);
     }
 }
+
+#[test]
+fn results_are_shown_when_a_function_is_finished() {
+    let results: [(&str, &[&str]); 5] = [
+        ("point", &["(x = 1, y = -1)"]),
+        ("tuple", &["(__0 = 2, __1 = ", "__2 = 1.5)"]),
+        ("same", &["\"third\""]),
+        ("token", &["= Pair('\\x04', 4)"]),
+        ("array", &["([0] = 6, [1] = 6, [2] = 7)"]),
+    ];
+    let breaks = results.map(|(name, _)| format!("breakpoint set --one-shot true --name results_rust::{name}"));
+    let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+    for (index, _) in results.iter().enumerate() {
+        commands.extend([if index == 0 { "run" } else { "continue" }, "finish"]);
+    }
+    for level in [0, 2] {
+        let answers = Session::new("results/results-rust", level).invoke("run").run_lldb(&commands);
+        for (answer, (name, parts)) in answers.to("finish").into_iter().zip(results) {
+            let value = answer.split_once("Return value:").map_or("", |(_, value)| value);
+            assert!(!value.is_empty(), "{name}: {answer}");
+            assert_in_order(value, parts);
+        }
+    }
+}

@@ -56,6 +56,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             self.output.get_mut(id).set(name, value);
             return;
         }
+        // That of a result in memory.
+        if name == c::DW_AT_type && tag == c::DW_TAG_subprogram && self.output.has(id, name) {
+            return;
+        }
         if name == c::DW_AT_type
             && pointer_kind(tag).is_some()
             && let Some(part) = self.part(attr.value())

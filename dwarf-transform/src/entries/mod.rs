@@ -15,7 +15,8 @@ mod wasm_variables;
 mod wide_floats;
 
 pub(crate) use attributes::is_callee_location;
-use parts::Part;
+use parts::{Part, Use};
+use results::ShownResult;
 
 use crate::address::{TextOffset, WasmOffset};
 use crate::address_map::{RangeBudget, TextRange};
@@ -113,8 +114,10 @@ struct UnitFiller<'u, 'f, 'a> {
     wide_pointers: HashMap<usize, EntryId>,
     /// The 4-byte type of the members of structures that stand for pointers.
     address_type: Option<EntryId>,
-    /// What pointers lead to in the place of the guest's types, by their positions.
-    parts: HashMap<usize, Option<Part>>,
+    /// Types in the place of the guest's, by their positions.
+    parts: HashMap<(usize, Use), Option<Part>>,
+    /// Classes that lldb is not to look for in registers.
+    in_memory: Vec<EntryId>,
     /// An offset pair needs the unit's base address.
     needs_base: bool,
     /// What is left before lists are given up: lists that share their bytes could blow up otherwise.
@@ -247,6 +250,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 wide_pointers: HashMap::new(),
                 address_type: None,
                 parts: HashMap::new(),
+                in_memory: Vec::new(),
                 needs_base: false,
                 begin: None,
                 names_files: false,
@@ -257,6 +261,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
             // An error in the entries was counted when they were planned, and ends both passes at the same entry.
             let _ = filler.entries();
             filler.fill_parts();
+            filler.mark_results();
             filler.named_pointers();
             filler.wasm_variables();
             filler.root();
@@ -426,8 +431,15 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         };
         self.output.get_mut(id).set(c::DW_AT_low_pc, low);
         self.output.get_mut(id).set(c::DW_AT_high_pc, Value::Data4(size));
-        if !self.fill.options.lines_only && self.has_hidden_result(entry) {
-            self.output.get_mut(id).set(c::DW_AT_calling_convention, Value::Udata(c::DW_CC_nocall.0.into()));
+        if !self.fill.options.lines_only {
+            match self.shown_result(entry, code.returns_result_place) {
+                ShownResult::AsItIs => {}
+                ShownResult::By(ty) => self.output.get_mut(id).set(c::DW_AT_type, ty),
+                ShownResult::Hidden => {
+                    let convention = Value::Udata(c::DW_CC_nocall.0.into());
+                    self.output.get_mut(id).set(c::DW_AT_calling_convention, convention);
+                }
+            }
         }
         let mut base = FrameBase::default();
         let Some(value) = entry.attr_value(c::DW_AT_frame_base).filter(|_| !self.fill.options.lines_only) else {

@@ -2,9 +2,11 @@
 
 use super::{MAX_TYPE_CHAIN, UnitFiller};
 use crate::definitions::{Definitions, qualified_name};
+use crate::options::PointerFlavour;
 use crate::plan::NONE;
 use crate::pointers::{is_transparent, pointer_kind};
 use crate::scope::Entry;
+use crate::tables::Value;
 use gimli::{AttributeValue, constants as c};
 
 /// How many scalars a type consists of.
@@ -14,6 +16,19 @@ enum Scalars {
     One,
     Many,
 }
+
+/// What a debugger is told of a function's result.
+pub(super) enum ShownResult {
+    /// The guest's type.
+    AsItIs,
+    /// Another type.
+    By(Value),
+    /// That it does not know where the result is.
+    Hidden,
+}
+
+/// Larger results are in memory in the host's convention.
+pub(super) const LARGEST_IN_REGISTERS: u64 = 16;
 
 impl<'a> UnitFiller<'_, '_, 'a> {
     /// Whether the guest returns the result of a subprogram through a hidden pointer, where the host's convention has it
@@ -32,6 +47,95 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let size = self.attribute_of(unit, entry, c::DW_AT_byte_size).and_then(|size| size.udata_value());
                 !(self.is_rust() && size.is_some_and(|size| size <= 4))
             }
+        }
+    }
+
+    /// How a debugger comes to read the result of a subprogram. `returns_place` says that the code returns where a result in memory is.
+    ///
+    /// Both debuggers read results of more than 16 bytes in memory, and know by the type of smaller ones in which registers
+    /// these are. Results that have variants end gdb 13 with an internal error, natively as well.
+    pub(super) fn shown_result(&mut self, entry: &Entry<'a>, returns_place: bool) -> ShownResult {
+        let is_for_gdb = self.fill.options.flavour == PointerFlavour::Gdb;
+        if is_for_gdb
+            && let Some((unit, ty)) = self.type_of(entry)
+            && self.has_variants(unit, ty, 0, &mut 1_000)
+        {
+            return ShownResult::Hidden;
+        }
+        if !self.has_hidden_result(entry) {
+            return ShownResult::AsItIs;
+        }
+        let shown = if returns_place { self.result_in_memory(entry) } else { None };
+        shown.unwrap_or(ShownResult::Hidden)
+    }
+
+    fn result_in_memory(&mut self, entry: &Entry<'a>) -> Option<ShownResult> {
+        let (unit, ty) = self.type_of(entry)?;
+        let (mut core_unit, mut core) = (unit, ty);
+        for _ in 0..MAX_TYPE_CHAIN {
+            if !is_transparent(self.fill.plan.units[core_unit].entries[core].tag) {
+                break;
+            }
+            (core_unit, core) = self.target(core_unit, self.attribute_of(core_unit, core, c::DW_AT_type)?)?;
+        }
+        let planned = &self.fill.plan.units[core_unit].entries[core];
+        let size = match planned.tag {
+            c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type => {
+                self.attribute_of(core_unit, core, c::DW_AT_byte_size)?.udata_value()?
+            }
+            c::DW_TAG_array_type => self.size_of(entry)?,
+            _ => return None,
+        };
+        if size > LARGEST_IN_REGISTERS {
+            return Some(ShownResult::AsItIs);
+        }
+        if self.fill.options.flavour == PointerFlavour::Gdb {
+            return self.larger_result((unit, ty)).map(ShownResult::By);
+        }
+        // lldb never looks for arrays in registers.
+        if planned.tag != c::DW_TAG_array_type {
+            self.in_memory.push(planned.id.filter(|_| core_unit == self.position)?);
+        }
+        Some(ShownResult::AsItIs)
+    }
+
+    /// Is one of several things in a type, or in what it consists of? Where that is too much to look at, it may be.
+    fn has_variants(&self, unit: usize, entry: usize, depth: usize, budget: &mut u32) -> bool {
+        if depth > MAX_TYPE_CHAIN || *budget == 0 {
+            return true;
+        }
+        *budget -= 1;
+        let entries = &self.fill.plan.units[unit].entries;
+        let mut inner = |at, budget: &mut u32| {
+            let ty = self.attribute_of(unit, at, c::DW_AT_type).and_then(|ty| self.target(unit, ty));
+            ty.is_some_and(|(unit, entry)| self.has_variants(unit, entry, depth + 1, budget))
+        };
+        match entries[entry].tag {
+            tag if is_transparent(tag) || tag == c::DW_TAG_array_type => inner(entry, budget),
+            c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type => {
+                let inside = (entry + 1..entries.len())
+                    .take_while(|at| entries[*at].parent != NONE && entries[*at].parent as usize >= entry);
+                for at in inside.filter(|at| entries[*at].parent as usize == entry) {
+                    let found = match entries[at].tag {
+                        c::DW_TAG_variant_part => true,
+                        c::DW_TAG_member | c::DW_TAG_inheritance => inner(at, budget),
+                        _ => false,
+                    };
+                    if found {
+                        return true;
+                    }
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Marks the classes that are returned through memory.
+    pub(super) fn mark_results(&mut self) {
+        for class in std::mem::take(&mut self.in_memory) {
+            let convention = Value::Udata(c::DW_CC_pass_by_reference.0.into());
+            self.output.get_mut(class).set(c::DW_AT_calling_convention, convention);
         }
     }
 

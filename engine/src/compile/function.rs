@@ -46,6 +46,8 @@ pub(super) struct CompiledFunction {
     pub(super) entries: Vec<(u32, u32)>,
     /// Assignments that end the locations of what was in a local before.
     pub(super) overwritten: Vec<dwarf_transform::Overwritten>,
+    /// The code returns where the result of the source's function lies.
+    pub(super) returns_result_place: bool,
 }
 
 /// Code from `start` up to the next row comes from the operator at file offset `wasm`.
@@ -130,6 +132,7 @@ pub(super) fn compile_guest(
     let lost_stack_entries = env.lost_stack_entries();
     let stack_entry_ends = env.stack_entry_ends();
     returns::merge(&mut scratch.context.func);
+    let returns_result_place = env.result_place && env.return_result_place(&mut scratch.context.func);
     let stores = homes.as_ref().map_or(&[][..], |homes| &homes.stores);
     let code = emit(shared.isa, &mut scratch.context, stores).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
@@ -143,7 +146,7 @@ pub(super) fn compile_guest(
     let compiled = extract(shared, &code, &scratch.context.func, source).map_err(|reason| {
         CompileError::Translate(TranslateError::Function { function: input.index, offset, reason })
     })?;
-    Ok(CompiledFunction { lost_stack_entries, stack_entry_ends, ..compiled })
+    Ok(CompiledFunction { lost_stack_entries, stack_entry_ends, returns_result_place, ..compiled })
 }
 
 /// Compiles a trampoline.

@@ -451,6 +451,8 @@ fn debug_plan<'a>(
         loops_at_entries,
         copies,
         needed,
+        result_place: uses.has_result
+            && crate::translate::takes_result_place(shared.module, shared.module.func_type(input.index)),
     }
 }
 
@@ -872,6 +874,7 @@ fn native_module(
                 .map(|&(operator, depth, end)| (wasm(operator), depth, wasm(end)))
                 .collect(),
             overwritten: function.overwritten,
+            returns_result_place: function.returns_result_place,
             entries: function
                 .entries
                 .iter()

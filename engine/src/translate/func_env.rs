@@ -36,7 +36,7 @@ pub(crate) const OPENING_BITS: u32 = ANCHOR_BIT | ENTRY_BIT;
 pub(crate) const SOURCE_FLAGS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 
 /// Index of the first wasm parameter in a guest function's signature; before it come the two contexts.
-const FIRST_WASM_PARAM: usize = 2;
+pub(super) const FIRST_WASM_PARAM: usize = 2;
 
 /// The Cranelift type of a wasm value.
 pub(crate) fn ir_type(ty: ValType) -> ir::Type {
@@ -136,12 +136,14 @@ pub(crate) struct DebugPlan<'a> {
     pub(crate) copies: StackCopies,
     /// The assignments of locals that are stored to their homes; absent where all are.
     pub(crate) needed: Option<NeededStores>,
+    /// The function is given a place for its result, and is to return it.
+    pub(crate) result_place: bool,
 }
 
 /// The environment in which one function is translated.
 pub(crate) struct FuncEnv<'a> {
-    module: &'a Module,
-    offsets: &'a VMOffsets,
+    pub(super) module: &'a Module,
+    pub(super) offsets: &'a VMOffsets,
     tunables: &'a Tunables,
     target: TargetFrontendConfig,
     heaps: PrimaryMap<Heap, HeapData>,
@@ -167,6 +169,7 @@ pub(crate) struct FuncEnv<'a> {
     copies: StackCopies,
     /// The assignments of locals that are stored to their homes; absent where all are.
     needed: Option<NeededStores>,
+    pub(crate) result_place: bool,
     guard: SinkGuard,
     roots: ReferenceRoots,
     /// The last counted reference that was loaded; the code that lists it ends in another block.
@@ -201,6 +204,7 @@ impl<'a> FuncEnv<'a> {
             loops_at_entries: Vec::new(),
             copies: StackCopies::default(),
             needed: None,
+            result_place: false,
             guard: SinkGuard::default(),
             roots: ReferenceRoots::new(ty),
             last_loaded: None,
@@ -216,6 +220,7 @@ impl<'a> FuncEnv<'a> {
         self.loops_at_entries = plan.loops_at_entries;
         self.copies = plan.copies;
         self.needed = plan.needed;
+        self.result_place = plan.result_place;
         self
     }
 
@@ -266,7 +271,7 @@ impl<'a> FuncEnv<'a> {
         }
     }
 
-    fn field_value(
+    pub(super) fn field_value(
         &mut self,
         pos: &mut FuncCursor<'_>,
         place: Place,

@@ -11,6 +11,7 @@ mod operand_stack;
 mod parse;
 mod reaching;
 mod reference_roots;
+mod result_place;
 mod sink_guard;
 mod spill;
 
@@ -27,3 +28,4 @@ pub(crate) use operand_stack::{Followed, StackSpan, plan as plan_stack_copies, s
 pub(crate) use parse::{Declarations, convert_type};
 pub use parse::{FunctionInput, ModuleTranslation, Names, parse_module};
 pub(crate) use reaching::Reaching;
+pub(crate) use result_place::takes_result_place;
