@@ -829,18 +829,27 @@ class Guarded:
 
     def __init__(self, printer):
         self.printer = printer
+        self.text, self.failed = None, False
         for name in ("children", "display_hint"):
             if getattr(printer, name, None):
                 setattr(self, name, getattr(self, "guarded_" + name))
 
     def to_string(self):
-        try:
-            return self.printer.to_string()
-        except (gdb.error, RuntimeError, ValueError, OverflowError) as error:
-            return "<%s>" % error
+        if self.text is None:
+            try:
+                self.text = self.printer.to_string()
+            except (gdb.error, RuntimeError, ValueError, OverflowError) as error:
+                self.failed = True
+                optimized_out = str(error) == "value has been optimized out"
+                self.text = "<optimized out>" if optimized_out else "<%s>" % error
+        return self.text
 
     def guarded_display_hint(self):
-        return self.printer.display_hint()
+        # gdb asks for it first, and puts into quotes what is said to be a string.
+        hint = self.printer.display_hint()
+        if hint == "string":
+            self.to_string()
+        return None if self.failed else hint
 
     def guarded_children(self):
         try:

@@ -56,9 +56,9 @@ def find_member_pointer(value):
     type_ = value.type.strip_typedefs()
     if type_.code == gdb.TYPE_CODE_STRUCT and "::*" in (type_.name or ""):
         if has_field(type_, "__member_offset"):
-            return MemberPointer(value)
+            return Guarded(MemberPointer(value))
         if has_field(type_, "__member_function"):
-            return MethodPointer(value)
+            return Guarded(MethodPointer(value))
     return None
 
 

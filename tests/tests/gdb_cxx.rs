@@ -331,8 +331,8 @@ fn results_are_shown_when_a_function_is_finished() {
     }
     commands.extend(["tbreak through", "continue", "tbreak pair", "continue", "finish", "next", "finish"]);
     commands.extend(["print sizeof(Pair)", "print sizeof(Text)", "whatis pair", "whatis first", "print second"]);
-    for level in [0, 2] {
-        let answers = Session::new("results/results", level).invoke("run").run(&commands);
+    for (level, privileged) in [(0, true), (2, true), (2, false)] {
+        let answers = Session::new("results/results", level).invoke("run").privileged(privileged).run(&commands);
         let finished: Vec<String> = answers.to("finish").into_iter().map(normalized).collect();
         let expected = results.iter().map(|(_, value)| *value).chain(["{a = 10, b = 11}", "{a = -10, b = 11}"]);
         assert_eq!(finished.len(), results.len() + 2);

@@ -47,6 +47,19 @@ fn what_is_not_known_of_a_structure_is_optimized_out() {
     }
 }
 
+#[test]
+fn what_is_gone_is_optimized_out_whatever_prints_it() {
+    let commands = ["break use", "run", "up", "info locals", "print method", "print view", "print machine.a"];
+    let answers = Session::new("parts/gone", 2).invoke("run").run(&commands);
+    let locals = ["method = <optimized out>", "view = <optimized out>", "machine = {a = 4}"];
+    answers.assert_contains("info locals", 0, &locals);
+    answers.assert_values(&[
+        ("print method", "<optimized out>"),
+        ("print view", "<optimized out>"),
+        ("print machine.a", "4"),
+    ]);
+}
+
 /// Debuggers take a stop at the first address of an inlined function for one at its call.
 #[test]
 fn a_loop_that_an_inlined_function_begins_with_does_not_come_back_to_its_call() {
