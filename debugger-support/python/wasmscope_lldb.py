@@ -372,6 +372,8 @@ def place_of_base(target, process, derived, base):
 
 def word(process, address):
     """The 4 bytes at a guest address; 0 where there are none."""
+    if address < 0:
+        return 0
     error = lldb.SBError()
     found = process.ReadUnsignedFromMemory(host_address(address, process), 4, error)
     return found if error.Success() else 0

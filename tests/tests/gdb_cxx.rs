@@ -322,7 +322,7 @@ fn results_are_shown_when_a_function_is_finished() {
         ("word", "{number = 5, bytes = \"\\005\\000\\000\"}"),
         ("text", "{<Base> = {of_base = 5}, begin = 0x? \"sixth\", length = 5}"),
         ("maybe", "{is_there = true, value = 7}"),
-        ("Shape::corner", "{a = 9, b = 8}"),
+        ("Shape::corner", "{a = 9, b = 3}"),
     ];
     let breaks = results.map(|(name, _)| format!("tbreak {name}"));
     let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();

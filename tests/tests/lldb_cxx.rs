@@ -38,7 +38,7 @@ fn results_are_shown_when_a_function_is_finished() {
         ("word", &["(number = 5, bytes = "]),
         ("text", &["(of_base = 5)", "begin = \"sixth\"", "length = 5"]),
         ("maybe", &["(is_there = true, value = 7)"]),
-        ("corner", &["(a = 9, b = 8)"]),
+        ("corner", &["(a = 9, b = 3)"]),
     ];
     let breaks = results.map(|(name, _)| format!("breakpoint set --one-shot true --name {name}"));
     let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
@@ -51,6 +51,18 @@ fn results_are_shown_when_a_function_is_finished() {
             let value = answer.split_once("Return value:").map_or("", |(_, value)| value);
             assert!(!value.is_empty(), "{name}: {answer}");
             assert_in_order(value, parts);
+        }
+    }
+}
+
+/// There is no virtual table at 3, and nothing before it.
+#[test]
+fn objects_that_begin_with_a_small_number_are_shown() {
+    let commands = ["breakpoint set --name corner", "run", "v *this", "v this->sides", "up", "v shape"];
+    for level in [0, 2] {
+        let answers = Session::new("results/results", level).invoke("run").run_lldb(&commands);
+        for (command, shown) in [("v *this", "(sides = 3)"), ("v this->sides", "= 3"), ("v shape", "(sides = 3)")] {
+            answers.assert_contains(command, 0, &[shown]);
         }
     }
 }

@@ -73,7 +73,7 @@ Pair through(Pair (*function)(int), int n) {
 }
 
 extern "C" int run() {
-    Shape shape{8};
+    Shape shape{3};
     One first = one(1);
     Pair second = pair(2);
     Floats third = floats(3);
