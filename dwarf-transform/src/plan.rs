@@ -364,6 +364,8 @@ pub(crate) struct Plan {
     signatures: HashMap<u64, (usize, usize)>,
     /// Some unit has types of pointers to members.
     pub(crate) has_member_pointers: bool,
+    /// Some unit has types with variants.
+    pub(crate) has_variants: bool,
     /// Some unit has classes with virtual bases.
     pub(crate) has_virtual_bases: bool,
     /// Read when a declared type is met whose size matters.
@@ -387,14 +389,16 @@ impl Plan {
             }
         }
         starts.sort_unstable();
-        let has_member_pointers =
-            units.iter().any(|unit| unit.entries.iter().any(|entry| entry.tag == constants::DW_TAG_ptr_to_member_type));
+        let has = |tag| units.iter().any(|unit| unit.entries.iter().any(|entry| entry.tag == tag));
+        let has_member_pointers = has(constants::DW_TAG_ptr_to_member_type);
+        let has_variants = has(constants::DW_TAG_variant_part);
         let has_virtual_bases = units.iter().any(|unit| unit.has_virtual_bases);
         let mut plan = Plan {
             units,
             starts,
             signatures,
             has_member_pointers,
+            has_variants,
             has_virtual_bases,
             definitions: OnceLock::new(),
             extents: OnceLock::new(),

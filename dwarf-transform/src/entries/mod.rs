@@ -116,6 +116,8 @@ struct UnitFiller<'u, 'f, 'a> {
     address_type: Option<EntryId>,
     /// Types in the place of the guest's, by their positions.
     parts: HashMap<(usize, Use), Option<Part>>,
+    /// Whether types have variants, of which functions return some.
+    variants: HashMap<(usize, usize), bool>,
     /// Classes that lldb is not to look for in registers.
     in_memory: Vec<EntryId>,
     /// An offset pair needs the unit's base address.
@@ -250,6 +252,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 wide_pointers: HashMap::new(),
                 address_type: None,
                 parts: HashMap::new(),
+                variants: HashMap::new(),
                 in_memory: Vec::new(),
                 needs_base: false,
                 begin: None,

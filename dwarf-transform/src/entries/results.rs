@@ -57,10 +57,15 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     pub(super) fn shown_result(&mut self, entry: &Entry<'a>, returns_place: bool) -> ShownResult {
         let is_for_gdb = self.fill.options.flavour == PointerFlavour::Gdb;
         if is_for_gdb
-            && let Some((unit, ty)) = self.type_of(entry)
-            && self.has_variants(unit, ty, 0, &mut 1_000)
+            && self.fill.plan.has_variants
+            && let Some(ty) = self.type_of(entry)
         {
-            return ShownResult::Hidden;
+            let known = self.variants.get(&ty).copied();
+            let found = known.unwrap_or_else(|| self.has_variants(ty.0, ty.1, 0, &mut 1_000));
+            self.variants.insert(ty, found);
+            if found {
+                return ShownResult::Hidden;
+            }
         }
         if !self.has_hidden_result(entry) {
             return ShownResult::AsItIs;
