@@ -95,10 +95,7 @@ def entry_with(value, key):
 
 
 def mapped(value, key):
-    entry = entry_with(value, key)
-    if entry is None:
-        raise gdb.GdbError("There is no element with this key.")
-    return entry["second"]
+    return found_entry(value, key)["second"]
 
 
 def count(value, key):
@@ -131,6 +128,53 @@ def back(value):
     if is_of_library(value.type.strip_typedefs(), "stack", "queue"):
         return back(value["c"])
     return element(value, size(value) - 1)
+
+
+def behind_last(value):
+    return first_place(value) + size(value)
+
+
+def first_entry(value):
+    """A pointer to what the first node of a list, map or set holds, in the place of an iterator."""
+    kind = value.type.strip_typedefs()
+    entries = printer_of(value, LIBCXX)
+    entries = entries.entries() if is_of_library(kind, ASSOCIATIVE) else (child for _, child in entries.children())
+    for entry in entries:
+        return entry.address
+    raise gdb.GdbError("There are no elements.")
+
+
+def found_entry(value, key):
+    entry = entry_with(value, key)
+    if entry is None:
+        raise gdb.GdbError("There is no element with this key.")
+    return entry.address
+
+
+def stored_type(type_):
+    """What the nodes of a container hold, by its allocator, the last of its template arguments."""
+    allocator, index = None, 0
+    while True:
+        try:
+            allocator = type_.template_argument(index).strip_typedefs()
+        except (gdb.error, RuntimeError):
+            return allocator.template_argument(0).strip_typedefs()
+        index += 1
+
+
+def use_count(value):
+    control = value["__cntrl_"]
+    if not int(control):
+        return 0
+    if not has_field(control.type.target().strip_typedefs(), "__shared_owners_"):
+        raise gdb.GdbError("The debug info does not tell what the counts are.")
+    # libc++ counts from 0.
+    return int(control["__shared_owners_"]) + 1
+
+
+def variant_index(value):
+    index = LibcxxVariant(value).index()
+    return (1 << 32) - 1 if index is None else index
 
 
 def own_pointer(value):
@@ -191,8 +235,10 @@ ITERATORS = [
     r"__(?:hash_)?map_(?:const_)?iterator",
     r"__(?:tree|list|forward_list|hash)_(?:const_)?(?:local_)?iterator",
 ]
+ASSOCIATIVE = "(?:unordered_)?(?:multi)?(?:map|set)"
+CONTIGUOUS = ["vector(?!<bool, )", "array", "span", "initializer_list", "basic_string", "basic_string_view"]
 SEQUENCES = ["vector", "deque", "array", "span", "basic_string", "basic_string_view", "bitset"]
-SIZED = SEQUENCES + ["initializer_list", "list", "forward_list", "(?:unordered_)?(?:multi)?(?:map|set)", "stack", "queue", "priority_queue"]
+SIZED = SEQUENCES + ["initializer_list", "list", "forward_list", ASSOCIATIVE, "stack", "queue", "priority_queue"]
 
 
 def number_type():
@@ -261,21 +307,21 @@ LIBRARY = [
     Member(SIZED, ["empty"], nothing, lambda _: truth_type(), lambda value: size(value) == 0),
     Member(SEQUENCES + ["list", "forward_list", "queue"], ["front"], nothing, first_argument, front),
     Member(SEQUENCES + ["list", "queue"], ["back"], nothing, first_argument, back),
-    Member(
-        ["vector", "array", "span", "basic_string", "basic_string_view"],
-        ["data", "c_str"],
-        nothing,
-        lambda type_: first_argument(type_).pointer(),
-        first_place,
-    ),
+    Member(CONTIGUOUS, ["begin", "data", "c_str"], nothing, lambda type_: first_argument(type_).pointer(), first_place),
+    Member(CONTIGUOUS, ["end"], nothing, lambda type_: first_argument(type_).pointer(), behind_last),
+    Member([ASSOCIATIVE, "list", "forward_list", "deque"], ["begin"], nothing, lambda type_: stored_type(type_).pointer(), first_entry),
+    Member([ASSOCIATIVE], ["find"], key_types, lambda type_: stored_type(type_).pointer(), found_entry),
+    Member(["variant"], ["index"], nothing, lambda _: number_type(), variant_index),
+    Member(["shared_ptr", "weak_ptr"], ["use_count"], nothing, lambda _: number_type(), use_count),
+    Member(["weak_ptr"], ["expired"], nothing, lambda _: truth_type(), lambda value: use_count(value) == 0),
     Member(["stack"], ["top"], nothing, first_argument, back),
     Member(["priority_queue"], ["top"], nothing, first_argument, front),
     Member(
         ["(?:unordered_)?map"], ["operator[]", "at"], key_types, lambda type_: type_.template_argument(1).strip_typedefs(), mapped
     ),
-    Member(["(?:unordered_)?(?:multi)?(?:map|set)"], ["count"], key_types, lambda _: number_type(), count),
+    Member([ASSOCIATIVE], ["count"], key_types, lambda _: number_type(), count),
     Member(
-        ["(?:unordered_)?(?:multi)?(?:map|set)"],
+        [ASSOCIATIVE],
         ["contains"],
         key_types,
         lambda _: truth_type(),

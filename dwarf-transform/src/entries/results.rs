@@ -111,7 +111,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
         *budget -= 1;
         let entries = &self.fill.plan.units[unit].entries;
-        let mut inner = |at, budget: &mut u32| {
+        let inner = |at, budget: &mut u32| {
             let ty = self.attribute_of(unit, at, c::DW_AT_type).and_then(|ty| self.target(unit, ty));
             ty.is_some_and(|(unit, entry)| self.has_variants(unit, entry, depth + 1, budget))
         };
