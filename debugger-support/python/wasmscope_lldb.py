@@ -238,34 +238,43 @@ class Provider:
 
 
 class GuestPointer(Provider):
-    """The structure that stands for a pointer."""
+    """The structure that stands for a pointer, or a reference to one."""
 
     def update(self):
-        self.pointer = real_pointer(self.value)
+        value = raw(self.value)
+        self.is_reference = value.GetType().GetCanonicalType().IsReferenceType()
+        if self.is_reference:
+            # As lldb shows a reference to a pointer of its own: with the pointer as its only child.
+            self.pointer = self.target = real_pointer(raw(value.Dereference()), "&" + (value.GetName() or ""))
+            self.count = 1
+            return False
+        self.pointer = real_pointer(value)
         self.target = None
-        type_ = pointee(self.value.GetType())
-        if type_.IsValid() and type_.GetByteSize() and address_of(self.value):
-            self.target = at(self.value, "*" + (self.value.GetName() or ""), address_of(self.value), type_)
+        type_ = pointee(value.GetType())
+        if type_.IsValid() and type_.GetByteSize() and address_of(value):
+            self.target = at(value, "*" + (value.GetName() or ""), address_of(value), type_)
         self.count = self.pointer.GetNumChildren() if self.target else 0
         return False
 
     def num_children(self, limit=MAX_CHILDREN):
         # What a pointer points to is not shown with it: who prints the value asks with a limit, a script has none.
-        return 0 if limit < PRINTED else self.count
+        return 0 if limit < PRINTED and not self.is_reference else self.count
 
     def has_children(self):
-        return False
+        return self.is_reference
 
     def get_value(self):
-        return self.pointer
+        return None if self.is_reference else self.pointer
 
     def get_child_index(self, name):
         if name == "$$dereference$$":
             return self.count
+        if self.is_reference:
+            return 0 if name == self.pointer.GetName() else -1
         return self.pointer.GetIndexOfChildWithName(name)
 
     def get_child_at_index(self, index):
-        return self.target if index >= self.count else self.pointer.GetChildAtIndex(index)
+        return self.target if index >= self.count or self.is_reference else self.pointer.GetChildAtIndex(index)
 
 
 class Record(Provider):
@@ -629,7 +638,7 @@ def __lldb_init_module(debugger, _):
         "type synthetic add -w wasmscope -l {0}.PointerArray --recognizer-function {0}.matches_pointer_array",
         "type synthetic add -w wasmscope -l {0}.PointerToPointer --recognizer-function {0}.matches_pointer_to_pointer",
         "type synthetic add -p -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.matches_pointer_structure",
-        "type summary add -p -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_pointer_structure",
+        "type summary add -p -r -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_pointer_structure",
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
         "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",

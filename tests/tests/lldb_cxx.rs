@@ -55,6 +55,36 @@ fn results_are_shown_when_a_function_is_finished() {
     }
 }
 
+/// A pointer that lies in memory is a structure for lldb; a reference to one is shown as lldb shows references to pointers.
+#[test]
+fn references_to_pointers_are_shown() {
+    let commands = [
+        "breakpoint set --name by_reference",
+        "run",
+        "v slot deep function text",
+        "v *slot",
+        "v slot->sides",
+        "v *deep",
+        "expr slot->sides",
+        "up",
+        "v alias",
+        "v *alias",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("results/results", level).invoke("run").run_lldb(&commands);
+        let said = |command| normalized(answers.to(command)[0]);
+        let all =
+            ["slot = 0x?: {", "&slot = 0x?", "deep = 0x?: {", "&deep = 0x?", "function = 0x?: {", "&function = 0x?"];
+        assert_in_order(&said("v slot deep function text"), &[&all[..], &["pair(int)", "text = 0x?"]].concat());
+        assert_in_order(&said("v *slot"), &["*slot = 0x?"]);
+        assert_in_order(&said("v slot->sides"), &["(int) slot->sides = 3"]);
+        assert_in_order(&said("v *deep"), &["*deep = 0x?"]);
+        assert_in_order(&said("expr slot->sides"), &["int) $? = 3"]);
+        assert_in_order(&said("v alias"), &["alias = 0x?: {", "&alias = 0x?"]);
+        assert_in_order(&said("v *alias"), &["*alias = 0x?"]);
+    }
+}
+
 /// There is no virtual table at 3, and nothing before it.
 #[test]
 fn objects_that_begin_with_a_small_number_are_shown() {

@@ -72,6 +72,10 @@ Pair through(Pair (*function)(int), int n) {
     return result;
 }
 
+static int by_reference(const Shape *&slot, int **&deep, Pair (*&function)(int), const char *&text) {
+    return slot->sides + **deep + function(1).a + text[0];
+}
+
 extern "C" int run() {
     Shape shape{3};
     One first = one(1);
@@ -83,6 +87,14 @@ extern "C" int run() {
     Maybe<short> seventh = maybe(7);
     Pair eighth = shape.corner(9);
     Pair ninth = through(pair, 10);
-    return first.only + second.b + static_cast<int>(third.y) + fourth.c + static_cast<int>(fifth.number) + sixth.length + seventh.value +
+    const Shape *slot = &shape;
+    int number = 11;
+    int *pointer = &number;
+    int **deep = &pointer;
+    Pair (*function)(int) = pair;
+    const char *characters = "characters";
+    const Shape *&alias = slot;
+    int more = by_reference(alias, deep, function, characters);
+    return more + first.only + second.b + static_cast<int>(third.y) + fourth.c + static_cast<int>(fifth.number) + sixth.length + seventh.value +
            eighth.b + ninth.a;
 }
