@@ -80,7 +80,7 @@ pub use table::{Row, Table};
 pub use trap::TrapCode;
 
 /// The version of the format; a file with another version is refused.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The name of the symbol that marks the instance cell.
 pub const INSTANCE_SYMBOL: &str = "__wasmscope_instance";
