@@ -156,17 +156,23 @@ class LibcxxTree(Printer):
             if index + 1 < self.size():
                 current = self.next(current, node)
 
+    # No tree that fits into 4 GiB is deeper. What was never written may lead in circles.
+    DEEPEST = 64
+
     def next(self, current, node):
         if int(current["__right_"]):
             current = as_pointer(current["__right_"], node)
-            while int(current["__left_"]):
+            for _ in range(self.DEEPEST):
+                if not int(current["__left_"]):
+                    break
                 current = as_pointer(current["__left_"], node)
             return current
-        while True:
+        for _ in range(self.DEEPEST):
             parent = as_pointer(current["__parent_"], node)
             if int(parent["__left_"]) == int(current):
                 return parent
             current = parent
+        return current
 
     def kind(self):
         return re.match(r"^std::(?:__\w+::)?(\w+)<", self.value.type.strip_typedefs().name)[1]

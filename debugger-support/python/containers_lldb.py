@@ -245,13 +245,16 @@ def next_in_tree(container, node, type_):
     def link(node, name):
         return container.object("node", address_of(field(node, name)), type_)
 
+    # No tree that fits into 4 GiB is deeper. What was never written may lead in circles.
+    deepest = 64
     if address_of(field(node, "__right_")):
         node = link(node, "__right_")
-        while address_of(field(node, "__left_")):
+        for _ in range(deepest):
+            if not address_of(field(node, "__left_")):
+                break
             node = link(node, "__left_")
         return node
-    # No tree that fits into 4 GiB is deeper.
-    for _ in range(64):
+    for _ in range(deepest):
         parent = link(node, "__parent_")
         if address_of(field(parent, "__left_")) == node.GetLoadAddress() - memory_offset(container.raw):
             return parent

@@ -66,6 +66,7 @@ fn gdb_reads_members_of_the_librarys_classes() {
         ("p nested.count(\"three\")", "0"),
         ("p nested.contains(key)", "true"),
         ("p nested.size()", "2"),
+        ("p broken.size()", "5"),
         ("p *nested.begin()", "{first = \"one\", second = std::vector of length 1 = {1}}"),
         ("p nested.find(\"two\")->second[0]", "2"),
         ("p owned.begin()->get()->first", "5"),
@@ -137,6 +138,17 @@ fn gdb_reads_members_of_the_librarys_classes() {
             assert!(answers.transcript().contains(reason), "{reason}: {}", answers.transcript());
         }
     }
+}
+
+#[test]
+fn a_tree_that_leads_in_circles_is_left() {
+    let line = line(SOURCE, WALKING);
+    let stop = format!("break {SOURCE}:{line}");
+    let answers = Session::new(PROGRAM, 0).invoke("run").run(&[&stop, "run", "p broken"]);
+    answers.assert_contains("p broken", 0, &["std::map with 5 elements = {[1] = 10, [1] = 10, [1] = 10, [1] = 10, [1] = 10}"]);
+    let stop = format!("breakpoint set --file main.cc --line {line}");
+    let answers = Session::new(PROGRAM, 0).invoke("run").run_lldb(&[&stop, "run", "v broken"]);
+    answers.assert_contains("v broken", 0, &["size=5", "[4]"]);
 }
 
 /// gdb 13 ended with an arithmetic error where it was the first to look at the type of the characters.

@@ -7,6 +7,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <queue>
 #include <set>
@@ -53,8 +54,15 @@ static int walk(const std::string &key) {
     auto number = shared->begin();
     auto last = shared->rbegin();
     auto pointer = owned.begin();
+    // What was never written may look like this: a map whose only node is its own child and parent.
+    alignas(8) static unsigned char bytes[sizeof(std::map<int, int>)];
+    auto &broken = *new (bytes) std::map<int, int>{{1, 10}};
+    unsigned long **fields = reinterpret_cast<unsigned long **>(bytes);
+    unsigned long *node = fields[0];
+    node[0] = node[1] = node[2] = reinterpret_cast<unsigned long>(node);
+    fields[2] = reinterpret_cast<unsigned long *>(5);
     return entry->second[1] + word->first + *letter + *number + *last + (*pointer)->first + bits[0] + place->first + weak.expired() + view[0] +
-           nowhere.has_value();
+           nowhere.has_value() + static_cast<int>(broken.size());
 }
 
 extern "C" int run() {
