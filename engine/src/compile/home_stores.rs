@@ -72,6 +72,8 @@ fn value_as_address(func: &mut Function, store: Inst, value: Value) -> Option<Va
     match opcode {
         // A store has room for it.
         Some(Opcode::Iconst) => None,
+        // It is stored out of the vector, and has no register.
+        Some(Opcode::Extractlane) => None,
         // Sums would become a part of the address. These have no code, and hide them.
         Some(Opcode::Iadd) if ty == types::I32 => Some(before(func, store).ins().uextend(types::I64, value)),
         Some(Opcode::Iadd) => Some(before(func, store).ins().ireduce(types::I32, value)),
@@ -151,13 +153,19 @@ fn through_value(instruction: &mut [u8], slot: FrameOffset) -> bool {
     true
 }
 
-/// Does an instruction end with a marked displacement? Where it ends with an immediate number, that may be any.
+/// Does an instruction end with a marked displacement, or with one and a byte behind it? Where it ends with an immediate number of
+/// more bytes, that may be any.
 fn is_marked(instruction: &[u8]) -> bool {
-    let Some((rest, number)) = instruction.split_last_chunk::<4>() else { return false };
-    let mark = i32::from_le_bytes(*number).checked_sub(MARK);
-    let opcode = rest.iter().find(|byte| !matches!(byte, 0x66 | 0x2e | 0x40..=0x4f));
-    mark.is_some_and(|mark| (0..MARKS as i32).contains(&mark))
-        && !opcode.is_none_or(|opcode| matches!(opcode, 0xc7 | 0xb8..=0xbf | 0x81 | 0x69))
+    let opcode = instruction.iter().find(|byte| !matches!(byte, 0x66 | 0x2e | 0x40..=0x4f));
+    let has_number = opcode.is_some_and(|opcode| matches!(opcode, 0xc7 | 0xb8..=0xbf | 0x81 | 0x69));
+    let ends_with_mark = |bytes: &[u8]| {
+        // The opcode comes first.
+        let displacement = bytes.split_last_chunk::<4>().filter(|(opcode, _)| !opcode.is_empty());
+        let mark = displacement.and_then(|(_, displacement)| i32::from_le_bytes(*displacement).checked_sub(MARK));
+        mark.is_some_and(|mark| (0..MARKS as i32).contains(&mark))
+    };
+    let before_byte = instruction.split_last().map_or(&[][..], |(_, rest)| rest);
+    !has_number && (ends_with_mark(instruction) || ends_with_mark(before_byte))
 }
 
 const RBP: u8 = 5;
@@ -333,6 +341,8 @@ mod tests {
         assert!(!fold(&mut [0x06, 0x89, 0x89, 0x10, 0, 0, 0xc0], FrameOffset(0)));
         // add [rcx+MARK], ecx
         assert!(!fold(&mut [0x01, 0x89, 0, 0, 0, 0xc0], FrameOffset(0)));
+        // vpextrd [rcx+MARK+0x34], xmm6, 0
+        assert!(!fold(&mut [0xc4, 0xe3, 0x79, 0x16, 0xb1, 0x34, 0, 0, 0xc0, 0], FrameOffset(0)));
         // mov dword [rsp+8], MARK+1
         assert!(fold(&mut [0xc7, 0x44, 0x24, 8, 1, 0, 0, 0xc0], FrameOffset(0)));
         // Cut off.

@@ -48,6 +48,41 @@ fn debug_info_does_not_change_what_a_program_does() {
     }
 }
 
+/// Variables that hold what each kind of operator makes: the code generator stores some of it without a register.
+#[test]
+fn variables_of_the_text_hold_lanes_of_vectors_and_what_is_loaded() {
+    let lanes = [("i8x16.extract_lane_u 3", "i32"), ("i16x8.extract_lane_s 2", "i32"), ("i32x4.extract_lane 1", "i32")];
+    let wide = [("i64x2.extract_lane 1", "i64"), ("f32x4.extract_lane 0", "f32"), ("f64x2.extract_lane 0", "f64")];
+    let mut body = String::from("(local $v v128) (local $sum i32)");
+    for (number, (_, ty)) in lanes.iter().chain(&wide).enumerate() {
+        body += &format!("(local $x{number} {ty})");
+    }
+    body += "(local $loaded i32) (i32.store (i32.const 64) (i32.const 3))
+        (local.set $v (i32x4.splat (i32.load (i32.const 64))))";
+    for (number, (lane, ty)) in lanes.iter().chain(&wide).enumerate() {
+        body += &format!("(local.set $x{number} ({lane} (local.get $v)))");
+        let value = match *ty {
+            "i64" => format!("(i32.wrap_i64 (local.get $x{number}))"),
+            "f32" => format!("(i32.reinterpret_f32 (local.get $x{number}))"),
+            "f64" => format!("(i32.wrap_i64 (i64.reinterpret_f64 (local.get $x{number})))"),
+            _ => format!("(local.get $x{number})"),
+        };
+        body += &format!("(local.set $sum (i32.add (local.get $sum) {value}))");
+    }
+    body += "(local.set $loaded (i32.load8_u (i32.const 64)))
+        (call $proc_exit (i32.add (local.get $sum) (local.get $loaded)))";
+    let folder = Folder::new();
+    let path = folder.file("lanes.wat", program(&body));
+    for options in [&[][..], &["-g"], &["-g", "--wasm-variables"], &["-g", "--debugger", "lldb"]] {
+        for level in ["0", "2", "s"] {
+            let arguments = [&["run", "--opt-level", level], options].concat();
+            let ended = run(arguments.iter().map(OsStr::new).chain([path.as_os_str()]));
+            // The first two lanes hold a part of the number only.
+            assert_eq!(ended.status, Some(18), "{options:?} at level {level}: {}", ended.stderr);
+        }
+    }
+}
+
 #[test]
 fn the_exit_status_is_the_programs() {
     let folder = Folder::new();

@@ -161,5 +161,5 @@ fn suites_pass_optimized_with_debug_info() {
 
 #[test]
 fn suites_pass_optimized_for_size_with_debug_info() {
-    run_all(tunables(OptLevel::SpeedAndSize, DebugInfo::Full));
+    run_all(Tunables { wasm_variables: true, ..tunables(OptLevel::SpeedAndSize, DebugInfo::Full) });
 }

@@ -6,8 +6,8 @@ use crate::values;
 use std::collections::HashMap;
 use wasmparser::{Validator, WasmFeatures};
 use wasmscope::{
-    Engine, Extern, Func, FuncType, Global, GlobalType, Instance, Linker, Memory, MemoryType, Module, RefType,
-    SharedMemory, Store, StoreLimitsBuilder, Table, TableType, Trap, Val, ValType,
+    DebugInfo, Engine, Extern, Func, FuncType, Global, GlobalType, Instance, Linker, Memory, MemoryType, Module,
+    RefType, SharedMemory, Store, StoreLimitsBuilder, Table, TableType, Trap, Val, ValType, wat_source,
 };
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
@@ -167,9 +167,14 @@ impl<'e> FileRunner<'e> {
         outcome
     }
 
-    /// Compiles a module and checks the frame table of what it becomes.
+    /// Compiles a module and checks the frame table of what it becomes. With debug info its text is the source, so that there is
+    /// something to show of each of its functions.
     fn compile(&mut self, bytes: &[u8]) -> wasmscope::Result<Module> {
-        let module = Module::new(self.engine, bytes)?;
+        let with_text = match self.engine.tunables().debug_info {
+            DebugInfo::Full => wat_source::wat_source(bytes, ".", "module.wat").ok().flatten(),
+            _ => None,
+        };
+        let module = Module::new(self.engine, with_text.as_ref().map_or(bytes, |source| &source.wasm))?;
         match frames::check(&module) {
             Ok(frames) => self.frames += frames,
             Err(wrong) => self.wrong_frames = Some(wrong),
