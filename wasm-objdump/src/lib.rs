@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments, writer: &mut dyn Write, colour: bool) -> Resul
     if let Some(files) = &arguments.diff {
         let [before, after] = files.as_slice() else { bail!("--diff takes two files") };
         let read =
-            |path: &std::path::PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+            |path: &std::path::PathBuf| input::read(path).with_context(|| format!("cannot read {}", path.display()));
         let (before_bytes, after_bytes) = (read(before)?, read(after)?);
         let before = (&*before.to_string_lossy(), &*before_bytes);
         let after = (&*after.to_string_lossy(), &*after_bytes);
@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments, writer: &mut dyn Write, colour: bool) -> Resul
     let mut first_error = None;
     for path in &arguments.files {
         let name = path.display().to_string();
-        let shown = std::fs::read(path)
+        let shown = input::read(path)
             .context("cannot read the file")
             .and_then(|bytes| show(&name, &bytes, arguments, &mut out))
             .with_context(|| name.clone());

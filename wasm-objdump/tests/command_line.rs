@@ -38,6 +38,15 @@ fn a_missing_file_is_named_and_the_others_are_shown() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("Code start="));
 }
 
+/// Of what never ends, no more is read than tells that it cannot be shown.
+#[test]
+fn what_never_ends_is_refused() {
+    let output = run(&["-h", "/dev/zero"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("/dev/zero: neither a wasm module nor an ELF file: starts with 00000000"), "{error}");
+}
+
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasm-objdump"))

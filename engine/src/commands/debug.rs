@@ -1,6 +1,6 @@
 //! `wasmscope debug`: starts a debugger on a program with everything set.
 
-use super::{AHEAD, Level, SERVED};
+use super::{AHEAD, Level, SERVED, source};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use debugger_support::{
@@ -118,10 +118,9 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         Extension::Codelldb => Editor::CodeLldb,
     });
     let debugger = editor.map_or(args.debugger.kind(), Editor::debugger);
-    // A debugger that starts for a missing file only says so after `run`.
+    // A debugger that starts for what is no program only says so after `run`.
     if let Some(program) = args.program.first() {
-        let program = Path::new(program);
-        fs::metadata(program).with_context(|| format!("`{}` cannot be read", program.display()))?;
+        source::check(Path::new(program))?;
     }
     let mut executable = env::current_exe().context("the path of the running program is not known")?;
     if let Some(address) = &args.serve {
@@ -164,7 +163,9 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
         writeln!(output, "{}", launch_config(editor, &name, &session, environment))?;
         return Ok(0);
     }
-    if matches!(session.target, Target::Launch(_)) && cache_option(args).is_some() {
+    // What comes through a pipe comes once.
+    let is_file = args.program.first().is_some_and(|program| Path::new(program).is_file());
+    if matches!(session.target, Target::Launch(_)) && is_file && cache_option(args).is_some() {
         compile_ahead(args, &session.executable, debugger);
     }
     replace_process(&session.argv(), environment)

@@ -1,8 +1,9 @@
 //! What a PROGRAM argument names: a wasm module in binary or text form, or a compiled artifact.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use artifact::Artifact;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use wasmscope::debug_files::DebugFiles;
 use wasmscope::wat_source::{self, WatSourceError, wat_source};
@@ -24,7 +25,7 @@ impl Source {
     /// The debug info of a binary module that has none is made of its text, which is written to `text` for the debugger.
     pub fn read(path: &Path, debug_info: DebugInfo, text: impl FnOnce() -> Option<PathBuf>) -> Result<Source> {
         let shown = path.display();
-        let bytes = fs::read(path).with_context(|| format!("`{shown}` cannot be read"))?;
+        let bytes = contents(path).with_context(|| format!("`{shown}` cannot be read"))?;
         if bytes.starts_with(b"\0asm") {
             if debug_info == DebugInfo::None {
                 return Ok(Source::Wasm(bytes));
@@ -33,9 +34,6 @@ impl Source {
         }
         if Artifact::is_artifact(&bytes) {
             return Ok(Source::Artifact(bytes));
-        }
-        if bytes.is_empty() {
-            bail!("`{shown}` is not WebAssembly: the file is empty");
         }
         if let Some(text) = as_wat(&bytes) {
             let mut assembler = wat::Parser::new();
@@ -46,13 +44,60 @@ impl Source {
             let wasm = wasm.map_err(|error| one_paragraph(path, &error.to_string()))?;
             return Ok(Source::Wasm(if debug_info == DebugInfo::None { wasm } else { with_own_text(path, wasm) }));
         }
-        let start: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        bail!(
-            "`{shown}` is not WebAssembly: at offset 0x0 a module starts with 00 61 73 6d (or with `(` in the text \
-             format), this file starts with {}",
-            start.join(" ")
-        );
+        Err(not_wasm(path, &bytes))
     }
+}
+
+/// Refuses what cannot be read or is no program, without reading all of it. A pipe is left as it is.
+pub fn check(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let cannot = || format!("`{shown}` cannot be read");
+    if !fs::metadata(path).with_context(cannot)?.is_file() && !path.is_dir() {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    File::open(path).and_then(|file| file.take(START).read_to_end(&mut start)).with_context(cannot)?;
+    if may_be_program(&start) { Ok(()) } else { Err(not_wasm(path, &start)) }
+}
+
+fn not_wasm(path: &Path, bytes: &[u8]) -> anyhow::Error {
+    let shown = path.display();
+    if bytes.is_empty() {
+        return anyhow!("`{shown}` is not WebAssembly: the file is empty");
+    }
+    let start: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    anyhow!(
+        "`{shown}` is not WebAssembly: at offset 0x0 a module starts with 00 61 73 6d (or with `(` in the text format), \
+         this file starts with {}",
+        start.join(" ")
+    )
+}
+
+/// As many bytes tell what a file is.
+const START: u64 = 4;
+/// What is no file on a disk may never end.
+const MOST_FROM_PIPES: u64 = 1 << 30;
+
+/// What is in a file, or as much of it as tells that it is no program.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    (&mut file).take(START).read_to_end(&mut bytes)?;
+    if !may_be_program(&bytes) {
+        return Ok(bytes);
+    }
+    if file.metadata()?.is_file() {
+        file.read_to_end(&mut bytes)?;
+    } else if (&mut file).take(MOST_FROM_PIPES).read_to_end(&mut bytes)? as u64 == MOST_FROM_PIPES {
+        return Err(io::Error::other("it has more than 1 GiB"));
+    }
+    Ok(bytes)
+}
+
+/// Can a program begin like this?
+fn may_be_program(start: &[u8]) -> bool {
+    let is_text = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'(' | b';');
+    start == b"\0asm" || start == b"\x7fELF" || start.first().is_some_and(is_text)
 }
 
 /// The files that hold debug info of a module, if it is wanted.

@@ -36,6 +36,27 @@ fn what_is_no_wasm() {
     fails(&folder.file("component.wasm", b"\0asm\x0d\0\x01\0"), &["component"]);
 }
 
+/// Of what never ends, no more is read than tells that it is no program.
+#[test]
+fn what_never_ends() {
+    fails(Path::new("/dev/zero"), &["is not WebAssembly", "00 00 00 00"]);
+}
+
+/// A debugger that starts would say so only when the program is run.
+#[test]
+fn no_debugger_starts_for_what_is_no_program() {
+    let folder = Folder::new();
+    let is_refused = |path: &Path, part: &str| {
+        let ended = run([OsStr::new("debug"), OsStr::new("--debugger-arg=-batch"), path.as_os_str()]);
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
+        assert!(ended.stderr.contains(part) && ended.stderr.contains(path.to_str().unwrap()), "{}", ended.stderr);
+    };
+    is_refused(&folder.file("empty", ""), "the file is empty");
+    is_refused(&folder.file("text", "hello"), "68 65 6c 6c");
+    is_refused(folder.0.path(), "directory");
+    is_refused(&folder.path("missing.wasm"), "No such file");
+}
+
 #[test]
 fn text_that_cannot_be_assembled() {
     let folder = Folder::new();

@@ -80,7 +80,7 @@ struct Figure<'a> {
 pub fn run(input: &Input<'_>, arguments: &Arguments, out: &mut Output<'_>) -> Result<()> {
     let (native, _) = super::artifact(input, "--coverage")?;
     let path = arguments.coverage.as_ref().context("--coverage takes the module that was compiled")?;
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = crate::input::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let Input::Wasm(module) = Input::open(&bytes).with_context(|| path.display().to_string())? else {
         bail!("{}: not a wasm module", path.display());
     };
