@@ -2,9 +2,10 @@
 //!
 //! Execution is compared with wasmi's, an interpreter that shares no code with this engine but the validator's ancestry.
 
+use std::borrow::Cow;
 use std::fmt;
 use wasmscope::{
-    Config, DebugInfo, Engine, Extern, Instance, Linker, Module, OptLevel, Store, Trap, Tunables, V128, Val,
+    Config, DebugInfo, Engine, Extern, Instance, Linker, Module, OptLevel, Store, Trap, Tunables, V128, Val, wat_source,
 };
 
 /// Settings whose code differs.
@@ -14,7 +15,10 @@ fn settings() -> [(&'static str, Tunables); 5] {
         ("opt-level 2", base.clone()),
         ("opt-level 0", Tunables { opt_level: OptLevel::None, ..base.clone() }),
         ("opt-level s", Tunables { opt_level: OptLevel::SpeedAndSize, memory_reservation: 0, ..base.clone() }),
-        ("opt-level 2 -g", Tunables { debug_info: DebugInfo::Full, interruptible: true, ..base.clone() }),
+        (
+            "opt-level 2 -g",
+            Tunables { debug_info: DebugInfo::Full, wasm_variables: true, interruptible: true, ..base.clone() },
+        ),
         (
             "opt-level 0 -g",
             Tunables { opt_level: OptLevel::None, debug_info: DebugInfo::Full, memory_guard_size: 0, ..base },
@@ -26,10 +30,19 @@ fn engine(tunables: Tunables) -> Engine {
     Engine::new(Config::new().tunables(tunables).identity_map(false)).expect("these settings are fine")
 }
 
+/// With debug info, a module that has none gets its own text as source, so that there is something to show of its functions.
+fn with_debug_info<'a>(wasm: &'a [u8], tunables: &Tunables) -> Cow<'a, [u8]> {
+    let source = match tunables.debug_info {
+        DebugInfo::Full => wat_source::wat_source(wasm, ".", "module.wat").ok().flatten(),
+        _ => None,
+    };
+    source.map_or(Cow::Borrowed(wasm), |source| Cow::Owned(source.wasm))
+}
+
 /// Any bytes compile or are refused; what compiles can be loaded.
 pub fn compile_bytes(bytes: &[u8]) {
     for (name, tunables) in settings() {
-        if let Ok(artifact) = wasmscope::compile::compile(bytes, &tunables) {
+        if let Ok(artifact) = wasmscope::compile::compile(&with_debug_info(bytes, &tunables), &tunables) {
             // SAFETY: just compiled.
             let loaded = unsafe { Module::deserialize(&engine(tunables), artifact) };
             if let Err(error) = loaded {
@@ -158,7 +171,8 @@ fn value(value: &Val) -> Value {
 }
 
 fn observe(engine: &Engine, wasm: &[u8]) -> Result<Observed, Failure> {
-    let module = Module::new(engine, wasm).map_err(|error| Failure::Refused(format!("{error:#}")))?;
+    let wasm = with_debug_info(wasm, engine.tunables());
+    let module = Module::new(engine, &*wasm).map_err(|error| Failure::Refused(format!("{error:#}")))?;
     let mut store = Store::new(engine, ());
     let mut observed = Observed::default();
     let instance: Instance = match Linker::new(engine).instantiate(&mut store, &module) {
