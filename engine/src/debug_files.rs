@@ -210,8 +210,13 @@ fn sources(beside: &Path, sections: &dwarf_transform::GuestSections<'_>) -> Vec<
     found.collect()
 }
 
+/// A file that is a module. Modules name any path: pipes and devices, which may never end, are none.
 fn read(path: &Path) -> Option<DebugFile> {
-    let bytes = fs::read(path).ok().filter(|bytes| bytes.starts_with(b"\0asm"))?;
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let mut file = File::open(path).ok()?;
+    let mut bytes = vec![0; 4];
+    file.read_exact(&mut bytes).ok().filter(|()| bytes == b"\0asm")?;
+    file.read_to_end(&mut bytes).ok()?;
     Some(DebugFile { name: path.display().to_string(), bytes })
 }
 

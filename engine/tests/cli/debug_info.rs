@@ -55,6 +55,26 @@ fn run_g(path: &Path) -> Ended {
 
 const OUTPUT: &str = "hello, wasm: 360 1780 24 (205,-3) green 7 desserts -0.083 -9223372036854721487 -96 2\n";
 
+/// Whatever a module names, no pipe is waited for and no device is read.
+#[test]
+fn debug_info_in_what_is_no_file_is_not_found() {
+    let folder = Folder::new();
+    let pipe = folder.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for named in [pipe.as_path(), Path::new("/dev/zero")] {
+        let mut program = sections(&std::fs::read(bundled("records/records.wasm")).unwrap());
+        program.retain(|section| !section.1.starts_with(".debug_"));
+        let name = named.to_str().unwrap();
+        let contents = [&[name.len() as u8], name.as_bytes()].concat();
+        program.push((0, "external_debug_info".to_owned(), contents));
+        let path = folder.file("external.wasm", assemble(&program));
+        let ended = run(["run", "-g", "--timeout", "60s", path.to_str().unwrap()]);
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(0), OUTPUT), "{}", ended.stderr);
+        let expected = format!("the debug info is in the file `{name}`, which was not found");
+        assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
+    }
+}
+
 #[test]
 fn reassembling_changes_nothing() {
     let wasm = std::fs::read(bundled("records/records.wasm")).unwrap();
