@@ -1,14 +1,14 @@
 //! Second stage: the native debugging information, as tables.
 
 use crate::address_table::AddressTable;
-use crate::entries::{Fill, Filled, Strings, encoding, fill_unit};
+use crate::entries::{Fill, Filled, ReturnedTypes, Strings, encoding, fill_unit};
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf};
 use crate::guest_lines::{GuestLines, UnitLines};
 use crate::loss::Losses;
 use crate::macros::MacroTable;
 use crate::native::NativeModule;
-use crate::options::TransformOptions;
+use crate::options::{PointerFlavour, TransformOptions};
 use crate::output::{Error, Generated};
 use crate::plan::{AddressMaps, Input, Plan, plan_unit};
 use crate::tables::{Dwarf, Unit, Value};
@@ -75,7 +75,11 @@ pub fn generate(
         addresses: &addresses,
         lines: &lines,
         line_owner: &line_owner,
+        returned: &ReturnedTypes::default(),
     };
+    let is_for_lldb = options.flavour == PointerFlavour::Lldb && !options.lines_only;
+    let returned = if is_for_lldb { ReturnedTypes::find(fill) } else { ReturnedTypes::default() };
+    let fill = Fill { returned: &returned, ..fill };
     let filled: Vec<Filled> =
         output.units.par_iter_mut().enumerate().map(|(position, unit)| fill_unit(fill, position, unit)).collect();
     let name = if encoding.version >= 5 { gimli::DW_AT_macros } else { gimli::DW_AT_GNU_macros };

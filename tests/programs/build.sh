@@ -40,6 +40,10 @@ cp $place/records.wasm records/records-zig.wasm
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name inventory --remap-path-prefix "$PWD=." \
     inventory/main.rs -o inventory/inventory.wasm
 
+# Classes in units of their own.
+clang++-19 $target -O0 -std=c++17 -fno-exceptions -fdebug-types-section -nostartfiles -Wl,--no-entry -Wl,--export=run \
+    results/main.cc -o results/results-types.wasm
+
 # Nothing of `core` is linked.
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name results_rust --crate-type cdylib -C panic=abort \
     -C overflow-checks=off --remap-path-prefix "$PWD=." results/main.rs -o results/results-rust.wasm

@@ -145,7 +145,11 @@ fn a_tree_that_leads_in_circles_is_left() {
     let line = line(SOURCE, WALKING);
     let stop = format!("break {SOURCE}:{line}");
     let answers = Session::new(PROGRAM, 0).invoke("run").run(&[&stop, "run", "p broken"]);
-    answers.assert_contains("p broken", 0, &["std::map with 5 elements = {[1] = 10, [1] = 10, [1] = 10, [1] = 10, [1] = 10}"]);
+    answers.assert_contains(
+        "p broken",
+        0,
+        &["std::map with 5 elements = {[1] = 10, [1] = 10, [1] = 10, [1] = 10, [1] = 10}"],
+    );
     let stop = format!("breakpoint set --file main.cc --line {line}");
     let answers = Session::new(PROGRAM, 0).invoke("run").run_lldb(&[&stop, "run", "v broken"]);
     answers.assert_contains("v broken", 0, &["size=5", "[4]"]);

@@ -178,6 +178,7 @@ fn results_are_shown_when_a_function_is_finished() {
         ("token", "Value returned has type: results_rust::Token. Cannot determine contents"),
         ("small", "Value returned has type: results_rust::Small. Cannot determine contents"),
         ("array", "Value returned is $? = [6, 6, 7]"),
+        ("bytes", "Value returned is $? = (7, 8)"),
     ];
     let breaks = results.map(|(name, _)| format!("tbreak results_rust::{name}"));
     let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();

@@ -45,8 +45,9 @@ fn results_are_shown_when_a_function_is_finished() {
     for (index, _) in results.iter().enumerate() {
         commands.extend([if index == 0 { "run" } else { "continue" }, "finish"]);
     }
-    for level in [0, 2] {
-        let answers = Session::new("results/results", level).invoke("run").run_lldb(&commands);
+    // The classes of the second lie in units of their own.
+    for (program, level) in [("results", 0), ("results", 2), ("results-types", 2)] {
+        let answers = Session::new(&format!("results/{program}"), level).invoke("run").run_lldb(&commands);
         for (answer, (name, parts)) in answers.to("finish").into_iter().zip(results) {
             let value = answer.split_once("Return value:").map_or("", |(_, value)| value);
             assert!(!value.is_empty(), "{name}: {answer}");
@@ -70,8 +71,9 @@ fn references_to_pointers_are_shown() {
         "v alias",
         "v *alias",
     ];
-    for level in [0, 2] {
-        let answers = Session::new("results/results", level).invoke("run").run_lldb(&commands);
+    // The classes of the second lie in units of their own.
+    for (program, level) in [("results", 0), ("results", 2), ("results-types", 2)] {
+        let answers = Session::new(&format!("results/{program}"), level).invoke("run").run_lldb(&commands);
         let said = |command| normalized(answers.to(command)[0]);
         let all =
             ["slot = 0x?: {", "&slot = 0x?", "deep = 0x?: {", "&deep = 0x?", "function = 0x?: {", "&function = 0x?"];
@@ -89,8 +91,9 @@ fn references_to_pointers_are_shown() {
 #[test]
 fn objects_that_begin_with_a_small_number_are_shown() {
     let commands = ["breakpoint set --name corner", "run", "v *this", "v this->sides", "up", "v shape"];
-    for level in [0, 2] {
-        let answers = Session::new("results/results", level).invoke("run").run_lldb(&commands);
+    // The classes of the second lie in units of their own.
+    for (program, level) in [("results", 0), ("results", 2), ("results-types", 2)] {
+        let answers = Session::new(&format!("results/{program}"), level).invoke("run").run_lldb(&commands);
         for (command, shown) in [("v *this", "(sides = 3)"), ("v this->sides", "= 3"), ("v shape", "(sides = 3)")] {
             answers.assert_contains(command, 0, &[shown]);
         }

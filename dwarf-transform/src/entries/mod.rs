@@ -16,6 +16,7 @@ mod wide_floats;
 
 pub(crate) use attributes::is_callee_location;
 use parts::{Part, Use};
+pub(crate) use results::ReturnedTypes;
 use results::ShownResult;
 
 use crate::address::{TextOffset, WasmOffset};
@@ -83,6 +84,7 @@ pub(crate) struct Fill<'f, 'a> {
     pub(crate) lines: &'f [UnitLines],
     /// The functions whose lines each unit writes.
     pub(crate) line_owner: &'f [Vec<usize>],
+    pub(crate) returned: &'f ReturnedTypes<'a>,
 }
 
 impl Fill<'_, '_> {
@@ -118,8 +120,6 @@ struct UnitFiller<'u, 'f, 'a> {
     parts: HashMap<(usize, Use), Option<Part>>,
     /// Whether types have variants, of which functions return some.
     variants: HashMap<(usize, usize), bool>,
-    /// Classes that lldb is not to look for in registers.
-    in_memory: Vec<EntryId>,
     /// An offset pair needs the unit's base address.
     needs_base: bool,
     /// What is left before lists are given up: lists that share their bytes could blow up otherwise.
@@ -253,7 +253,6 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 address_type: None,
                 parts: HashMap::new(),
                 variants: HashMap::new(),
-                in_memory: Vec::new(),
                 needs_base: false,
                 begin: None,
                 names_files: false,
@@ -264,7 +263,6 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
             // An error in the entries was counted when they were planned, and ends both passes at the same entry.
             let _ = filler.entries();
             filler.fill_parts();
-            filler.mark_results();
             filler.named_pointers();
             filler.wasm_variables();
             filler.root();
@@ -416,6 +414,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 self.attribute(&entry, here, attr);
             }
             self.pointer_size(id, planned.tag);
+            self.mark_result(here, planned.tag, id);
             self.discriminant(&entry, planned.parent, id);
         }
         Ok(())

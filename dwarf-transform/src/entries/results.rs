@@ -1,13 +1,15 @@
 //! What types consist of: whether the guest returns a result where the host would, and whether there is anything in it.
 
-use super::{MAX_TYPE_CHAIN, UnitFiller};
+use super::{Fill, MAX_TYPE_CHAIN, UnitFiller};
 use crate::definitions::{Definitions, qualified_name};
 use crate::options::PointerFlavour;
 use crate::plan::NONE;
 use crate::pointers::{is_transparent, pointer_kind};
 use crate::scope::Entry;
-use crate::tables::Value;
-use gimli::{AttributeValue, constants as c};
+use crate::tables::{EntryId, Value};
+use gimli::{AttributeValue, UnitOffset, constants as c};
+use rayon::prelude::*;
+use std::collections::HashSet;
 
 /// How many scalars a type consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,103 @@ pub(super) enum ShownResult {
     Hidden,
 }
 
+/// The types of the objects that functions return in memory and whose place they return.
+///
+/// lldb looks in memory for any object that is too large for registers, and for others if their types say that they are passed by
+/// reference. Each unit has its own description of a type, and lldb may read another one than that of the function's unit.
+#[derive(Debug, Default)]
+pub(crate) struct ReturnedTypes<'a> {
+    /// Unit and entry.
+    entries: HashSet<(usize, usize)>,
+    /// Name, and size where it is known.
+    names: HashSet<(&'a [u8], Option<u64>)>,
+}
+
+impl<'a> ReturnedTypes<'a> {
+    pub(crate) fn find(fill: Fill<'_, 'a>) -> ReturnedTypes<'a> {
+        let functions = &fill.input.native.functions;
+        let found: Vec<(usize, usize)> = (0..fill.plan.units.len())
+            .into_par_iter()
+            .flat_map_iter(|position| {
+                let entries = fill.plan.units[position].entries.iter();
+                entries.filter_map(move |planned| {
+                    let function = functions.get(planned.function as usize)?;
+                    if planned.tag != c::DW_TAG_subprogram || planned.id.is_none() || !function.returns_result_place {
+                        return None;
+                    }
+                    let entry = fill.input.dwarf.units[position].entry(UnitOffset(planned.offset as usize)).ok()?;
+                    fill.record(fill.type_of(position, &entry)?)
+                })
+            })
+            .collect();
+        let entries: HashSet<(usize, usize)> = found.into_iter().collect();
+        let names = entries.iter().filter_map(|&(unit, entry)| fill.name_and_size(unit, entry)).collect();
+        ReturnedTypes { entries, names }
+    }
+
+    fn has(&self, fill: &Fill<'_, 'a>, unit: usize, entry: usize) -> bool {
+        let has_name = || {
+            let Some((name, size)) = fill.name_and_size(unit, entry) else { return false };
+            self.names.contains(&(name, size)) || self.names.contains(&(name, None))
+        };
+        self.entries.contains(&(unit, entry)) || !self.names.is_empty() && has_name()
+    }
+}
+
+impl<'a> Fill<'_, 'a> {
+    /// The type of an entry of the unit at `unit`, by its own attribute or that of its origin.
+    fn type_of(&self, unit: usize, entry: &Entry<'a>) -> Option<(usize, usize)> {
+        let mut ty = entry.attr_value(c::DW_AT_type).map(|ty| (unit, ty));
+        let origin = entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin));
+        let mut origin = origin.and_then(|origin| self.target(unit, origin));
+        for _ in 0..MAX_TYPE_CHAIN {
+            let Some((unit, at)) = origin.filter(|_| ty.is_none()) else {
+                break;
+            };
+            ty = self.attribute_of(unit, at, c::DW_AT_type).map(|ty| (unit, ty));
+            origin = self
+                .attribute_of(unit, at, c::DW_AT_specification)
+                .or_else(|| self.attribute_of(unit, at, c::DW_AT_abstract_origin))
+                .and_then(|origin| self.target(unit, origin));
+        }
+        ty.and_then(|(unit, ty)| self.target(unit, ty))
+    }
+
+    /// The structure, class or union that a type is, after type definitions and qualifiers.
+    fn record(&self, (mut unit, mut entry): (usize, usize)) -> Option<(usize, usize)> {
+        for _ in 0..MAX_TYPE_CHAIN {
+            let tag = self.plan.units[unit].entries[entry].tag;
+            if is_record(tag) {
+                return Some(self.definition(unit, entry));
+            }
+            let inner = self.attribute_of(unit, entry, c::DW_AT_type).filter(|_| is_transparent(tag))?;
+            (unit, entry) = self.target(unit, inner)?;
+        }
+        None
+    }
+
+    /// What a type that stands for one in a type unit stands for.
+    fn definition(&self, unit: usize, entry: usize) -> (usize, usize) {
+        let is_record = is_record(self.plan.units[unit].entries[entry].tag);
+        let signature = || self.attribute_of(unit, entry, c::DW_AT_signature);
+        let definition = is_record.then(signature).flatten().and_then(|signature| self.target(unit, signature));
+        definition.unwrap_or((unit, entry))
+    }
+
+    fn name_and_size(&self, unit: usize, entry: usize) -> Option<(&'a [u8], Option<u64>)> {
+        let name = self.attribute_of(unit, entry, c::DW_AT_name)?;
+        let (dwarf, unit_of_name) = (self.input.dwarf, &self.input.dwarf.units[unit]);
+        let name = dwarf.sections(unit_of_name).attr_string(unit_of_name, name).ok()?;
+        let size = self.attribute_of(unit, entry, c::DW_AT_byte_size).and_then(|size| size.udata_value());
+        Some((name.slice(), size))
+    }
+}
+
+/// Is this the tag of a structure, class or union?
+fn is_record(tag: gimli::DwTag) -> bool {
+    matches!(tag, c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type)
+}
+
 /// Larger results are in memory in the host's convention.
 pub(super) const LARGEST_IN_REGISTERS: u64 = 16;
 
@@ -35,8 +134,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     /// in registers (or the other way round), so that a debugger would show something else for it.
     ///
     /// The basic C ABI of WebAssembly returns a structure with one scalar as that scalar and all others through memory;
-    /// so Rust does, except that what fits in a pointer comes in a register.
-    pub(super) fn has_hidden_result(&self, entry: &Entry<'a>) -> bool {
+    /// so Rust does, except that what fits in a pointer mostly comes in a register.
+    pub(super) fn has_hidden_result(&self, entry: &Entry<'a>, returns_place: bool) -> bool {
         let Some((unit, entry)) = self.type_of(entry) else {
             return false;
         };
@@ -45,7 +144,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             Scalars::None | Scalars::One => false,
             Scalars::Many => {
                 let size = self.attribute_of(unit, entry, c::DW_AT_byte_size).and_then(|size| size.udata_value());
-                !(self.is_rust() && size.is_some_and(|size| size <= 4))
+                returns_place || !(self.is_rust() && size.is_some_and(|size| size <= 4))
             }
         }
     }
@@ -67,7 +166,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 return ShownResult::Hidden;
             }
         }
-        if !self.has_hidden_result(entry) {
+        if !self.has_hidden_result(entry, returns_place) {
             return ShownResult::AsItIs;
         }
         let shown = if returns_place { self.result_in_memory(entry) } else { None };
@@ -83,6 +182,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             (core_unit, core) = self.target(core_unit, self.attribute_of(core_unit, core, c::DW_AT_type)?)?;
         }
+        (core_unit, core) = self.fill.definition(core_unit, core);
         let planned = &self.fill.plan.units[core_unit].entries[core];
         let size = match planned.tag {
             c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type => {
@@ -97,10 +197,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if self.fill.options.flavour == PointerFlavour::Gdb {
             return self.larger_result((unit, ty)).map(ShownResult::By);
         }
-        // lldb never looks for arrays in registers.
-        if planned.tag != c::DW_TAG_array_type {
-            self.in_memory.push(planned.id.filter(|_| core_unit == self.position)?);
-        }
+        // lldb never looks for arrays in registers, and is told of classes by [`ReturnedTypes`].
         Some(ShownResult::AsItIs)
     }
 
@@ -136,30 +233,18 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
-    /// Marks the classes that are returned through memory.
-    pub(super) fn mark_results(&mut self) {
-        for class in std::mem::take(&mut self.in_memory) {
+    /// Marks a class that is returned through memory.
+    pub(super) fn mark_result(&mut self, position: usize, tag: gimli::DwTag, id: EntryId) {
+        if is_record(tag) && self.fill.returned.has(&self.fill, self.position, position) {
             let convention = Value::Udata(c::DW_CC_pass_by_reference.0.into());
-            self.output.get_mut(class).set(c::DW_AT_calling_convention, convention);
+            self.output.get_mut(id).set(c::DW_AT_calling_convention, convention);
         }
     }
 
     /// The type of an entry, by its own attribute or that of its origin.
     fn type_of(&self, entry: &Entry<'a>) -> Option<(usize, usize)> {
-        let mut ty = entry.attr_value(c::DW_AT_type).map(|ty| (self.position, ty));
-        let origin = entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin));
-        let mut origin = origin.and_then(|origin| self.target(self.position, origin));
-        for _ in 0..MAX_TYPE_CHAIN {
-            let Some((unit, at)) = origin.filter(|_| ty.is_none()) else {
-                break;
-            };
-            ty = self.attribute_of(unit, at, c::DW_AT_type).map(|ty| (unit, ty));
-            origin = self
-                .attribute_of(unit, at, c::DW_AT_specification)
-                .or_else(|| self.attribute_of(unit, at, c::DW_AT_abstract_origin))
-                .and_then(|origin| self.target(unit, origin));
-        }
-        ty.and_then(|(unit, ty)| self.target(unit, ty))
+        let (unit, ty) = self.fill.type_of(self.position, entry)?;
+        Some(self.fill.definition(unit, ty))
     }
 
     /// Whether the type of a variable has nothing in it that could be read.
@@ -241,6 +326,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 Some((unit, entry)) => self.scalars(unit, entry, depth + 1, budget),
                 None => Scalars::None,
             };
+        let (definition_unit, definition) = self.fill.definition(unit, entry);
+        if (definition_unit, definition) != (unit, entry) {
+            return self.scalars(definition_unit, definition, depth + 1, budget);
+        }
         match tag {
             tag if is_transparent(tag) => inner(budget),
             c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type => {

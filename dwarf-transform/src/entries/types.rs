@@ -1,6 +1,6 @@
 //! Types and what else attributes refer to.
 
-use super::{MAX_TYPE_CHAIN, UnitFiller};
+use super::{Fill, MAX_TYPE_CHAIN, UnitFiller};
 use crate::guest_dwarf::Slice;
 use crate::pointers::{PointerKind, is_transparent, pointer_kind};
 use crate::scope::Entry;
@@ -12,6 +12,29 @@ const MAX_PARAMETERS: usize = 24;
 /// How deep in a name there may be function types that tell theirs.
 const MAX_FUNCTION_DEPTH: usize = 4;
 
+impl<'a> Fill<'_, 'a> {
+    pub(super) fn attribute_of(
+        &self,
+        unit: usize,
+        entry: usize,
+        name: gimli::DwAt,
+    ) -> Option<AttributeValue<Slice<'a>>> {
+        let offset = self.plan.units[unit].entries[entry].offset as usize;
+        self.input.dwarf.units[unit].entry(UnitOffset(offset)).ok()?.attr_value(name)
+    }
+
+    /// The entry that an attribute of the unit at `unit` refers to.
+    pub(super) fn target(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Option<(usize, usize)> {
+        let (plan, dwarf) = (self.plan, self.input.dwarf);
+        match value {
+            AttributeValue::UnitRef(offset) => plan.find(dwarf, unit, DieReference::UnitRef(offset)),
+            AttributeValue::DebugInfoRef(offset) => plan.find_global(dwarf, unit, offset.0),
+            AttributeValue::DebugTypesRef(signature) => plan.find_signature(signature.0),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> UnitFiller<'_, '_, 'a> {
     pub(super) fn attribute_of(
         &self,
@@ -19,19 +42,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         entry: usize,
         name: gimli::DwAt,
     ) -> Option<AttributeValue<Slice<'a>>> {
-        let offset = self.fill.plan.units[unit].entries[entry].offset as usize;
-        self.fill.input.dwarf.units[unit].entry(UnitOffset(offset)).ok()?.attr_value(name)
+        self.fill.attribute_of(unit, entry, name)
     }
 
-    /// The entry that an attribute of the unit at `unit` refers to.
     pub(super) fn target(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Option<(usize, usize)> {
-        let (plan, dwarf) = (self.fill.plan, self.fill.input.dwarf);
-        match value {
-            AttributeValue::UnitRef(offset) => plan.find(dwarf, unit, DieReference::UnitRef(offset)),
-            AttributeValue::DebugInfoRef(offset) => plan.find_global(dwarf, unit, offset.0),
-            AttributeValue::DebugTypesRef(signature) => plan.find_signature(signature.0),
-            _ => None,
-        }
+        self.fill.target(unit, value)
     }
 
     pub(super) fn entry_reference(&self, (unit, entry): (usize, usize)) -> Option<EntryReference> {

@@ -57,6 +57,12 @@ fn small(x: u8) -> Small {
     }
 }
 
+// As small as a pointer, but of two values.
+#[inline(never)]
+fn bytes(x: u8) -> (u8, u8) {
+    (x, x + 1)
+}
+
 #[inline(never)]
 fn array(x: i64) -> [i64; 3] {
     [x, x, 7]
@@ -70,11 +76,12 @@ pub extern "C" fn run() -> i32 {
     let fourth = token(4);
     let fifth = small(5);
     let sixth = array(6);
+    let seventh = bytes(7);
     let number = match fourth {
         Token::Number(number) => number as i32,
         Token::Pair(_, number) => number,
         Token::End => 0,
     };
     let few = if let Small::Some(few) = fifth { few } else { 0 };
-    first.x ^ first.y ^ second.0 ^ third.len() as i32 ^ number ^ few as i32 ^ sixth[2] as i32
+    first.x ^ first.y ^ second.0 ^ third.len() as i32 ^ number ^ few as i32 ^ sixth[2] as i32 ^ seventh.1 as i32
 }
