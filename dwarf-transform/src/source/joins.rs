@@ -77,6 +77,13 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
     found
 }
 
+/// Is this a place where rows are often missing: do several blocks end, or does control go back from there? (A condition that other
+/// statements follow is neither, and most functions have no more.)
+pub(super) fn may_lack_rows(rows: &[GuestRow], joins: &Joins) -> bool {
+    let line = |offset: u32| covering(rows, offset).map(|at| rows[at].line);
+    joins.ends.len() > 1 || line(joins.after.0) < line(joins.before.0)
+}
+
 fn place(row: &GuestRow) -> Option<Place> {
     (row.line != 0 && row.column != 0).then_some(Place { line: row.line, column: row.column })
 }

@@ -18,7 +18,7 @@ use crate::guest_lines::{UnitLines, header};
 use crate::scope::Entry;
 use gimli::{AttributeValue, constants};
 pub(crate) use joins::MissingRow;
-use joins::missing_rows;
+use joins::{may_lack_rows, missing_rows};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -167,13 +167,16 @@ pub(crate) fn complete<'a>(
             let limits = groups.iter().skip(1).map(|group| group.lines.start).chain([u32::MAX]);
             let groups: Vec<_> = groups.iter().zip(limits).collect();
             let complete = |(group, limit): (&Group, u32)| -> Vec<(usize, Vec<MissingRow>)> {
+                let joins = |&position: &usize| (position, lines.function(position), (sources.joins)(position));
+                let functions: Vec<_> = group.functions.iter().map(joins).collect();
+                if !functions.iter().any(|(_, rows, joins)| joins.iter().any(|joins| may_lack_rows(rows, joins))) {
+                    return Vec::new();
+                }
                 let Some(tokens) = Tokens::read(&text, group.lines.clone(), limit, &executed) else {
                     return Vec::new();
                 };
-                let functions = group.functions.iter();
-                let missing =
-                    |position| missing_rows(lines.function(position), file, &tokens, &(sources.joins)(position));
-                functions.map(|&position| (position, missing(position))).collect()
+                let functions = functions.into_iter();
+                functions.map(|(position, rows, joins)| (position, missing_rows(rows, file, &tokens, &joins))).collect()
             };
             groups.into_par_iter().flat_map_iter(complete).collect()
         })

@@ -16,7 +16,7 @@ use crate::debug_files::{DebugFile, DebugFiles};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
-    Reaching, SOURCE_FLAGS, TranslateError, needed_stores, operand_stack_spans,
+    Reaching, SOURCE_FLAGS, TranslateError, ends_of_blocks, needed_stores, operand_stack_spans,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -207,7 +207,7 @@ impl<'a> GuestDebug<'a> {
         };
         let has_anchors = translation.tunables.debug_info == DebugInfo::Full;
         let files: Vec<_> = debug_files.sources.iter().filter(|_| has_anchors).map(DebugFile::as_source).collect();
-        let joins = |position: usize| joins(&BodyScan::read(&translation.functions[position]), base);
+        let joins = |position: usize| joins(&translation.functions[position], base);
         let scan =
             dwarf_transform::scan_with_sources(&guest, &dwarf_transform::GuestSources { files: &files, joins: &joins });
         if scan.zeroed_addresses {
@@ -223,15 +223,12 @@ impl<'a> GuestDebug<'a> {
 }
 
 /// Where blocks of a function end.
-fn joins(body: &BodyScan, base: usize) -> Vec<dwarf_transform::Joins> {
-    let offset = |number: u32| wasm_offset(body.offsets[number as usize] as usize, base);
-    let runs = body.ends_of_blocks().into_iter().map(|run| dwarf_transform::Joins {
-        before: offset(run.ends[0].0 - 1),
-        ends: run
-            .ends
-            .iter()
-            .map(|&(end, is_loop)| dwarf_transform::BlockEnd { offset: offset(end), is_loop })
-            .collect(),
+fn joins(input: &FunctionInput<'_>, base: usize) -> Vec<dwarf_transform::Joins> {
+    let offset = |offset: u32| wasm_offset(offset as usize, base);
+    let end = |&(end, is_loop): &(u32, bool)| dwarf_transform::BlockEnd { offset: offset(end), is_loop };
+    let runs = ends_of_blocks(input).into_iter().map(|run| dwarf_transform::Joins {
+        before: offset(run.before),
+        ends: run.ends.iter().map(end).collect(),
         after: offset(run.after),
     });
     runs.collect()

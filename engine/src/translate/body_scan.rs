@@ -74,12 +74,14 @@ impl Effect {
     }
 }
 
-/// Ends of blocks and loops, with no other operators between them.
+/// Ends of blocks and loops, with no other operators between them. All are file offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndsOfBlocks {
-    /// The number of each `end`, and whether it ends a loop. At least one.
+    /// The operator before them.
+    pub(crate) before: u32,
+    /// Each `end`, and whether it ends a loop. At least one.
     pub(crate) ends: Vec<(u32, bool)>,
-    /// The number of the next operator that is not the begin of a block or loop.
+    /// The next operator that is not the begin of a block or loop.
     pub(crate) after: u32,
 }
 
@@ -112,29 +114,13 @@ impl BodyScan {
     pub(crate) fn read(input: &FunctionInput<'_>) -> BodyScan {
         let range = input.body.range();
         let mut scan = BodyScan { end: range.end as u32, ..BodyScan::default() };
-        let Ok(begin) = input.body.get_operators_reader().map(|reader| reader.original_position()) else { return scan };
-        let Ok(bytes) = input.body.get_binary_reader().read_bytes(range.len()) else { return scan };
         // Most operators take one byte or two.
         scan.offsets.reserve(range.len() / 2);
         scan.makes.reserve(range.len() / 2);
         scan.effects.reserve(range.len() / 8);
         let mut open = vec![BodyScan::FUNCTION];
-        let mut rest = &bytes[begin - range.start..];
-        while !rest.is_empty() {
-            let at = range.end - rest.len();
-            let offset = at as u32;
-            let effect = match common(rest) {
-                Some((effect, behind)) => {
-                    rest = behind;
-                    effect
-                }
-                None => {
-                    let mut reader = BinaryReader::new(rest, at);
-                    let Ok(effect) = reader.visit_operator(&mut Effects { labels: &mut scan.labels }) else { break };
-                    rest = &rest[reader.original_position() - at..];
-                    effect
-                }
-            };
+        let mut labels = Vec::new();
+        each_operator(input, &mut labels, |offset, effect| {
             let number = scan.offsets.len() as u32;
             let effect = match effect {
                 Effect::Block | Effect::Loop | Effect::If => {
@@ -149,7 +135,8 @@ impl BodyScan {
             if !effect.does_nothing() {
                 scan.effects.push((number, effect));
             }
-        }
+        });
+        scan.labels = labels;
         scan
     }
 
@@ -259,35 +246,6 @@ impl BodyScan {
         &self.labels[first as usize..(first + count) as usize]
     }
 
-    /// Where blocks and loops end, one right after the other, with other operators before and behind.
-    pub(crate) fn ends_of_blocks(&self) -> Vec<EndsOfBlocks> {
-        let mut found: Vec<EndsOfBlocks> = Vec::new();
-        let mut at = 0;
-        while at < self.effects.len() {
-            let first = self.effects[at].0;
-            let consecutive = (first..).zip(&self.effects[at..]).take_while(|(number, effect)| *number == effect.0);
-            let effects = || consecutive.clone().map(|(_, effect)| *effect);
-            let opener = |effect| if let Effect::End(opener) = effect { Some(self.effect(opener)) } else { None };
-            let ends = effects().map_while(|(number, effect)| match opener(effect)? {
-                Effect::Loop => Some((number, true)),
-                Effect::Block => Some((number, false)),
-                _ => None,
-            });
-            let ends: Vec<(u32, bool)> = ends.collect();
-            let begins =
-                effects().skip(ends.len()).take_while(|effect| matches!(effect.1, Effect::Block | Effect::Loop));
-            let length = ends.len() + begins.count();
-            let after = first + length as u32;
-            let ends_with =
-                self.effects.get(at + length).is_some_and(|next| next.0 == after && matches!(next.1, Effect::Else));
-            if !ends.is_empty() && first > 0 && !ends_with && (after as usize) < self.offsets.len() {
-                found.push(EndsOfBlocks { ends, after });
-            }
-            at += length.max(1);
-        }
-        found
-    }
-
     /// Can control come to the statement that begins at `offset` from elsewhere than the operator before? Its anchor
     /// belongs to the first operator that is more than `block`, `loop`, `else` or `end`, so those in between count.
     pub(crate) fn is_reached_from_elsewhere(&self, offset: u32) -> bool {
@@ -323,6 +281,67 @@ impl BodyScan {
             matches!(self.effect(number as u32), Effect::Set(_)) && end <= self.behind(number as u32)
         })
     }
+}
+
+/// Calls `what` for each operator with its file offset and what it does; the openers of `end`s are not known. What comes after a
+/// malformed one is left out. `labels` gets those of all `br_table` operators.
+fn each_operator(input: &FunctionInput<'_>, labels: &mut Vec<u32>, mut what: impl FnMut(u32, Effect)) {
+    let range = input.body.range();
+    let Ok(begin) = input.body.get_operators_reader().map(|reader| reader.original_position()) else { return };
+    let Ok(bytes) = input.body.get_binary_reader().read_bytes(range.len()) else { return };
+    let mut rest = &bytes[begin - range.start..];
+    while !rest.is_empty() {
+        let at = range.end - rest.len();
+        let effect = match common(rest) {
+            Some((effect, behind)) => {
+                rest = behind;
+                effect
+            }
+            None => {
+                let mut reader = BinaryReader::new(rest, at);
+                let Ok(effect) = reader.visit_operator(&mut Effects { labels }) else { break };
+                rest = &rest[reader.original_position() - at..];
+                effect
+            }
+        };
+        what(at as u32, effect);
+    }
+}
+
+/// Where blocks and loops end, one right after the other, with other operators before and behind.
+pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
+    let mut found: Vec<EndsOfBlocks> = Vec::new();
+    // What is not ended yet; of a function, an `if`, nothing.
+    let mut open: Vec<Option<bool>> = vec![None];
+    let mut before = None;
+    // The ends that the current operator may follow, and whether blocks have begun since.
+    let mut run: Option<(EndsOfBlocks, bool)> = None;
+    each_operator(input, &mut Vec::new(), |offset, effect| {
+        let ended = match effect {
+            Effect::End(_) => open.pop().flatten(),
+            _ => None,
+        };
+        match (&mut run, ended) {
+            (Some((ends, false)), Some(is_loop)) => ends.ends.push((offset, is_loop)),
+            (Some((_, begun)), None) if matches!(effect, Effect::Block | Effect::Loop) => *begun = true,
+            _ => {
+                // Behind an `else` comes what control does not come to from here.
+                let ends = run.take().filter(|_| effect != Effect::Else);
+                found.extend(ends.map(|(ends, _)| EndsOfBlocks { after: offset, ..ends }));
+                if let (Some(is_loop), Some(before)) = (ended, before) {
+                    run = Some((EndsOfBlocks { before, ends: vec![(offset, is_loop)], after: offset }, false));
+                }
+            }
+        }
+        match effect {
+            Effect::Block => open.push(Some(false)),
+            Effect::Loop => open.push(Some(true)),
+            Effect::If => open.push(None),
+            _ => {}
+        }
+        before = Some(offset);
+    });
+    found
 }
 
 /// What the operator at the begin of `code` does, and what comes behind it, if it is one of those that bodies are full of.
@@ -521,6 +540,8 @@ impl BodyScan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environ::Tunables;
+    use crate::translate::ModuleTranslation;
 
     #[test]
     fn loops_that_inlined_functions_begin_with_are_found() {
@@ -547,6 +568,34 @@ mod tests {
         // It is left, not repeated.
         let body = [Block, Loop, None, BrIf(1), None, End(1), End(0), End(BodyScan::FUNCTION)];
         assert!(loops(&body, &[(1, 1..6)]).is_empty());
+    }
+
+    #[test]
+    fn ends_of_blocks_are_found_with_what_is_around() {
+        let wasm = wat::parse_str(
+            "(module (func (param i32)
+                block loop local.get 0 br_if 1 br 0 end end
+                block block local.get 0 br_if 0 end block end end
+                local.get 0 if nop end
+                local.get 0 if block nop end else nop end))",
+        );
+        let wasm = wasm.expect("the text is right");
+        let tunables = Tunables::default();
+        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+        let begin = translation.functions[0].body.get_operators_reader().expect("it has operators").original_position();
+        let found = ends_of_blocks(&translation.functions[0]);
+        let relative = |offset: u32| offset - begin as u32;
+        let found = found.iter().map(|run| {
+            let ends: Vec<(u32, bool)> = run.ends.iter().map(|&(end, is_loop)| (relative(end), is_loop)).collect();
+            (relative(run.before), ends, relative(run.after))
+        });
+        let expected = [
+            (8, vec![(10, true), (11, false)], 16),
+            // The second block is empty.
+            (18, vec![(20, false)], 23),
+            (21, vec![(23, false), (24, false)], 25),
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]

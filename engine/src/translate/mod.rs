@@ -17,7 +17,7 @@ mod spill;
 
 #[cfg(test)]
 pub(crate) use body_scan::Effect;
-pub(crate) use body_scan::{BodyScan, LoopAtEntry};
+pub(crate) use body_scan::{BodyScan, LoopAtEntry, ends_of_blocks};
 pub use error::TranslateError;
 pub(crate) use func_env::{
     ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, OPENING_BITS, SOURCE_FLAGS,
