@@ -181,10 +181,16 @@ impl Walk<'_> {
         self.ends.get(passed).filter(|end| end.is_loop).map(|_| passed + 1)
     }
 
+    /// The number of the next end of a block. What a `goto` goes back to is a loop, too.
+    fn behind_loops(&self, passed: usize) -> usize {
+        let rest = self.ends.get(passed..).unwrap_or_default();
+        passed + rest.iter().take_while(|end| end.is_loop).count()
+    }
+
     /// Passes the end of a block, where branches lead to.
     fn pass(&self, at: At) -> Option<At> {
-        let is_block = self.ends.get(at.passed).is_some_and(|end| !end.is_loop);
-        is_block.then_some(At { here: Here::Join(at.passed), passed: at.passed + 1, ..at })
+        let block = self.behind_loops(at.passed);
+        (block < self.ends.len()).then_some(At { here: Here::Join(block), passed: block + 1, ..at })
     }
 
     /// The first of two ways that leads on.
@@ -226,7 +232,7 @@ impl Walk<'_> {
 
     /// Is that the end of the way, all ends being behind?
     fn arrives(&self, at: At) -> Option<()> {
-        (at.passed == self.ends.len()).then_some(())
+        (self.behind_loops(at.passed) == self.ends.len()).then_some(())
     }
 
     /// Goes on behind the last statement of `path`.
@@ -402,6 +408,7 @@ mod tests {
     fn nothing_is_found_where_text_and_code_do_not_fit_together() {
         assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[32, 34, 36], 40)]), [], "too many ends");
         assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[33], 40)]), [], "the end of a loop");
+        assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[34, 35], 40)]), one(34, "} // of the loop"), "there is a `goto`");
         assert_eq!(found(LOOP, &LOOP_ROWS, &[(30, &[34], 50)]), one(34, "} // of the loop"));
         let elsewhere = [(10, "i = 0"), (20, "i % 2"), (30, "one"), (40, "last")];
         assert_eq!(found(LOOP, &elsewhere, &[(30, &[34], 40)]), [], "another statement comes next");
