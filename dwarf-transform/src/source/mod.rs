@@ -152,10 +152,14 @@ pub(crate) fn complete<'a>(
             }
         }
     }
-    // The lines that have code.
+    // The lines that have code. Rows of one file and line mostly follow one another.
     let mut executed: BTreeMap<u32, Vec<u32>> = files.keys().map(|file| (*file, Vec::new())).collect();
-    for row in lines.functions().flat_map(|position| lines.function(position)).filter(|row| row.line != 0) {
-        executed.get_mut(&row.file).into_iter().for_each(|lines| lines.push(row.line));
+    let rows = lines.functions().flat_map(|position| lines.function(position)).filter(|row| row.line != 0);
+    let mut last = None;
+    for row in rows {
+        if last.replace((row.file, row.line)) != Some((row.file, row.line)) {
+            executed.get_mut(&row.file).into_iter().for_each(|lines| lines.push(row.line));
+        }
     }
     let files: Vec<_> = files.into_iter().zip(executed.into_values()).collect();
     let found = files.into_par_iter().flat_map_iter(|((file, functions), mut executed)| {

@@ -363,7 +363,17 @@ fn common(code: &[u8]) -> Option<(Effect, &[u8])> {
             }
             (Effect::None, number(rest)?.1)
         }
+        // `block` and `loop` without a type, or of one number.
+        0x02 | 0x03 => {
+            let (&ty, rest) = rest.split_first()?;
+            let effect = if byte == 0x02 { Effect::Block } else { Effect::Loop };
+            matches!(ty, 0x40 | 0x7c..=0x7f).then_some((effect, rest))?
+        }
         0x0b => (Effect::End(BodyScan::FUNCTION), rest),
+        0x0c | 0x0d => {
+            let (label, rest) = number(rest)?;
+            (if byte == 0x0c { Effect::Br(label) } else { Effect::BrIf(label) }, rest)
+        }
         // `call`.
         0x10 => (Effect::None, number(rest)?.1),
         // Tests, comparisons, and arithmetic of integers that cannot trap.
