@@ -29,15 +29,12 @@ pub(crate) fn opens_with_a_stop<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, roo
 }
 
 /// Compilers say that they describe all calls only of what they optimized.
+pub(crate) const DESCRIBES_CALLS: [gimli::DwAt; 3] =
+    [constants::DW_AT_call_all_calls, constants::DW_AT_call_all_tail_calls, constants::DW_AT_GNU_all_call_sites];
+
+/// Was this function optimized?
 pub(crate) fn is_optimized(subprogram: &Entry<'_>) -> bool {
-    subprogram.attrs().iter().any(|attr| {
-        matches!(
-            attr.name(),
-            constants::DW_AT_call_all_calls
-                | constants::DW_AT_call_all_tail_calls
-                | constants::DW_AT_GNU_all_call_sites
-        )
-    })
+    subprogram.attrs().iter().any(|attr| DESCRIBES_CALLS.contains(&attr.name()))
 }
 
 /// The entry of the same unit that another one completes or is an instance of.

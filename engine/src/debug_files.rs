@@ -348,4 +348,38 @@ mod tests {
         let whole = module(&[wasm[8..].to_vec(), custom(".debug_info", b"x")]);
         assert_eq!(DebugFiles::find(&path, &whole), DebugFiles::default());
     }
+
+    #[test]
+    fn sources_of_unoptimized_code_are_taken_if_they_are_what_was_compiled() {
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program.wasm");
+        let place = |name: &str| {
+            let place = directory.path().join(name);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            place
+        };
+        let found = |module: &str| {
+            let files = DebugFiles::find(&path, &fs::read(programs.join(module)).unwrap());
+            let names = files.sources.into_iter().map(|source| source.name);
+            names.filter(|name| name.ends_with(".c")).collect::<Vec<_>>()
+        };
+        assert_eq!(found("records/records.wasm"), [""; 0]);
+        fs::copy(programs.join("records/main.c"), place("records/main.c")).unwrap();
+        assert_eq!(found("records/records.wasm"), ["./records/main.c"]);
+        assert_eq!(found("records/records-O2.wasm"), [""; 0], "all of it was optimized");
+
+        // The line table of this one has checksums.
+        fs::copy(programs.join("layouts/store.c"), place("layouts/store.c")).unwrap();
+        assert_eq!(found("layouts/split.wasm"), ["./layouts/store.c"]);
+        fs::write(place("layouts/store.c"), "int other;").unwrap();
+        assert_eq!(found("layouts/split.wasm"), [""; 0]);
+        // Only files are read, and not those of any size.
+        fs::remove_file(place("records/main.c")).unwrap();
+        fs::create_dir(place("records/main.c")).unwrap();
+        assert_eq!(found("records/records.wasm"), [""; 0]);
+        fs::remove_dir(place("records/main.c")).unwrap();
+        File::create(place("records/main.c")).unwrap().set_len(MAX_SOURCE + 1).unwrap();
+        assert_eq!(found("records/records.wasm"), [""; 0]);
+    }
 }

@@ -15,7 +15,7 @@ mod tokens;
 use crate::guest::{GuestModule, GuestSections, GuestSources};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::{UnitLines, header};
-use crate::scope::Entry;
+use crate::scope::{DESCRIBES_CALLS, Entry};
 use gimli::{AttributeValue, constants};
 pub(crate) use joins::MissingRow;
 use joins::{may_lack_rows, missing_rows};
@@ -56,7 +56,8 @@ pub fn source_files(sections: &GuestSections<'_>) -> Vec<SourceFile> {
         let Ok(Some(root)) = entries.next_dfs() else { continue };
         // What a skeleton unit was compiled from is said in another file.
         let is_skeleton = unit.dwo_id.is_some();
-        let Some(header) = header(unit).filter(|_| is_skeleton || is_c(root)) else { continue };
+        let wanted = is_skeleton || (is_c(root) && may_be_unoptimized(unit));
+        let Some(header) = header(unit).filter(|_| wanted) else { continue };
         let first = u64::from(header.version() < 5);
         for (number, file) in (first..).zip(header.file_names()) {
             let Some(path) = path(&dwarf, unit, number).filter(|_| embedded(&dwarf, unit, file).is_none()) else {
@@ -66,6 +67,15 @@ pub fn source_files(sections: &GuestSections<'_>) -> Vec<SourceFile> {
         }
     }
     found.into_iter().collect()
+}
+
+/// Is there a kind of entry for functions that were not optimized? (A few abbreviations tell what all entries would.)
+fn may_be_unoptimized(unit: &Unit<'_>) -> bool {
+    let kinds = (1..).map_while(|code| unit.abbreviations.get(code));
+    kinds.filter(|kind| kind.tag() == constants::DW_TAG_subprogram).any(|kind| {
+        let has = |name| kind.attributes().iter().any(|attribute| attribute.name() == name);
+        (has(constants::DW_AT_low_pc) || has(constants::DW_AT_ranges)) && !DESCRIBES_CALLS.into_iter().any(has)
+    })
 }
 
 /// Is it a unit that clang made of C or C++?
@@ -99,8 +109,8 @@ fn path<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, number: u64) -> Option<Stri
     let file = header.file(number)?;
     let text = |value: AttributeValue<Slice<'a>>| dwarf.line_sections(unit).attr_string(unit, value).ok();
     let name = text(file.path_name());
-    // Directory 0 is where it was compiled, also where a table of version 5 lists it.
-    let directory = file.directory(header).and_then(text);
+    // Directory 0 is where it was compiled.
+    let directory = file.directory(header).filter(|_| file.directory_index() != 0).and_then(text);
     let mut path = String::new();
     for part in [unit.comp_dir, directory, name].into_iter().flatten() {
         let part = part.to_string_lossy();
