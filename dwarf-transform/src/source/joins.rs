@@ -3,6 +3,7 @@
 use super::Place;
 use super::statements::{Shape, Statements};
 use super::tokens::{Kind, Tokens};
+use crate::address::WasmOffset;
 use crate::guest::{BlockEnd, Joins};
 use crate::guest_lines::{GuestRow, covering};
 use std::collections::BTreeMap;
@@ -33,9 +34,11 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
     let opening = Place { line: opening.line, column: opening.column };
     let mut bodies: BTreeMap<usize, Option<Statements<'_>>> = BTreeMap::new();
     let mut found: Vec<MissingRow> = Vec::new();
-    for joins in joins {
+    for (number, last) in joins.iter().enumerate() {
+        let (first, ends) = with_jumps(rows, &joins[..=number]);
+        let joins = last;
         let Some(last) = joins.ends.last() else { continue };
-        let before = covering(rows, joins.before.0).map(|at| &rows[at]);
+        let before = covering(rows, first.before.0).map(|at| &rows[at]);
         let next = rows.partition_point(|row| row.offset <= last.offset.0);
         let after = rows.get(next).filter(|row| row.offset <= joins.after.0);
         let after = after.or_else(|| rows.get(next.checked_sub(1)?).filter(|row| row.line == 0));
@@ -50,7 +53,7 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
         let Some(statements) = statements else { continue };
         let mut walk = Walk {
             statements,
-            ends: &joins.ends,
+            ends: &ends,
             after,
             found: Vec::new(),
             line: tokens.place(before).line,
@@ -61,7 +64,7 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
         }
         for (end, place, inner) in walk.found {
             let row = GuestRow {
-                offset: joins.ends[end].offset.0,
+                offset: ends[end].offset().0,
                 file,
                 line: place.line,
                 column: place.column,
@@ -75,6 +78,45 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
         }
     }
     found
+}
+
+/// What stands between two rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    End(BlockEnd),
+    /// A jump that has no line, as after the inlining of functions, at this offset.
+    Jump(WasmOffset),
+}
+
+impl Between {
+    fn offset(self) -> WasmOffset {
+        match self {
+            Between::End(end) => end.offset,
+            Between::Jump(offset) => offset,
+        }
+    }
+
+    fn is_loop(&self) -> bool {
+        matches!(self, Between::End(end) if end.is_loop)
+    }
+}
+
+/// How many jumps without a line are followed.
+const MAX_JUMPS: usize = 8;
+
+/// The last of `joins`, with those before it from which only jumps without a line separate it: the first of them, and all ends
+/// and jumps between.
+fn with_jumps<'j>(rows: &[GuestRow], joins: &'j [Joins]) -> (&'j Joins, Vec<Between>) {
+    let has_no_line = |offset: WasmOffset| covering(rows, offset.0).is_some_and(|at| rows[at].line == 0);
+    let follows = |pair: &&[Joins]| pair[0].after == pair[1].before && has_no_line(pair[1].before);
+    let jumps = joins.windows(2).rev().take(MAX_JUMPS).take_while(follows).count();
+    let joins = &joins[joins.len() - 1 - jumps..];
+    let mut between: Vec<Between> = Vec::new();
+    for (number, joins) in joins.iter().enumerate() {
+        between.extend((number > 0).then_some(Between::Jump(joins.before)));
+        between.extend(joins.ends.iter().map(|end| Between::End(*end)));
+    }
+    (&joins[0], between)
 }
 
 /// Is this a place where rows are often missing: do several blocks end, or does control go back from there? (A condition that other
@@ -117,7 +159,7 @@ const LONGEST_WAY: u32 = 2000;
 /// The way from what is executed last before some blocks end to what is executed next.
 struct Walk<'a> {
     statements: &'a Statements<'a>,
-    ends: &'a [BlockEnd],
+    ends: &'a [Between],
     /// The token of what comes next; if that has no line, it can only be the jump that is the condition of `while (1)`.
     after: Option<usize>,
     /// Jumps on the way that natively are alone in their basic block: at which end, the place they have, and the lines of the
@@ -178,19 +220,27 @@ impl Walk<'_> {
 
     /// Passes the end of a loop.
     fn pass_loop(&self, passed: usize) -> Option<usize> {
-        self.ends.get(passed).filter(|end| end.is_loop).map(|_| passed + 1)
+        self.ends.get(passed).filter(|end| end.is_loop()).map(|_| passed + 1)
     }
 
     /// The number of the next end of a block. What a `goto` goes back to is a loop, too.
     fn behind_loops(&self, passed: usize) -> usize {
         let rest = self.ends.get(passed..).unwrap_or_default();
-        passed + rest.iter().take_while(|end| end.is_loop).count()
+        passed + rest.iter().take_while(|end| end.is_loop()).count()
     }
 
     /// Passes the end of a block, where branches lead to.
     fn pass(&self, at: At) -> Option<At> {
         let block = self.behind_loops(at.passed);
-        (block < self.ends.len()).then_some(At { here: Here::Join(block), passed: block + 1, ..at })
+        let is_end = matches!(self.ends.get(block), Some(Between::End(_)));
+        is_end.then_some(At { here: Here::Join(block), passed: block + 1, ..at })
+    }
+
+    /// Passes a jump that is there, and has no line.
+    fn pass_jump(&self, at: At) -> Option<At> {
+        let jump = self.behind_loops(at.passed);
+        let is_jump = matches!(self.ends.get(jump), Some(Between::Jump(_)));
+        is_jump.then_some(At { here: Here::Nowhere, passed: jump + 1, ..at })
     }
 
     /// The first of two ways that leads on.
@@ -253,7 +303,7 @@ impl Walk<'_> {
             }
             Shape::If { then, otherwise: Some(otherwise), .. } if number == *then => {
                 // What is in the other branch comes next.
-                let at = self.pass(at)?;
+                let at = self.pass(self.pass_jump(at).unwrap_or(at))?;
                 self.comes_in(&statements.tokens_of(*otherwise)).then(|| self.arrives(at))?
             }
             Shape::If { condition, then, otherwise } => {
@@ -313,7 +363,10 @@ impl Walk<'_> {
             match statements.shape(sibling) {
                 Shape::Jump => {
                     at = At { place: statements.tokens.place(*tokens.start()), inner: (0, 0), ..at };
-                    self.jump(at);
+                    match self.pass_jump(at) {
+                        Some(behind) => at = behind,
+                        None => self.jump(at),
+                    }
                     at.here = Here::Nowhere;
                 }
                 Shape::Labels => {
@@ -350,10 +403,9 @@ impl Walk<'_> {
 mod tests {
     use super::super::tokens::Lines;
     use super::*;
-    use crate::address::WasmOffset;
 
     /// The rows that are found in a function of `text`: their offsets and the lines that they name, without blanks. `rows` are the
-    /// offsets of rows and the texts that stand where they lead, `joins` the operators before and behind ends, and between them the
+    /// offsets of rows and the texts that stand where they lead (none: they have no line), `joins` the operators before and behind ends, and between them the
     /// offsets of the latter; an odd one ends a loop.
     fn found(text: &str, rows: &[(u32, &str)], joins: &[(u32, &[u32], u32)]) -> Vec<(u32, String)> {
         let row = |&(offset, needle): &(u32, &str)| {
@@ -362,8 +414,11 @@ mod tests {
             let line = text[..at].matches('\n').count() as u32 + 1;
             GuestRow { column: (at - line_start) as u32 + 1, ..GuestRow::at(offset, line) }
         };
+        let without_line = rows.iter().filter(|row| row.1.is_empty()).map(|row| GuestRow::at(row.0, 0));
+        let mut rows: Vec<GuestRow> =
+            rows.iter().filter(|row| !row.1.is_empty()).map(row).chain(without_line).collect();
+        rows.sort_by_key(|row| row.offset);
         // The opening row.
-        let mut rows: Vec<GuestRow> = rows.iter().map(row).collect();
         rows.insert(0, GuestRow { column: 0, ..GuestRow::at(1, 1) });
         let joins: Vec<Joins> = joins
             .iter()
@@ -485,6 +540,27 @@ mod tests {
         let rows = [&rows[..], &[(60, "n++"), (70, "last")]].concat();
         assert_eq!(found(text, &rows, &[(34, &[36], 40)]), []);
         assert_eq!(found(text, &rows, &[(60, &[66], 70)]), one(66, "} while (last());"));
+    }
+
+    #[test]
+    fn jumps_without_a_line_are_followed() {
+        let text = "void f(int n) {
+            do {
+                if (n) {
+                    if (one())
+                        two();
+                    break;
+                }
+            } while (1);
+            last();
+        }";
+        let rows = [(10, "n) {\n                    if"), (20, "one"), (24, "two"), (30, ""), (50, "last")];
+        let jump = (24, &[30][..], 32);
+        // The `break` is at 32, the way back to the loop at 38.
+        assert_eq!(found(text, &rows, &[jump, (32, &[34, 36], 38)]), one(34, "} while (1);"));
+        assert_eq!(found(text, &rows, &[jump, (33, &[34, 36], 38)]), [], "other code is between");
+        assert_eq!(found(text, &rows, &[jump, (32, &[34], 38)]), one(34, "} while (1);"));
+        assert_eq!(found(text, &rows, &[jump]), []);
     }
 
     #[test]
