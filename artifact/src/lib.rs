@@ -54,6 +54,7 @@
 mod builder;
 mod elf;
 mod error;
+mod file;
 mod image;
 mod joint_image;
 mod layout;
@@ -68,6 +69,7 @@ pub use builder::{
     StackMap, Symbol, Trap,
 };
 pub use error::{ArtifactError, BuildError};
+pub use file::{FILE_START, read_file};
 pub use image::{LoadedModule, guest_symbols_image, registered_image};
 pub use joint_image::joint_image;
 pub use layout::{CodeOffset, LinkLayout, Machine, TEXT_ADDRESS, TextOffset, WasmOffset, section};

@@ -46,7 +46,7 @@ pub struct GuestSplitFile<'a> {
 /// A source file that the guest's line tables name.
 #[derive(Debug, Clone, Copy)]
 pub struct GuestSource<'a> {
-    /// Its path, as [`source_files`](crate::source_files) gives it.
+    /// Its path, as [`named_files`](crate::named_files) gives it.
     pub path: &'a str,
     /// All of it.
     pub text: &'a [u8],
@@ -75,7 +75,7 @@ pub struct Joins {
 /// What a guest was made from.
 #[derive(Clone, Copy)]
 pub struct GuestSources<'a> {
-    /// What was found of the files that [`source_files`](crate::source_files) names, in its order.
+    /// What was found of the files that [`named_files`](crate::named_files) names, in its order.
     pub files: &'a [GuestSource<'a>],
     /// Where blocks end in the function at this position in [`GuestModule::functions`].
     pub joins: &'a (dyn Fn(usize) -> Vec<Joins> + Sync),
@@ -136,7 +136,7 @@ pub enum ThreadLocals {
 pub struct GuestModule<'a> {
     /// The debug sections.
     pub sections: GuestSections<'a>,
-    /// The files found for what [`split_units`](crate::split_units) names, in the order in which they are searched.
+    /// The files found for what [`named_files`](crate::named_files) names, in the order in which they are searched.
     pub split_files: Vec<GuestSplitFile<'a>>,
     /// The defined functions in the order of their bodies.
     pub functions: Vec<GuestFunction>,

@@ -8,7 +8,7 @@
 //!    compiled ([`NativeModule`]);
 //! 3. [`serialize`] turns the tables into section bytes with relocations ([`Section`]).
 //!
-//! Where a part of the DWARF lies in other files, [`split_units`] names them, and the caller looks for them.
+//! Where a part of the DWARF lies in other files, [`named_files`] names them, and the caller looks for them.
 //!
 //! The caller provides the raw `.debug_*` sections, the functions of the module in the order of their bodies, and what
 //! it knows of the code it made. The transform never fails because of what the guest's DWARF says: what cannot be read
@@ -46,6 +46,7 @@ mod guest_lines;
 mod host_reference;
 mod loss;
 mod macros;
+mod named_files;
 mod native;
 mod native_lines;
 mod options;
@@ -71,6 +72,7 @@ pub use guest_lines::GuestLines;
 pub use host_reference::{EXTERNREF_STRUCTURE, ExternRefField, FUNCREF_STRUCTURE, FuncRefField};
 pub use loss::{LossKind, Losses};
 pub use macros::{MacroEntry, MacroUnit};
+pub use named_files::{NamedFiles, named_files};
 pub use native::{
     AddressRow, ENTRY_VALUE_HOME, EntryBeforeLoop, GlobalAccess, Home, MemoryAccess, NativeCall, NativeFunction,
     NativeModule, NativeStub, OPERAND_STACK_HOME, Overwritten,
@@ -84,6 +86,6 @@ pub use scan::{
     FunctionUses, InlinedCode, LocalUse, Scan, StackValue, Statement, VariableUses, scan, scan_with_sources,
 };
 pub use serialize::serialize;
-pub use source::{SourceFile, source_files};
-pub use split::{SplitUnit, split_units};
+pub use source::SourceFile;
+pub use split::SplitUnit;
 pub use static_objects::StaticObject;

@@ -11,7 +11,7 @@ use crate::host_reference::misplaced_local;
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{
-    Code, Entry, has_result, is_optimized, lowest, opens_with_a_stop, place_of, scope_code, subprogram_code,
+    Code, Entry, has_result, is_optimized, lowest, opens_with_a_stop, place_of, producer, scope_code, subprogram_code,
 };
 use crate::source;
 use crate::static_objects::{StaticObject, linkage_name, static_object};
@@ -422,10 +422,9 @@ fn scan_entries<'a>(
 
 /// Was the unit made with LLVM (clang, rustc)?
 pub(crate) fn producer_is_llvm<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
-    let producer = root.attr_value(gimli::constants::DW_AT_producer);
-    let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
     let has = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|window| window == word);
-    producer.is_some_and(|producer| has(producer.slice(), b"clang") || has(producer.slice(), b"LLVM"))
+    producer(dwarf, unit, root)
+        .is_some_and(|producer| has(producer.slice(), b"clang") || has(producer.slice(), b"LLVM"))
 }
 
 /// The name of a subprogram that is a thunk in the Itanium C++ ABI.

@@ -18,14 +18,18 @@ pub(crate) enum Code {
     Function(usize),
 }
 
+/// The compiler that made a unit, as its root names it.
+pub(crate) fn producer<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> Option<Slice<'a>> {
+    let producer = root.attr_value(constants::DW_AT_producer)?;
+    dwarf.sections(unit).attr_string(unit, producer).ok()
+}
+
 /// Whether gdb stops at the opening line of this unit's optimized functions when it steps into them.
 ///
 /// It does in native code, where such a function has no frame pointer that would let gdb find the end of its prologue,
 /// unless it trusts the line table because the producer's name begins with `clang ` (that of Debian's clang does not).
 pub(crate) fn opens_with_a_stop<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
-    let producer = root.attr_value(constants::DW_AT_producer);
-    let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
-    producer.is_some_and(|producer| !producer.slice().starts_with(b"clang "))
+    producer(dwarf, unit, root).is_some_and(|producer| !producer.slice().starts_with(b"clang "))
 }
 
 /// Compilers say that they describe all calls only of what they optimized.

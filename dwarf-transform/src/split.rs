@@ -2,9 +2,9 @@
 //!
 //! A `.dwo` file holds what one compilation left out of its object file, a `.dwp` file (a package) what all have. Which file
 //! a skeleton unit means is decided by its identifier, not by its name; the name says where to look, which is the
-//! caller's to do ([`split_units`]).
+//! caller's to do ([`named_files`](crate::named_files)).
 
-use crate::guest::{GuestModule, GuestSections, GuestSplitFile};
+use crate::guest::{GuestModule, GuestSplitFile};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit, headers};
 use crate::loss::{LossKind, Losses};
 use gimli::{AttributeValue, EndianSlice, LittleEndian, UnitHeader, UnitType, constants};
@@ -21,14 +21,8 @@ pub struct SplitUnit {
     pub id: Option<u64>,
 }
 
-/// The units of a module that lie in other files, in the order of their skeletons. Empty for a module without split DWARF.
-#[must_use]
-pub fn split_units(sections: &GuestSections<'_>) -> Vec<SplitUnit> {
-    if sections.get(".debug_info").is_empty() {
-        return Vec::new();
-    }
-    let guest = GuestModule { sections: sections.clone(), ..GuestModule::default() };
-    let dwarf = GuestDwarf::read(&guest);
+/// The units that lie in other files.
+pub(crate) fn split_units(dwarf: &GuestDwarf<'_>) -> Vec<SplitUnit> {
     dwarf.units.iter().filter_map(|unit| skeleton_of(dwarf.sections(unit), unit)).collect()
 }
 

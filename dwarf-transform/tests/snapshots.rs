@@ -8,7 +8,7 @@ mod dump;
 use common::{custom_sections, native_module, read_module};
 use dwarf_transform::{
     GuestFunction, GuestSplitFile, PointerFlavour, Section, StackEntry, TransformOptions, ValType, WasmVariables,
-    generate, scan, serialize, split_units,
+    generate, named_files, scan, serialize,
 };
 use std::fmt::Write;
 
@@ -154,7 +154,7 @@ fn split_units_are_as_if_they_were_not_split() {
         let name = format!("types-split-v{version}");
         let wasm = input(&name);
         let (guest, _) = read_module(&wasm);
-        let wanted = split_units(&guest.sections);
+        let wanted = named_files(&guest.sections).split_units;
         assert_eq!(wanted.len(), 1);
         assert_eq!(wanted[0].name, format!("{name}.dwo"));
         assert_eq!(wanted[0].directory.as_deref(), Some("/src"));

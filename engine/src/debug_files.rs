@@ -14,6 +14,7 @@
 //!
 //! The first file that exists is taken. A separate debug file that was made for other code is refused.
 
+use crate::environ::DebugInfo;
 use md5::{Digest, Md5};
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -57,10 +58,14 @@ pub struct DebugFiles {
 }
 
 impl DebugFiles {
-    /// Looks for the debug files of the module at `path`, whose contents are `wasm`.
+    /// Looks for the debug files of the module at `path`, whose contents are `wasm`: those that `debug_info` makes use of. Only
+    /// full debug info does of sources.
     #[must_use]
-    pub fn find(path: &Path, wasm: &[u8]) -> DebugFiles {
+    pub fn find(path: &Path, wasm: &[u8], debug_info: DebugInfo) -> DebugFiles {
         let mut files = DebugFiles::default();
+        if debug_info == DebugInfo::None {
+            return files;
+        }
         let sections = Sections::read(wasm);
         if !sections.has_dwarf() {
             files.find_separate(path, &sections);
@@ -68,8 +73,10 @@ impl DebugFiles {
         let separate = files.separate.as_ref().map(|file| Sections::read(&file.bytes));
         let sections = separate.unwrap_or(sections);
         let sections = sections.debug();
-        files.sources = sources(directory_of(path), &sections);
-        let units = dwarf_transform::split_units(&sections);
+        let dwarf_transform::NamedFiles { split_units: units, sources } = dwarf_transform::named_files(&sections);
+        if debug_info == DebugInfo::Full {
+            files.sources = read_sources(directory_of(path), sources);
+        }
         if units.is_empty() {
             return files;
         }
@@ -192,7 +199,7 @@ impl<'a> Sections<'a> {
 }
 
 /// The sources that are there, of a reasonable size.
-fn sources(beside: &Path, sections: &dwarf_transform::GuestSections<'_>) -> Vec<DebugFile> {
+fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<DebugFile> {
     let mut rest = MAX_SOURCES;
     let mut read = |place: &Path, md5: Option<[u8; 16]>| {
         let size = fs::metadata(place).ok().filter(fs::Metadata::is_file)?.len();
@@ -201,8 +208,7 @@ fn sources(beside: &Path, sections: &dwarf_transform::GuestSections<'_>) -> Vec<
         File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut bytes).ok()?;
         Some(bytes).filter(|bytes| md5.is_none_or(|md5| md5[..] == Md5::digest(bytes)[..]))
     };
-    let named = dwarf_transform::source_files(sections).into_iter();
-    let found = named.filter_map(|source| {
+    let found = named.into_iter().filter_map(|source| {
         let places = [PathBuf::from(&source.path), beside.join(&source.path)];
         let bytes = places.iter().find_map(|place| read(place, source.md5))?;
         Some(DebugFile { name: source.path, bytes })
@@ -316,19 +322,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("program.wasm");
         let wasm = module(&[code(1), custom("external_debug_info", b"\x09other.dbg")]);
-        let found = DebugFiles::find(&path, &wasm);
+        let found = DebugFiles::find(&path, &wasm, DebugInfo::Full);
         assert_eq!(found.separate, None);
         assert!(found.warnings[0].contains("`other.dbg`, which was not found"), "{:?}", found.warnings);
 
         let named = directory.path().join("other.dbg");
         fs::write(&named, module(&[code(2), custom(".debug_info", b"x")])).unwrap();
-        let found = DebugFiles::find(&path, &wasm);
+        let found = DebugFiles::find(&path, &wasm, DebugInfo::Full);
         assert_eq!(found.separate, None);
         assert!(found.warnings[0].contains("was made for other code"), "{:?}", found.warnings);
 
         let debug = module(&[code(1), custom(".debug_info", b"x")]);
         fs::write(&named, &debug).unwrap();
-        let found = DebugFiles::find(&path, &wasm);
+        let found = DebugFiles::find(&path, &wasm, DebugInfo::Full);
         assert_eq!(found.separate.unwrap().bytes, debug);
         assert_eq!(found.warnings, Vec::<String>::new());
     }
@@ -341,12 +347,12 @@ mod tests {
         fs::create_dir(directory.path().join(".debug")).unwrap();
         let file = directory.path().join(".debug/program.wasm.debug");
         fs::write(&file, module(&[custom("build_id", b"\x04abcX"), custom(".debug_info", b"x")])).unwrap();
-        assert_eq!(DebugFiles::find(&path, &wasm).separate, None);
+        assert_eq!(DebugFiles::find(&path, &wasm, DebugInfo::Full).separate, None);
         fs::write(&file, module(&[custom("build_id", b"\x04abcd"), custom(".debug_info", b"x")])).unwrap();
-        assert!(DebugFiles::find(&path, &wasm).separate.is_some());
+        assert!(DebugFiles::find(&path, &wasm, DebugInfo::Full).separate.is_some());
         // One with DWARF of its own needs no other.
         let whole = module(&[wasm[8..].to_vec(), custom(".debug_info", b"x")]);
-        assert_eq!(DebugFiles::find(&path, &whole), DebugFiles::default());
+        assert_eq!(DebugFiles::find(&path, &whole, DebugInfo::Full), DebugFiles::default());
     }
 
     #[test]
@@ -360,7 +366,7 @@ mod tests {
             place
         };
         let found = |module: &str| {
-            let files = DebugFiles::find(&path, &fs::read(programs.join(module)).unwrap());
+            let files = DebugFiles::find(&path, &fs::read(programs.join(module)).unwrap(), DebugInfo::Full);
             let names = files.sources.into_iter().map(|source| source.name);
             names.filter(|name| name.ends_with(".c")).collect::<Vec<_>>()
         };

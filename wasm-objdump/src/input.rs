@@ -2,30 +2,15 @@
 
 use anyhow::{Context as _, Result, bail};
 use artifact::Artifact;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use crate::native::Native;
 use crate::wasm::Module;
 
-/// What is no file on a disk may never end.
-const MOST_FROM_PIPES: u64 = 1 << 30;
-
 /// What is in a file, or as much of it as tells that it cannot be shown.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    (&mut file).take(4).read_to_end(&mut bytes)?;
-    if bytes != b"\0asm" && bytes != b"\x7fELF" {
-        return Ok(bytes);
-    }
-    if file.metadata()?.is_file() {
-        file.read_to_end(&mut bytes)?;
-    } else if (&mut file).take(MOST_FROM_PIPES).read_to_end(&mut bytes)? as u64 == MOST_FROM_PIPES {
-        return Err(io::Error::other("it has more than 1 GiB"));
-    }
-    Ok(bytes)
+    artifact::read_file(path, |start| start == b"\0asm" || start == b"\x7fELF")
 }
 
 /// A file that can be shown.

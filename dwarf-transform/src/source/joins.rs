@@ -34,13 +34,12 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
     let opening = Place { line: opening.line, column: opening.column };
     let mut bodies: BTreeMap<usize, Option<Statements<'_>>> = BTreeMap::new();
     let mut found: Vec<MissingRow> = Vec::new();
-    for (number, last) in joins.iter().enumerate() {
+    for (number, here) in joins.iter().enumerate() {
         let (first, ends) = with_jumps(rows, &joins[..=number]);
-        let joins = last;
-        let Some(last) = joins.ends.last() else { continue };
+        let Some(last) = here.ends.last() else { continue };
         let before = covering(rows, first.before.0).map(|at| &rows[at]);
         let next = rows.partition_point(|row| row.offset <= last.offset.0);
-        let after = rows.get(next).filter(|row| row.offset <= joins.after.0);
+        let after = rows.get(next).filter(|row| row.offset <= here.after.0);
         let after = after.or_else(|| rows.get(next.checked_sub(1)?).filter(|row| row.line == 0));
         let token = |row: &GuestRow| Some(row).filter(|row| row.file == file).and_then(token);
         let (Some(before), Some(after)) = (before.and_then(token), after) else { continue };
@@ -74,7 +73,7 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
                 epilogue_begin: false,
                 at_join: true,
             };
-            found.push(MissingRow { row, before: joins.before.0, inner });
+            found.push(MissingRow { row, before: here.before.0, inner });
         }
     }
     found

@@ -12,10 +12,10 @@ mod joins;
 mod statements;
 mod tokens;
 
-use crate::guest::{GuestModule, GuestSections, GuestSources};
+use crate::guest::GuestSources;
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::{UnitLines, header};
-use crate::scope::{DESCRIBES_CALLS, Entry};
+use crate::scope::{DESCRIBES_CALLS, Entry, producer};
 use gimli::{AttributeValue, constants};
 pub(crate) use joins::MissingRow;
 use joins::{may_lack_rows, missing_rows};
@@ -41,15 +41,8 @@ pub struct SourceFile {
     pub md5: Option<[u8; 16]>,
 }
 
-/// The files that the line tables of C and C++ units name, sorted; those that [`scan_with_sources`](crate::scan_with_sources)
-/// can make use of. Files whose text is in the line table itself are not among them.
-#[must_use]
-pub fn source_files(sections: &GuestSections<'_>) -> Vec<SourceFile> {
-    if sections.get(".debug_info").is_empty() {
-        return Vec::new();
-    }
-    let guest = GuestModule { sections: sections.clone(), ..GuestModule::default() };
-    let dwarf = GuestDwarf::read(&guest);
+/// The files that the line tables of C and C++ units name, and the rows of which may be completed.
+pub(crate) fn source_files(dwarf: &GuestDwarf<'_>) -> Vec<SourceFile> {
     let mut found = BTreeSet::new();
     for unit in &dwarf.units {
         let mut entries = unit.entries();
@@ -60,7 +53,7 @@ pub fn source_files(sections: &GuestSections<'_>) -> Vec<SourceFile> {
         let Some(header) = header(unit).filter(|_| wanted) else { continue };
         let first = u64::from(header.version() < 5);
         for (number, file) in (first..).zip(header.file_names()) {
-            let Some(path) = path(&dwarf, unit, number).filter(|_| embedded(&dwarf, unit, file).is_none()) else {
+            let Some(path) = path(dwarf, unit, number).filter(|_| embedded(dwarf, unit, file).is_none()) else {
                 continue;
             };
             found.insert(SourceFile { path, md5: header.file_has_md5().then(|| *file.md5()) });
@@ -80,9 +73,7 @@ fn may_be_unoptimized(unit: &Unit<'_>) -> bool {
 
 /// Is it a unit that clang made of C or C++?
 pub(crate) fn is_clang<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
-    let producer = root.attr_value(constants::DW_AT_producer);
-    let producer = producer.and_then(|producer| dwarf.sections(unit).attr_string(unit, producer).ok());
-    is_c(root) && producer.is_some_and(|producer| producer.to_string_lossy().contains("clang"))
+    is_c(root) && producer(dwarf, unit, root).is_some_and(|producer| producer.to_string_lossy().contains("clang"))
 }
 
 fn is_c(root: &Entry<'_>) -> bool {

@@ -5,8 +5,8 @@
 
 use super::common::{custom_sections, link, native_module, read_module};
 use dwarf_transform::{
-    GuestSection, GuestSections, GuestSplitFile, PointerFlavour, Section, TransformOptions, generate, scan, serialize,
-    split_units,
+    GuestSection, GuestSections, GuestSplitFile, PointerFlavour, Section, TransformOptions, generate, named_files,
+    scan, serialize,
 };
 
 /// A module, its debug sections and those of the files beside it.
@@ -83,7 +83,7 @@ impl Seed {
             sections: self.files[position].iter().map(|(name, bytes)| GuestSection { name, bytes }).collect(),
         };
         guest.sections = view(0);
-        let _ = split_units(&guest.sections);
+        let _ = named_files(&guest.sections);
         for position in 1..self.files.len() {
             guest.split_files.push(GuestSplitFile { name: "other", sections: view(position) });
         }

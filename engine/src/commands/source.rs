@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use artifact::Artifact;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use wasmscope::debug_files::DebugFiles;
 use wasmscope::wat_source::{self, WatSourceError, wat_source};
@@ -25,7 +25,7 @@ impl Source {
     /// The debug info of a binary module that has none is made of its text, which is written to `text` for the debugger.
     pub fn read(path: &Path, debug_info: DebugInfo, text: impl FnOnce() -> Option<PathBuf>) -> Result<Source> {
         let shown = path.display();
-        let bytes = contents(path).with_context(|| format!("`{shown}` cannot be read"))?;
+        let bytes = artifact::read_file(path, may_be_program).with_context(|| format!("`{shown}` cannot be read"))?;
         if bytes.starts_with(b"\0asm") {
             if debug_info == DebugInfo::None {
                 return Ok(Source::Wasm(bytes));
@@ -56,7 +56,7 @@ pub fn check(path: &Path) -> Result<()> {
         return Ok(());
     }
     let mut start = Vec::new();
-    File::open(path).and_then(|file| file.take(START).read_to_end(&mut start)).with_context(cannot)?;
+    File::open(path).and_then(|file| file.take(artifact::FILE_START).read_to_end(&mut start)).with_context(cannot)?;
     if may_be_program(&start) { Ok(()) } else { Err(not_wasm(path, &start)) }
 }
 
@@ -73,27 +73,6 @@ fn not_wasm(path: &Path, bytes: &[u8]) -> anyhow::Error {
     )
 }
 
-/// As many bytes tell what a file is.
-const START: u64 = 4;
-/// What is no file on a disk may never end.
-const MOST_FROM_PIPES: u64 = 1 << 30;
-
-/// What is in a file, or as much of it as tells that it is no program.
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    (&mut file).take(START).read_to_end(&mut bytes)?;
-    if !may_be_program(&bytes) {
-        return Ok(bytes);
-    }
-    if file.metadata()?.is_file() {
-        file.read_to_end(&mut bytes)?;
-    } else if (&mut file).take(MOST_FROM_PIPES).read_to_end(&mut bytes)? as u64 == MOST_FROM_PIPES {
-        return Err(io::Error::other("it has more than 1 GiB"));
-    }
-    Ok(bytes)
-}
-
 /// Can a program begin like this?
 fn may_be_program(start: &[u8]) -> bool {
     let is_text = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'(' | b';');
@@ -102,7 +81,7 @@ fn may_be_program(start: &[u8]) -> bool {
 
 /// The files that hold debug info of a module, if it is wanted.
 pub fn debug_files(path: &Path, wasm: &[u8], tunables: &Tunables) -> DebugFiles {
-    if tunables.debug_info == DebugInfo::None { DebugFiles::default() } else { DebugFiles::find(path, wasm) }
+    DebugFiles::find(path, wasm, tunables.debug_info)
 }
 
 /// Gives a module without debug info its own text as source. Where that is not possible, the module stays as it is; if

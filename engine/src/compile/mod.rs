@@ -205,11 +205,15 @@ impl<'a> GuestDebug<'a> {
             memory64: module.memories.first().is_some_and(|memory| memory.memory64),
             thread_locals: thread_locals(translation),
         };
-        let has_anchors = translation.tunables.debug_info == DebugInfo::Full;
-        let files: Vec<_> = debug_files.sources.iter().filter(|_| has_anchors).map(DebugFile::as_source).collect();
-        let joins = |position: usize| joins(&translation.functions[position], base);
-        let scan =
-            dwarf_transform::scan_with_sources(&guest, &dwarf_transform::GuestSources { files: &files, joins: &joins });
+        // Jumps that wasm does without are given anchors, which only full debug info has.
+        let scan = if translation.tunables.debug_info == DebugInfo::Full {
+            let files: Vec<_> = debug_files.sources.iter().map(DebugFile::as_source).collect();
+            let joins = |position: usize| joins(&translation.functions[position], base);
+            let sources = dwarf_transform::GuestSources { files: &files, joins: &joins };
+            dwarf_transform::scan_with_sources(&guest, &sources)
+        } else {
+            dwarf_transform::scan(&guest)
+        };
         if scan.zeroed_addresses {
             report.warnings.push(
                 "the module's debug info says that every function is at address 0: a tool that ran after the linker \
