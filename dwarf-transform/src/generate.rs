@@ -152,6 +152,9 @@ fn check(guest: &GuestModule<'_>, native: &NativeModule, options: &TransformOpti
         if !code.overwritten.is_sorted() {
             return Err(error("assignments"));
         }
+        if !code.continued.is_sorted() {
+            return Err(error("continued locations"));
+        }
     }
     Ok(())
 }

@@ -44,6 +44,7 @@ mod guest;
 mod guest_dwarf;
 mod guest_lines;
 mod host_reference;
+mod lasting;
 mod loss;
 mod macros;
 mod named_files;
@@ -70,6 +71,7 @@ pub use guest::{
 };
 pub use guest_lines::GuestLines;
 pub use host_reference::{EXTERNREF_STRUCTURE, ExternRefField, FUNCREF_STRUCTURE, FuncRefField};
+pub use lasting::{Continued, LastingPlace, LastingValue, LastingVariable};
 pub use loss::{LossKind, Losses};
 pub use macros::{MacroEntry, MacroUnit};
 pub use named_files::{NamedFiles, named_files};

@@ -1,7 +1,9 @@
 //! What the transform is told about the native code, after it was compiled.
 
 use crate::address::{TextOffset, ValType, WasmOffset};
+use crate::lasting::Continued;
 use crate::scan::LocalUse;
+use crate::scope::Entry;
 use std::ops::Range;
 
 /// Native code from `text` to the next row (or the function's end) comes from one guest operator.
@@ -85,6 +87,8 @@ pub struct NativeFunction {
     pub stack_value_ends: Vec<(WasmOffset, u32, WasmOffset)>,
     /// Where locations of a [`variable`](crate::LocalUse::variable) do not hold: sorted, those of one location disjoint.
     pub overwritten: Vec<Overwritten>,
+    /// Where locations of [`FunctionUses::lasting`](crate::FunctionUses::lasting) hold on: sorted, those of one variable disjoint.
+    pub continued: Vec<Continued>,
     /// Of a function whose result comes through memory: the code returns, where the host's convention has pointers, the host's address
     /// of the result.
     pub returns_result_place: bool,
@@ -95,6 +99,17 @@ pub struct NativeFunction {
 }
 
 impl NativeFunction {
+    /// Where the location of `variable` that begins at `location` holds on.
+    pub(crate) fn continued(&self, variable: &Entry<'_>, location: u64) -> &[Continued] {
+        let (Ok(variable), Ok(location)) = (u32::try_from(variable.offset().0), u32::try_from(location)) else {
+            return &[];
+        };
+        let key = |it: &Continued| (it.variable, it.location.0);
+        let first = self.continued.partition_point(|it| key(it) < (variable, location));
+        let rest = &self.continued[first..];
+        &rest[..rest.iter().take_while(|it| key(it) == (variable, location)).count()]
+    }
+
     /// Does a call return within this code or right behind it?
     pub(crate) fn has_call(&self, code: Range<TextOffset>) -> bool {
         let first = self.calls.partition_point(|call| call.return_address <= code.start);

@@ -8,6 +8,7 @@ use crate::guest::{GuestFunction, GuestModule, GuestSources, StackEntry};
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
 use crate::guest_lines::{GuestLines, UnitLines, statements};
 use crate::host_reference::misplaced_local;
+use crate::lasting::{LastingScan, LastingVariable};
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{
@@ -109,6 +110,9 @@ pub struct FunctionUses {
     pub thunk: Option<String>,
     /// The source's function has a result.
     pub has_result: bool,
+    /// Variables that keep their value, and whose locations may hold on where their lists end:
+    /// [`NativeFunction::continued`](crate::NativeFunction::continued) says where.
+    pub lasting: Vec<LastingVariable>,
 }
 
 /// Parallel to [`GuestModule::functions`].
@@ -136,7 +140,7 @@ pub struct Scan {
 
 /// What one unit says of the functions.
 #[derive(Default)]
-struct UnitScan {
+struct UnitScan<'a> {
     /// The function and the use.
     local_uses: Vec<(usize, LocalUse)>,
     stack_values: Vec<(usize, StackValue)>,
@@ -149,6 +153,7 @@ struct UnitScan {
     /// Functions whose blocks may end without a row for the jump that natively is there.
     unoptimized: Vec<usize>,
     thunks: Vec<(usize, String)>,
+    lasting: LastingScan<'a>,
     static_objects: Vec<StaticObject>,
     /// Subprograms that begin at 0.
     at_zero: usize,
@@ -178,7 +183,7 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
     let mut losses = dwarf.losses.clone();
-    let scans: Vec<UnitScan> = {
+    let scans: Vec<UnitScan<'_>> = {
         let units = dwarf.units.par_iter();
         units.map(|unit| scan_unit(guest, &dwarf, unit, &index, sources)).collect()
     };
@@ -213,6 +218,9 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         }
         for (position, name) in scan.thunks {
             functions[position].thunk = Some(name);
+        }
+        for (position, variable) in scan.lasting.found() {
+            functions[position].lasting.push(variable);
         }
         for position in scan.lines.functions() {
             functions[position].described = true;
@@ -286,16 +294,17 @@ fn scan_unit<'a>(
     unit: &Unit<'a>,
     index: &FunctionIndex,
     sources: Option<&GuestSources<'_>>,
-) -> UnitScan {
+) -> UnitScan<'a> {
     let mut scan = UnitScan::default();
     let mut losses = Losses::default();
     let (lines, entries) = rayon::join(
         || UnitLines::read(unit, index, &mut losses),
-        || scan_entries(guest, dwarf, unit, index, &mut scan),
+        || scan_entries(guest, dwarf, unit, index, sources.is_some(), &mut scan),
     );
     scan.lines = lines;
     if let Some(sources) = sources {
         source::complete(&mut scan.lines, &scan.unoptimized, dwarf, unit, sources);
+        scan.lasting.ask(dwarf, unit, sources, &scan.lines);
     }
     for (position, place) in std::mem::take(&mut scan.opened) {
         scan.lines.open(position, place);
@@ -314,7 +323,8 @@ fn scan_entries<'a>(
     dwarf: &GuestDwarf<'a>,
     unit: &Unit<'a>,
     index: &FunctionIndex,
-    scan: &mut UnitScan,
+    wants_lasting: bool,
+    scan: &mut UnitScan<'a>,
 ) -> Result<(), gimli::Error> {
     let mut entries = unit.entries_raw(None)?;
     let mut entry = Entry::null();
@@ -333,8 +343,11 @@ fn scan_entries<'a>(
             is_llvm = producer_is_llvm(dwarf, unit, &entry);
             opens = opens_with_a_stop(dwarf, unit, &entry);
             is_clang = source::is_clang(dwarf, unit, &entry);
+            let language = source::language(&entry).filter(|_| is_llvm && wants_lasting);
+            scan.lasting = LastingScan::new(language, producer(dwarf, unit, &entry));
         }
         scopes.truncate(depth);
+        scan.lasting.read(dwarf, unit, &entry, depth);
         let (mut code, mut around, begin) = scopes.last().copied().unwrap_or((Code::None, None, None));
         scan.static_objects.extend(static_object(dwarf, unit, &entry, around));
         if entry.tag() == gimli::constants::DW_TAG_subprogram {
@@ -364,6 +377,7 @@ fn scan_entries<'a>(
         while scopes.len() <= depth {
             scopes.push((code, around, inner.or(begin)));
         }
+        scan.lasting.enter(&entry, depth, &scope);
         let Code::Function(position) = code else {
             continue;
         };
@@ -402,6 +416,7 @@ fn scan_entries<'a>(
                         continue;
                     };
                     let throughout = is_passed_by_reference(dwarf, unit, &guest.functions[position], &entry, value);
+                    let mut followed = scan.lasting.asks(attr.name()).then(Vec::new).filter(|_| !throughout);
                     while let Ok(Some(item)) = list.next()
                         && budget.spend(1).is_ok()
                     {
@@ -411,6 +426,14 @@ fn scan_entries<'a>(
                         let end = listed.map(|_| end);
                         let place = Place { begin: listed.or(begin), end, at_entry: false, variable };
                         scan_operations(unit, item.data, position, &place, scan);
+                        match (&mut followed, listed.zip(end)) {
+                            (Some(items), Some((begin, end))) => items.push((begin..end, item.data)),
+                            _ => followed = None,
+                        }
+                    }
+                    if let Some(items) = followed {
+                        let function = (position, &guest.functions[position]);
+                        scan.lasting.add(dwarf, unit, &entry, function, &items);
                     }
                 }
                 _ => {}
@@ -452,7 +475,7 @@ fn scan_operations(
     expression: GuestExpression<'_>,
     position: usize,
     place: &Place,
-    scan: &mut UnitScan,
+    scan: &mut UnitScan<'_>,
 ) {
     let mut operations = expression.operations(unit.encoding());
     let mut only_constants = true;

@@ -58,6 +58,15 @@ pub(crate) fn has_result<'a>(unit: &Unit<'a>, subprogram: &Entry<'a>) -> bool {
     entries.into_iter().flatten().any(|entry| entry.attr(constants::DW_AT_type).is_some())
 }
 
+/// The name of an entry, or of what it completes or is an instance of.
+pub(crate) fn name_of<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<Slice<'a>> {
+    let declaration = declaration_of(unit, entry);
+    let first = declaration.as_ref().and_then(|it| declaration_of(unit, it));
+    let entries = [Some(entry), declaration.as_ref(), first.as_ref()];
+    let name = entries.into_iter().flatten().find_map(|entry| entry.attr_value(constants::DW_AT_name))?;
+    dwarf.sections(unit).attr_string(unit, name).ok()
+}
+
 /// File (as the unit numbers them) and line where an entry is declared.
 pub(crate) fn place_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<(u64, u64)> {
     let declaration = declaration_of(unit, entry);

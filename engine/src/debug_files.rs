@@ -8,9 +8,9 @@
 //!   `/usr/lib/debug`; a `.dwo` file in the directory of compilation, then beside the module by its path and by its name
 //!   alone, then in the working directory and below `/usr/lib/debug`.
 //!
-//! - *Sources* of C and C++ tell which lines have code that the wasm does without. They are taken from where the line table says
-//!   that they were (relative paths: to the working directory, then to the module), if they are what was compiled (where the
-//!   table says what that was).
+//! - *Sources* of C, C++ and Rust tell which lines have code that the wasm does without, and which variables keep their values. They
+//!   are taken from where the line table says that they were (relative paths: to the working directory, then to the module), if they
+//!   are what was compiled (where the table says what that was).
 //!
 //! The first file that exists is taken. A separate debug file that was made for other code is refused.
 
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_of_unoptimized_code_are_taken_if_they_are_what_was_compiled() {
+    fn sources_are_taken_if_they_are_what_was_compiled() {
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("program.wasm");
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(found("records/records.wasm"), [""; 0]);
         fs::copy(programs.join("records/main.c"), place("records/main.c")).unwrap();
         assert_eq!(found("records/records.wasm"), ["./records/main.c"]);
-        assert_eq!(found("records/records-O2.wasm"), [""; 0], "all of it was optimized");
+        assert_eq!(found("records/records-O2.wasm"), ["./records/main.c"], "lists tell where variables are");
 
         // The line table of this one has checksums.
         fs::copy(programs.join("layouts/store.c"), place("layouts/store.c")).unwrap();

@@ -60,6 +60,37 @@ fn what_is_gone_is_optimized_out_whatever_prints_it() {
     ]);
 }
 
+/// LLVM gives a parameter's local to other values once its own is not needed. Of one that is never assigned the first value is
+/// the only one, which the source tells.
+#[test]
+fn a_parameter_that_is_never_assigned_is_shown_to_the_end() {
+    let source = "lasting/main.c";
+    let [number, steps, sum] = ["in number", "in steps", "in sum"].map(|place| at(source, place));
+    for level in [0, 2] {
+        let breaks = [format!("break {number}"), format!("break {steps}"), format!("break {sum}")];
+        let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+        commands.extend(["run", "print base", "print text->at", "continue", "print base", "print *text", "delete 1"]);
+        commands.extend(["continue", "print n", "continue", "print n", "delete 2"]);
+        commands.extend(["continue", "print list->value", "continue", "print list->value"]);
+        let answers = Session::new("lasting/lasting", level).run(&commands);
+        assert_eq!(answers.values("print base"), ["10", "10"], "{}", answers.transcript());
+        assert_eq!(answers.values("print text->at"), ["1"]);
+        assert!(answers.values("print *text")[0].contains("at = 2, errors = 0"), "{}", answers.transcript());
+        // One that is assigned is shown as it is, or not.
+        for (value, right) in answers.values("print n").iter().zip(["3", "10"]) {
+            assert!(value == "<optimized out>" || value == right, "{}", answers.transcript());
+        }
+        for (value, right) in answers.values("print list->value").iter().zip(["1", "2"]) {
+            assert!(value == "<optimized out>" || value == right, "{}", answers.transcript());
+        }
+    }
+    let stop = format!("b {number}");
+    let answers = Session::new("lasting/lasting", 2).run_lldb(&[&stop, "run", "v base", "continue", "v base"]);
+    for round in 0..2 {
+        answers.assert_contains("v base", round, &["(int) base = 10"]);
+    }
+}
+
 /// Debuggers take a stop at the first address of an inlined function for one at its call.
 #[test]
 fn a_loop_that_an_inlined_function_begins_with_does_not_come_back_to_its_call() {

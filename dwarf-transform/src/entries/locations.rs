@@ -7,12 +7,13 @@ use crate::by_reference::is_passed_by_reference;
 use crate::bytecode::Bytecode;
 use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
 use crate::guest_dwarf::Slice;
+use crate::lasting::{Continued, at_entry, sole_local};
 use crate::loss::LossKind;
 use crate::options::PointerFlavour;
 use crate::scan::LocalUse;
 use crate::scope::Entry;
 use crate::tables::{Expression, ExpressionId, Location, Value};
-use gimli::{AttributeValue, Operation, Reader, constants as c};
+use gimli::{AttributeValue, Operation, constants as c};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -249,6 +250,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         let mut is_first = true;
         loop {
             let may_be_only = std::mem::take(&mut is_first);
+            let mut continued: &[Continued] = &[];
             let item = match list.next() {
                 Ok(Some(item)) => item,
                 Ok(None) => break,
@@ -280,15 +282,30 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let map = input.maps.get(position);
                 let mut map = |part: &Range<u64>| map.ranges(part.start, part.end, &mut self.range_budget, &mut ranges);
                 let mapped = match &parts {
-                    Some(parts) => parts.iter().try_for_each(map),
+                    Some(parts) => parts.iter().try_for_each(&mut map),
                     None => map(&range),
                 };
+                continued = input.native.functions[position].continued(entry, item.range.begin);
+                let mut here = continued.iter().filter(|it| !it.at_entry);
+                let mapped = mapped.and_then(|()| here.try_for_each(|it| map(&it.operators())));
                 if mapped.is_err() {
                     self.lose(LossKind::TooManyRanges, entry, name);
                     break;
                 }
             }
             live = true;
+            if let Some(at_entry) = at_entry(item.data).filter(|_| continued.iter().any(|it| it.at_entry)) {
+                let mut ranges: Vec<TextRange> = Vec::new();
+                let map = input.maps.get(function as usize);
+                let mut here = continued.iter().filter(|it| it.at_entry).map(Continued::operators);
+                let mapped = here.try_for_each(|it| map.ranges(it.start, it.end, &mut self.range_budget, &mut ranges));
+                if mapped.is_ok()
+                    && let Ok(expression) = self.context(function, base).translate(at_entry, role)
+                {
+                    let expression = self.output.add_expression(&expression);
+                    pieces.extend(ranges.into_iter().map(|range| Location { range, expression }));
+                }
+            }
             if ranges.is_empty() || item.data.0.is_empty() {
                 continue;
             }
@@ -367,16 +384,6 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.needs_base = true;
         Value::LocationList(self.output.add_locations(&pieces))
     }
-}
-
-/// The wasm local whose value a location is, if it says nothing else.
-fn sole_local(location: GuestExpression<'_>) -> Option<u32> {
-    const WASM_LOCAL: u8 = 0;
-    let [location_op, WASM_LOCAL, index @ .., last] = location.0.slice() else { return None };
-    let mut reader = gimli::EndianSlice::new(index, gimli::LittleEndian);
-    let local = u32::try_from(reader.read_uleb128().ok()?).ok()?;
-    let is_all = *location_op == c::DW_OP_WASM_location.0 && *last == c::DW_OP_stack_value.0 && reader.is_empty();
-    is_all.then_some(local)
 }
 
 fn is_constant(expression: GuestExpression<'_>, encoding: gimli::Encoding) -> bool {

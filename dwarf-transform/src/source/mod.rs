@@ -1,4 +1,4 @@
-//! What the text of a C or C++ program says that its line table leaves out.
+//! What the text of a program says that its debug info leaves out: rows of line tables, and which variables are never assigned.
 //!
 //! Without optimization, a block of statements that ends with an `if`, a loop or a `switch` leaves a jump behind at its
 //! brace: natively an instruction with a row, at which debuggers stop. In wasm the jump's target comes next, so that there is
@@ -7,16 +7,22 @@
 //! [`tokens`] reads a file, [`statements`] finds the statements of a function in it, and [`joins`] lays them over the ends of
 //! blocks in the function's code. A row is added only where all of it agrees: every row of the function is where a token
 //! begins, the row before and the row after the ends of blocks are where the text leads, and so is the number of ends.
+//!
+//! [`assigned`] and [`rust`] look for what assigns the variables of a function, for those that the compiler has lost on the way.
 
+mod assigned;
 mod joins;
+mod rust;
 mod statements;
 mod tokens;
 
 use crate::guest::GuestSources;
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::{UnitLines, header};
-use crate::scope::{DESCRIBES_CALLS, Entry, producer};
-use gimli::{AttributeValue, constants};
+use crate::lasting::{Asked, Callee};
+use crate::scope::{DESCRIBES_CALLS, Entry, name_of, place_of, producer};
+use assigned::{Callees, Macros};
+use gimli::{AttributeValue, UnitOffset, constants};
 pub(crate) use joins::MissingRow;
 use joins::{may_lack_rows, missing_rows};
 use rayon::prelude::*;
@@ -49,7 +55,9 @@ pub(crate) fn source_files(dwarf: &GuestDwarf<'_>) -> Vec<SourceFile> {
         let Ok(Some(root)) = entries.next_dfs() else { continue };
         // What a skeleton unit was compiled from is said in another file.
         let is_skeleton = unit.dwo_id.is_some();
-        let wanted = is_skeleton || (is_c(root) && may_be_unoptimized(unit));
+        let wanted = is_skeleton
+            || (is_c(root) && may_be_unoptimized(unit))
+            || (language(root).is_some() && has_location_lists(unit));
         let Some(header) = header(unit).filter(|_| wanted) else { continue };
         let first = u64::from(header.version() < 5);
         for (number, file) in (first..).zip(header.file_names()) {
@@ -76,22 +84,49 @@ pub(crate) fn is_clang<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry
     is_c(root) && producer(dwarf, unit, root).is_some_and(|producer| producer.to_string_lossy().contains("clang"))
 }
 
-fn is_c(root: &Entry<'_>) -> bool {
-    let Some(AttributeValue::Language(language)) = root.attr_value(constants::DW_AT_language) else { return false };
-    matches!(
-        language,
+/// Do location lists tell where variables are?
+fn has_location_lists(unit: &Unit<'_>) -> bool {
+    let kinds = (1..).map_while(|code| unit.abbreviations.get(code));
+    let is_list = |attribute: &gimli::AttributeSpecification| {
+        attribute.name() == constants::DW_AT_location
+            && matches!(
+                attribute.form(),
+                constants::DW_FORM_sec_offset | constants::DW_FORM_loclistx | constants::DW_FORM_data4
+            )
+    };
+    kinds.flat_map(|kind| kind.attributes()).any(is_list)
+}
+
+/// Languages whose texts are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    C,
+    Cxx,
+    Rust,
+}
+
+/// The language of a unit.
+pub(crate) fn language(root: &Entry<'_>) -> Option<Language> {
+    let Some(AttributeValue::Language(language)) = root.attr_value(constants::DW_AT_language) else { return None };
+    match language {
         constants::DW_LANG_C89
-            | constants::DW_LANG_C
-            | constants::DW_LANG_C99
-            | constants::DW_LANG_C11
-            | constants::DW_LANG_C17
-            | constants::DW_LANG_C_plus_plus
-            | constants::DW_LANG_C_plus_plus_03
-            | constants::DW_LANG_C_plus_plus_11
-            | constants::DW_LANG_C_plus_plus_14
-            | constants::DW_LANG_C_plus_plus_17
-            | constants::DW_LANG_C_plus_plus_20
-    )
+        | constants::DW_LANG_C
+        | constants::DW_LANG_C99
+        | constants::DW_LANG_C11
+        | constants::DW_LANG_C17 => Some(Language::C),
+        constants::DW_LANG_C_plus_plus
+        | constants::DW_LANG_C_plus_plus_03
+        | constants::DW_LANG_C_plus_plus_11
+        | constants::DW_LANG_C_plus_plus_14
+        | constants::DW_LANG_C_plus_plus_17
+        | constants::DW_LANG_C_plus_plus_20 => Some(Language::Cxx),
+        constants::DW_LANG_Rust => Some(Language::Rust),
+        _ => None,
+    }
+}
+
+fn is_c(root: &Entry<'_>) -> bool {
+    matches!(language(root), Some(Language::C | Language::Cxx))
 }
 
 /// The path of a file by its number in the unit's line table.
@@ -135,6 +170,96 @@ fn text<'t, 'a: 't>(
     })
 }
 
+/// The lines of some files that have code, sorted.
+fn executed(lines: &UnitLines, files: impl Iterator<Item = u32>) -> BTreeMap<u32, Vec<u32>> {
+    let mut executed: BTreeMap<u32, Vec<u32>> = files.map(|file| (file, Vec::new())).collect();
+    let rows = lines.functions().flat_map(|position| lines.function(position)).filter(|row| row.line != 0);
+    // Rows of one file and line mostly follow one another.
+    let mut last = None;
+    for row in rows {
+        if last.replace((row.file, row.line)) != Some((row.file, row.line)) {
+            executed.get_mut(&row.file).into_iter().for_each(|lines| lines.push(row.line));
+        }
+    }
+    for lines in executed.values_mut() {
+        lines.sort_unstable();
+        lines.dedup();
+    }
+    executed
+}
+
+/// The files of a unit that are at hand, as its line table numbers them.
+pub(crate) struct Texts<'t>(BTreeMap<u64, Lines<'t>>);
+
+impl<'t> Texts<'t> {
+    pub(crate) fn of<'a: 't>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, sources: &GuestSources<'t>) -> Texts<'t> {
+        let Some(header) = header(unit) else { return Texts(BTreeMap::new()) };
+        let first = u64::from(header.version() < 5);
+        let numbers = (first..).zip(header.file_names()).map(|(number, _)| number);
+        let read = |number| Some((number, text(dwarf, unit, sources, number).and_then(Lines::new)?));
+        Texts(numbers.filter_map(read).collect())
+    }
+
+    /// Which variables are never assigned after their first value. Those that are declared in no file at hand may be.
+    pub(crate) fn never_assigned<'a>(
+        &self,
+        language: Language,
+        lines: &UnitLines,
+        asked: &[Asked<'a>],
+        callees: impl Iterator<Item = Callee<'a>>,
+    ) -> Vec<bool> {
+        let Texts(texts) = self;
+        // Of each file, the functions with the variables, and which of those that are asked for they are.
+        let mut files: BTreeMap<u64, BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
+        for (number, asked) in asked.iter().enumerate() {
+            files.entry(asked.declaration.file).or_default().entry(asked.function).or_default().push(number);
+        }
+        let mut lasting = vec![false; asked.len()];
+        if language == Language::Rust {
+            for (lasting, Asked { declaration, .. }) in lasting.iter_mut().zip(asked) {
+                let line = texts.get(&declaration.file).map(|text| text.line(declaration.line));
+                *lasting = line.is_some_and(|line| rust::is_immutable(line, declaration.name.slice()));
+            }
+            return lasting;
+        }
+        let executed = executed(lines, texts.keys().filter_map(|file| u32::try_from(*file).ok()));
+        let mut by_name = Callees::new(language == Language::Cxx);
+        callees.for_each(|callee| by_name.add(callee.name.slice(), callee.takes_reference));
+        let mut macros = Macros::default();
+        texts.values().for_each(|text| macros.add(text, &by_name));
+        for (file, functions) in files {
+            let Some(text) = texts.get(&file) else { continue };
+            let executed = u32::try_from(file).ok().and_then(|file| executed.get(&file)).map_or(&[][..], Vec::as_slice);
+            let (lines, numbers): (Vec<u32>, Vec<Vec<usize>>) = functions.into_iter().unzip();
+            let functions = lines.into_iter().zip(&numbers).map(|(line, numbers)| assigned::Function {
+                line,
+                variables: numbers.iter().map(|number| asked[*number].declaration).collect(),
+            });
+            let found = assigned::never_assigned(text, &functions.collect::<Vec<_>>(), executed, &by_name, &macros);
+            for (number, is_lasting) in numbers.into_iter().flatten().zip(found.into_iter().flatten()) {
+                lasting[number] = is_lasting;
+            }
+        }
+        lasting
+    }
+
+    /// How often the text of a function has its name in it, where that can be told.
+    pub(crate) fn mentions_of_itself<'a>(
+        &self,
+        dwarf: &GuestDwarf<'a>,
+        unit: &Unit<'a>,
+        function: UnitOffset,
+    ) -> Option<usize> {
+        let entry = unit.entry(function).ok()?;
+        let name = name_of(dwarf, unit, &entry)?;
+        let (file, line) = place_of(unit, &entry)?;
+        // What is called `operator()` calls itself by another name.
+        let name = name.slice().split(|byte| *byte == b'<').next()?;
+        let is_word = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        self.0.get(&file).filter(|_| is_word)?.mentions_in_function(u32::try_from(line).ok()?, name)
+    }
+}
+
 /// Adds the rows that are missing in `functions` (by position) where blocks end.
 pub(crate) fn complete<'a>(
     lines: &mut UnitLines,
@@ -153,19 +278,9 @@ pub(crate) fn complete<'a>(
             }
         }
     }
-    // The lines that have code. Rows of one file and line mostly follow one another.
-    let mut executed: BTreeMap<u32, Vec<u32>> = files.keys().map(|file| (*file, Vec::new())).collect();
-    let rows = lines.functions().flat_map(|position| lines.function(position)).filter(|row| row.line != 0);
-    let mut last = None;
-    for row in rows {
-        if last.replace((row.file, row.line)) != Some((row.file, row.line)) {
-            executed.get_mut(&row.file).into_iter().for_each(|lines| lines.push(row.line));
-        }
-    }
+    let executed = executed(lines, files.keys().copied());
     let files: Vec<_> = files.into_iter().zip(executed.into_values()).collect();
-    let found = files.into_par_iter().flat_map_iter(|((file, functions), mut executed)| {
-        executed.sort_unstable();
-        executed.dedup();
+    let found = files.into_par_iter().flat_map_iter(|((file, functions), executed)| {
         let text = text(dwarf, unit, sources, file.into()).and_then(Lines::new);
         text.map_or_else(Vec::new, |text| {
             let groups = groups(lines, file, functions);

@@ -50,14 +50,86 @@ impl<'t> Lines<'t> {
         Some(Lines { text, begins })
     }
 
+    /// The lines of `text`, a part of a file of acceptable size.
+    pub(crate) fn of_part(text: &'t [u8]) -> Lines<'t> {
+        Lines::new(text).unwrap_or(Lines { text: &[], begins: vec![0] })
+    }
+
+    /// The word that begins at `place`.
+    pub(crate) fn word(&self, place: Place) -> &'t [u8] {
+        let line = self.begins.get((place.line as usize).wrapping_sub(1));
+        let begin = line.map_or(self.text.len(), |line| *line as usize + place.column as usize - 1);
+        let rest = self.text.get(begin..).unwrap_or_default();
+        &rest[..rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len())]
+    }
+
+    /// The lines of the function that begins in `line`; `None` where it is not clear where it ends: at a brace that is not further to the
+    /// right than its begin.
+    fn function_lines(&self, line: u32) -> Option<Range<u32>> {
+        let indent = |line: u32| self.line(line).iter().position(|byte| !matches!(byte, b' ' | b'\t'));
+        let first = indent(line)?;
+        let is_end = |number: &u32| indent(*number).is_some_and(|at| at <= first && self.line(*number)[at] == b'}');
+        let last = (line.checked_add(1)?..self.begins.len() as u32).take(MAX_FUNCTION).find(is_end)?;
+        Some(line..last + 1)
+    }
+
+    pub(crate) fn line(&self, number: u32) -> &'t [u8] {
+        self.text(number..number.saturating_add(1))
+    }
+
+    /// How often the name of the function that begins in `line` is in its text, but for the first time, where it is clear how long that is.
+    pub(crate) fn mentions_in_function(&self, line: u32, name: &[u8]) -> Option<usize> {
+        let function = self.function_lines(line)?;
+        // Most have it once.
+        if memchr::memmem::find_iter(self.text(function.clone()), name).nth(1).is_none() {
+            return Some(0);
+        }
+        let words = function.flat_map(|line| words(without_comment(self.line(line))));
+        Some(words.filter(|word| *word == name).count().saturating_sub(1))
+    }
+
+    /// The macros that are defined in the file: name, parameters, what they stand for.
+    pub(crate) fn definitions(&self) -> impl Iterator<Item = Definition<'t>> {
+        let text = self.text;
+        let begins = self.begins.iter().map(move |begin| &text[*begin as usize..]);
+        begins.filter_map(|line| {
+            let directive = line.trim_ascii_start().strip_prefix(b"#")?.trim_ascii_start();
+            let rest = directive.strip_prefix(b"define")?.trim_ascii_start();
+            let (name, rest) = rest.split_at(rest.iter().position(|byte| !is_word(*byte))?);
+            let mut reader = Reader::new(rest, 1);
+            reader.rest_of_line();
+            let rest = &rest[..reader.at];
+            let (parameters, body) = match rest.strip_prefix(b"(") {
+                Some(rest) => {
+                    let end = rest.iter().position(|byte| *byte == b')')?;
+                    let parameters = rest[..end].split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                    // `...` is called otherwise in what the macro stands for.
+                    let named = parameters.map(|name| if name == b"..." { b"__VA_ARGS__" } else { name });
+                    (Some(named.collect()), &rest[end + 1..])
+                }
+                None => (None, rest),
+            };
+            Some(Definition { name, parameters, body })
+        })
+    }
+
     /// The lines of this range, which are counted from 1.
-    fn text(&self, lines: Range<u32>) -> &'t [u8] {
+    pub(crate) fn text(&self, lines: Range<u32>) -> &'t [u8] {
         let begin = |line: u32| {
             let begin = self.begins.get((line as usize).saturating_sub(1));
             begin.map_or(self.text.len(), |begin| *begin as usize)
         };
         self.text.get(begin(lines.start)..begin(lines.end)).unwrap_or_default()
     }
+}
+
+/// A macro.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Definition<'t> {
+    pub(crate) name: &'t [u8],
+    /// `None` for one that is not called.
+    pub(crate) parameters: Option<Vec<&'t [u8]>>,
+    pub(crate) body: &'t [u8],
 }
 
 /// The tokens of some lines of a file that the compiler saw.
@@ -68,7 +140,14 @@ pub(crate) struct Tokens {
     counterparts: Vec<u32>,
     /// The brace that opens the innermost block around each token. A block's own braces are in it.
     blocks: Vec<u32>,
+    /// Those that the compiler is not thought to have seen.
+    left_out: Option<Box<Tokens>>,
+    /// Other files are included between them.
+    includes_files: bool,
 }
+
+/// How many lines a function may have.
+const MAX_FUNCTION: usize = 20_000;
 
 /// How many words there may be between the parameters of a function and its body.
 const MAX_SPECIFIERS: usize = 8;
@@ -81,36 +160,140 @@ impl Tokens {
     /// that begin there, but not the line `limit`. Of the alternatives that the preprocessor chose among, the one with most of the
     /// lines in `executed` (sorted) counts; those without any do not. `None` where the line numbers are other ones (`#line`).
     pub(crate) fn read(lines: &Lines<'_>, wanted: Range<u32>, limit: u32, executed: &[u32]) -> Option<Tokens> {
-        let mut tokens = Vec::new();
-        let mut alternatives = Alternatives::new(executed);
         let mut depth = 0;
-        let mut reader = Reader::new(lines.text(wanted.start..limit.max(wanted.end)), wanted.start);
-        while reader.line < wanted.end || depth > 0 {
+        Tokens::read_while(lines, wanted.start..limit.max(wanted.end), executed, |line, token| {
+            depth += match token {
+                Some(Kind::Punctuation(b'{')) => 1,
+                Some(Kind::Punctuation(b'}')) => -1,
+                _ => 0,
+            };
+            line < wanted.end || depth > 0
+        })
+    }
+
+    /// Reads a function that begins in the lines `head` and whose body follows, but not the line `limit`; see [`Tokens::read`].
+    pub(crate) fn of_function(lines: &Lines<'_>, head: Range<u32>, limit: u32, executed: &[u32]) -> Option<Tokens> {
+        let (mut braces, mut others) = (0, 0);
+        let mut is_closed = false;
+        Tokens::read_while(lines, head.start..limit.max(head.end), executed, |line, token| {
+            match token {
+                Some(Kind::Punctuation(b'{')) => braces += 1,
+                Some(Kind::Punctuation(b'}')) => braces -= 1,
+                Some(Kind::Punctuation(b'(' | b'[')) => others += 1,
+                Some(Kind::Punctuation(b')' | b']')) => others -= 1,
+                _ => {}
+            }
+            // Behind an initializer of a member comes another one, or the body.
+            let goes_on = matches!(token, Some(Kind::Punctuation(b',' | b'{')));
+            let was_closed = is_closed && !goes_on;
+            is_closed = match token {
+                Some(Kind::Punctuation(b'}')) => braces <= 0 && others <= 0,
+                Some(_) => false,
+                None => is_closed,
+            };
+            !was_closed || line < head.end
+        })
+    }
+
+    /// All tokens of a text without lines of the preprocessor.
+    pub(crate) fn of_part(text: &[u8]) -> Tokens {
+        let lines = Lines::of_part(text);
+        Tokens::read_while(&lines, 1..u32::MAX, &[], |_, _| true).unwrap_or_default()
+    }
+
+    /// Reads `wanted` lines, as long as `goes_on` says so, which is given the line and the kind of the last token.
+    fn read_while(
+        lines: &Lines<'_>,
+        wanted: Range<u32>,
+        executed: &[u32],
+        mut goes_on: impl FnMut(u32, Option<Kind>) -> bool,
+    ) -> Option<Tokens> {
+        let mut tokens: Vec<Token> = Vec::new();
+        let mut alternatives = Alternatives::new(executed);
+        let mut reader = Reader::new(lines.text(wanted.clone()), wanted.start);
+        let mut last = None;
+        let mut includes_files = false;
+        while goes_on(reader.line, last) {
             match reader.next() {
                 Some(Found::Token(token)) => {
-                    depth += match token.kind {
-                        Kind::Punctuation(b'{') => 1,
-                        Kind::Punctuation(b'}') => -1,
-                        _ => 0,
-                    };
+                    last = Some(token.kind);
                     tokens.push(token);
                 }
-                Some(Found::Directive { name, line }) => alternatives.directive(name, line)?,
+                Some(Found::Directive { name, line }) => {
+                    last = None;
+                    includes_files |= name == b"include";
+                    alternatives.directive(name, line)?;
+                }
                 None => break,
             }
         }
-        let left_out = alternatives.left_out();
-        if !left_out.is_empty() {
+        let ranges = alternatives.left_out();
+        let mut left_out = None;
+        if !ranges.is_empty() {
             let mut at = 0;
-            tokens.retain(|token: &Token| {
-                while left_out.get(at).is_some_and(|range| range.end <= token.place.line) {
+            let is_seen = |token: &Token| {
+                while ranges.get(at).is_some_and(|range| range.end <= token.place.line) {
                     at += 1;
                 }
-                left_out.get(at).is_none_or(|range| token.place.line < range.start)
-            });
+                ranges.get(at).is_none_or(|range| token.place.line < range.start)
+            };
+            let (seen, unseen): (Vec<Token>, Vec<Token>) = tokens.into_iter().partition(is_seen);
+            tokens = seen;
+            left_out = Some(Box::new(Tokens::new(unseen, None)));
         }
+        Some(Tokens { includes_files, ..Tokens::new(tokens, left_out) })
+    }
+
+    fn new(tokens: Vec<Token>, left_out: Option<Box<Tokens>>) -> Tokens {
         let (counterparts, blocks) = pairs(&tokens);
-        Some(Tokens { tokens, counterparts, blocks })
+        Tokens { tokens, counterparts, blocks, left_out, includes_files: false }
+    }
+
+    /// Is some of the text in other files?
+    pub(crate) fn includes_files(&self) -> bool {
+        self.includes_files
+    }
+
+    /// The tokens that the compiler is not thought to have seen.
+    pub(crate) fn left_out(&self) -> Option<&Tokens> {
+        self.left_out.as_deref()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The positions of all words.
+    pub(crate) fn words(&self) -> impl Iterator<Item = usize> {
+        let positions = self.tokens.iter().enumerate();
+        positions.filter(|(_, token)| token.kind == Kind::Word).map(|(position, _)| position)
+    }
+
+    /// Has each bracket a counterpart?
+    pub(crate) fn is_balanced(&self) -> bool {
+        let is_bracket =
+            |token: &Token| matches!(token.kind, Kind::Punctuation(b'(' | b'[' | b'{' | b')' | b']' | b'}'));
+        self.tokens
+            .iter()
+            .enumerate()
+            .all(|(position, token)| !is_bracket(token) || self.counterpart(position).is_some())
+    }
+
+    /// The bracket that the token at `position` is in, in the same statement, and how many commas are between them.
+    pub(crate) fn bracket_around(&self, position: usize) -> Option<(usize, usize)> {
+        let mut commas = 0;
+        let mut at = position;
+        loop {
+            at = at.checked_sub(1)?;
+            match self.kind(at)? {
+                Kind::Punctuation(b',') => commas += 1,
+                Kind::Punctuation(b')' | b']' | b'}') if self.counterpart(at).is_some() => at = self.counterpart(at)?,
+                Kind::Punctuation(b'(' | b'[' | b'{') => return Some((at, commas)),
+                Kind::Punctuation(b';') => return None,
+                _ => {}
+            }
+        }
     }
 
     /// The kind of the token at `position`.
@@ -431,6 +614,17 @@ fn word_kind(word: &[u8]) -> Kind {
     }
 }
 
+/// A line up to the comment at its end, where that is certain.
+fn without_comment(line: &[u8]) -> &[u8] {
+    let comment = memchr::memmem::find(line, b"//").filter(|_| !line.contains(&b'"'));
+    &line[..comment.unwrap_or(line.len())]
+}
+
+/// The words and numbers of a text.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| !is_word(*byte)).filter(|word| !word.is_empty())
+}
+
 /// What words and numbers consist of; other alphabets have bytes above 127.
 fn is_word(byte: u8) -> bool {
     WORDS[byte as usize]
@@ -458,6 +652,16 @@ mod tests {
 
     fn kinds(text: &str) -> Vec<Kind> {
         read(text).tokens.into_iter().map(|token| token.kind).collect()
+    }
+
+    #[test]
+    fn a_function_mentions_itself_where_its_text_does() {
+        let text =
+            "  int f(int a)\n  {\n    // f\n    g(a, f(1), ff); // f\n    g(\"//\", f);\n  }\nint g() { f(); }\n";
+        let lines = Lines::new(text.as_bytes()).unwrap();
+        assert_eq!(lines.mentions_in_function(1, b"f"), Some(2));
+        assert_eq!(lines.mentions_in_function(1, b"h"), Some(0));
+        assert_eq!(lines.mentions_in_function(7, b"g"), None, "it has no end");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn run(args: &Args, output: &mut dyn Write) -> Result<i32> {
     }
     let files = debug_files(&args.program, &wasm, &tunables);
     let compilation =
-        compile_on_own_threads(&wasm, &files, &tunables).with_context(|| format!("`{shown}` cannot be compiled"))?;
+        compile_on_own_threads(&wasm, files, &tunables).with_context(|| format!("`{shown}` cannot be compiled"))?;
     for warning in debug_info_warnings(compilation.report()) {
         eprintln!("warning: `{shown}`: {warning}");
     }

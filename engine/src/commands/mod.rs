@@ -112,13 +112,14 @@ impl CodeArgs {
 /// while the process does, where gdb may find no registers.
 fn compile_on_own_threads(
     wasm: &[u8],
-    debug_files: &DebugFiles,
+    debug_files: DebugFiles,
     tunables: &Tunables,
 ) -> Result<Compilation, CompileError> {
-    let compile = || Compilation::with_debug_files(wasm, debug_files, tunables);
+    let mut debug_files = Some(debug_files);
+    let mut compile = || Compilation::with_debug_files(wasm, debug_files.take().unwrap_or_default(), tunables);
     // A pool that is merely dropped does not wait for its threads.
     let in_pool = debugger_support::with_threads_seen_gone(|| {
-        rayon::ThreadPoolBuilder::new().build_scoped(|thread| thread.run(), |pool| pool.install(compile))
+        rayon::ThreadPoolBuilder::new().build_scoped(|thread| thread.run(), |pool| pool.install(&mut compile))
     });
     in_pool.unwrap_or_else(|_| compile())
 }

@@ -10,8 +10,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
-use wasmscope::cache::Cache;
+use wasmscope::cache::{Cache, Key};
 use wasmscope::compile::CompileError;
+use wasmscope::debug_files::DebugFiles;
 use wasmscope::wasi::{SystemInterface, SystemStop, Wasi, add_to_linker};
 use wasmscope::{
     Config, DebugInfo, Engine, Error, ExternType, Instance, Linker, MissingReason, Module, Store, StoreLimitsBuilder,
@@ -139,13 +140,14 @@ fn load(args: &Args, path: &Path, mut tunables: Tunables) -> Result<(Engine, Mod
             let engine = Engine::new(&config(args, tunables))?;
             let module = match cache(args)? {
                 Some(cache) => {
-                    let artifact = compile_cached(&cache, path, &wasm, engine.tunables())?;
+                    let files = debug_files(path, &wasm, engine.tunables());
+                    let artifact = compile_cached(&cache, path, &wasm, files, engine.tunables())?;
                     // SAFETY: the code comes from the compiler, or from a cache that verified that it does.
                     unsafe { Module::deserialize_with_source(&engine, artifact, &wasm) }
                 }
                 None => {
                     let files = debug_files(path, &wasm, engine.tunables());
-                    let compilation = compile_on_own_threads(&wasm, &files, engine.tunables())
+                    let compilation = compile_on_own_threads(&wasm, files, engine.tunables())
                         .with_context(|| format!("`{shown}` cannot be compiled"))?;
                     debug_info_warnings(compilation.report()).iter().for_each(|warning| warn(path, warning));
                     Module::from_compilation(&engine, compilation, &wasm)
@@ -178,8 +180,9 @@ fn compile_ahead(args: &Args, path: &Path, tunables: Tunables) -> Result<()> {
         && let Some(cache) = cache(args)?
     {
         let engine = Engine::new(&config(args, tunables))?;
-        if !cache.contains((&wasm[..], &debug_files(path, &wasm, engine.tunables()), engine.tunables())) {
-            compile_cached(&cache, path, &wasm, engine.tunables())?;
+        let files = debug_files(path, &wasm, engine.tunables());
+        if !cache.contains(key(&cache, &wasm, &files, engine.tunables())) {
+            compile_cached(&cache, path, &wasm, files, engine.tunables())?;
         }
     }
     Ok(())
@@ -199,14 +202,18 @@ fn text_file(program: &Path) -> Option<PathBuf> {
     Some(file.into())
 }
 
+/// What a module's artifact is kept under: everything that it is made from.
+fn key(cache: &Cache, wasm: &[u8], files: &DebugFiles, tunables: &Tunables) -> Key {
+    cache.key((wasm, files, tunables))
+}
+
 /// The artifact, from the cache if it is there.
-fn compile_cached(cache: &Cache, path: &Path, wasm: &[u8], tunables: &Tunables) -> Result<Vec<u8>> {
+fn compile_cached(cache: &Cache, path: &Path, wasm: &[u8], files: DebugFiles, tunables: &Tunables) -> Result<Vec<u8>> {
     let shown = path.display();
-    let files = debug_files(path, wasm, tunables);
     // The warnings are kept with the code: first their length, then a line for each, then the code.
     let loaded = cache
-        .load((wasm, &files, tunables), || {
-            let compilation = compile_on_own_threads(wasm, &files, tunables)?;
+        .load(key(cache, wasm, &files, tunables), || {
+            let compilation = compile_on_own_threads(wasm, files, tunables)?;
             let warnings: String =
                 debug_info_warnings(compilation.report()).iter().map(|warning| format!("{warning}\n")).collect();
             let length = u32::try_from(warnings.len()).unwrap_or(0);

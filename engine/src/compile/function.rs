@@ -46,6 +46,8 @@ pub(super) struct CompiledFunction {
     pub(super) entries: Vec<(u32, u32)>,
     /// Assignments that end the locations of what was in a local before.
     pub(super) overwritten: Vec<dwarf_transform::Overwritten>,
+    /// Where locations hold on.
+    pub(super) continued: Vec<dwarf_transform::Continued>,
     /// The code returns where the result of the source's function lies.
     pub(super) returns_result_place: bool,
 }

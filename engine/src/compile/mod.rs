@@ -15,8 +15,9 @@ mod trampolines;
 use crate::debug_files::{DebugFile, DebugFiles};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FunctionInput, HomeSlots, ModuleTranslation, NamedRange,
-    Reaching, SOURCE_FLAGS, TranslateError, ends_of_blocks, needed_stores, operand_stack_spans,
+    AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FollowedVariable, FunctionInput, HomeSlots,
+    ModuleTranslation, NamedRange, Reaching, SOURCE_FLAGS, TranslateError, ends_of_blocks, needed_stores,
+    operand_stack_spans,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -106,7 +107,7 @@ impl Compilation {
     ///
     /// As [`compile`].
     pub fn of(wasm: &[u8], tunables: &Tunables) -> Result<Compilation, CompileError> {
-        Compilation::with_debug_files(wasm, &DebugFiles::default(), tunables)
+        Compilation::with_debug_files(wasm, DebugFiles::default(), tunables)
     }
 
     /// As [`Compilation::of`], with debug info that lies in other files too.
@@ -116,15 +117,18 @@ impl Compilation {
     /// As [`compile`].
     pub fn with_debug_files(
         wasm: &[u8],
-        debug_files: &DebugFiles,
+        mut debug_files: DebugFiles,
         tunables: &Tunables,
     ) -> Result<Compilation, CompileError> {
         let isa = isa::build(tunables)?;
         let mut translation = ModuleTranslation::parse(wasm, tunables)?;
         let mut report =
             CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
-        report.warnings.extend(debug_files.warnings.iter().cloned());
-        let debug = GuestDebug::scan(&translation, debug_files, &mut report);
+        report.warnings.append(&mut debug_files.warnings);
+        let sources = std::mem::take(&mut debug_files.sources);
+        let debug = GuestDebug::scan(&translation, &debug_files, &sources, &mut report);
+        // They are large, and nothing else looks at them.
+        drop(sources);
         for (position, uses) in debug.iter().flat_map(|debug| debug.uses.functions.iter().enumerate()) {
             if let Some(name) = &uses.thunk {
                 translation.names.functions.insert(translation.functions[position].index, name.clone());
@@ -162,6 +166,7 @@ impl<'a> GuestDebug<'a> {
     fn scan(
         translation: &ModuleTranslation<'a>,
         debug_files: &'a DebugFiles,
+        sources: &[DebugFile],
         report: &mut CompileReport,
     ) -> Option<GuestDebug<'a>> {
         if translation.tunables.debug_info == DebugInfo::None {
@@ -207,7 +212,7 @@ impl<'a> GuestDebug<'a> {
         };
         // Jumps that wasm does without are given anchors, which only full debug info has.
         let scan = if translation.tunables.debug_info == DebugInfo::Full {
-            let files: Vec<_> = debug_files.sources.iter().map(DebugFile::as_source).collect();
+            let files: Vec<_> = sources.iter().map(DebugFile::as_source).collect();
             let joins = |position: usize| joins(&translation.functions[position], base);
             let sources = dwarf_transform::GuestSources { files: &files, joins: &joins };
             dwarf_transform::scan_with_sources(&guest, &sources)
@@ -339,8 +344,13 @@ fn compile_functions(
             };
             let overwritten =
                 full.map_or_else(Vec::new, |debug| overwritten(&debug.uses.functions[number], &body, base as u32));
-            let request =
-                full.map(|debug| debug_plan(&shared, input, &debug.uses.functions[number], (body, &anchors), base));
+            let parameters = translation.module.func_type(input.index).params.len();
+            let continued = full.map_or_else(Vec::new, |debug| {
+                continued(&debug.uses.functions[number], parameters, &body, base as u32)
+            });
+            let request = full.map(|debug| {
+                debug_plan(&shared, input, &debug.uses.functions[number], (body, &anchors), &continued, base)
+            });
             // A panic of the code generator is a bug in it, but not one that should take the process down.
             let (index, offset) = (input.index, input.body.range().start);
             std::panic::catch_unwind(AssertUnwindSafe(|| function::compile_guest(&shared, input, request, scratch)))
@@ -349,7 +359,7 @@ fn compile_functions(
                     let reason = format!("internal error of the code generator: {}", panic_message(&*panic));
                     Err(TranslateError::Function { function: index, offset, reason }.into())
                 })
-                .map(|compiled| CompiledFunction { overwritten, ..compiled })
+                .map(|compiled| CompiledFunction { overwritten, continued, ..compiled })
         })
         .collect::<Vec<Result<CompiledFunction, CompileError>>>();
     // The first function in the module's order that fails is the one that is reported.
@@ -394,12 +404,22 @@ fn debug_plan<'a>(
     input: &FunctionInput<'_>,
     uses: &dwarf_transform::FunctionUses,
     (body, anchors): (BodyScan, &'a [AnchorRange]),
+    continued: &[dwarf_transform::Continued],
     base: usize,
 ) -> DebugPlan<'a> {
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
     let has_uses = !uses.locals.is_empty() || !uses.stack_values.is_empty();
     let types = if has_uses { local_types(shared.module, input) } else { Vec::new() };
-    let named = uses.locals.iter().filter_map(|&home| {
+    let value_of = |it: &dwarf_transform::Continued| {
+        let variable = uses.lasting.iter().find(|variable| variable.variable == it.variable)?;
+        variable.places.iter().find(|place| place.begin == it.location)?.value?.local
+    };
+    let at_entry = continued.iter().filter(|it| it.at_entry).filter_map(value_of);
+    let at_entry = at_entry.map(|local| dwarf_transform::ENTRY_VALUE_HOME + local);
+    let mut homes: Vec<u32> = uses.locals.iter().copied().chain(at_entry).collect();
+    homes.sort_unstable();
+    homes.dedup();
+    let named = homes.iter().filter_map(|&home| {
         let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
         Some((home, *types.get(local as usize)?))
     });
@@ -422,14 +442,16 @@ fn debug_plan<'a>(
     // Homes that are read back hold every value.
     let needed = (shared.tunables.opt_level != OptLevel::None)
         .then(|| {
-            let named: Vec<_> = uses
+            let listed = uses
                 .local_uses
                 .iter()
                 .filter(|named| named.local < dwarf_transform::ENTRY_VALUE_HOME && named.begin < named.end)
-                .map(|named| NamedRange {
-                    local: named.local,
-                    operators: file_offset(named.begin)..file_offset(named.end),
-                })
+                .map(|named| (named.local, named.begin, named.end));
+            let continued = continued.iter().filter(|it| !it.at_entry);
+            let continued = continued.filter_map(|it| Some((value_of(it)?, it.begin, it.end)));
+            let named: Vec<_> = listed
+                .chain(continued)
+                .map(|(local, begin, end)| NamedRange { local, operators: file_offset(begin)..file_offset(end) })
                 .collect();
             needed_stores(&body, &named)
         })
@@ -493,6 +515,71 @@ fn overwritten(uses: &dwarf_transform::FunctionUses, body: &BodyScan, base: u32)
                 let [begin, end] = [range.start, range.end].map(|at| dwarf_transform::WasmOffset(at - base));
                 dwarf_transform::Overwritten { location: *location, begin, end }
             }));
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Where variables that keep their value still are although the guest's lists have ended.
+fn continued(
+    uses: &dwarf_transform::FunctionUses,
+    parameters: usize,
+    body: &BodyScan,
+    base: u32,
+) -> Vec<dwarf_transform::Continued> {
+    let file_offset = |offset: dwarf_transform::WasmOffset| base.saturating_add(offset.0);
+    let is_parameter = |variable: &&dwarf_transform::LastingVariable| {
+        variable.at_entry.is_some_and(|local| (local as usize) < parameters)
+    };
+    let mut entered: Vec<u32> = uses.lasting.iter().filter(is_parameter).filter_map(|it| it.at_entry).collect();
+    entered.sort_unstable();
+    let assigned = body.assignments(&entered);
+    let (entered, followed): (Vec<_>, Vec<_>) = uses.lasting.iter().partition(is_parameter);
+    let place = |place: &dwarf_transform::LastingPlace| crate::translate::Place {
+        begin: file_offset(place.begin),
+        end: file_offset(place.end),
+        same: place.value.map(|value| value.same),
+        local: place.value.and_then(|value| value.local),
+    };
+    let places: Vec<Vec<_>> = followed.iter().map(|variable| variable.places.iter().map(place).collect()).collect();
+    let variables = followed.iter().zip(&places).map(|(variable, places)| FollowedVariable {
+        scope: variable
+            .scope
+            .as_ref()
+            .map(|scope| scope.iter().map(|range| file_offset(range.start)..file_offset(range.end)).collect()),
+        places,
+    });
+    let found = crate::translate::continued(body, &variables.collect::<Vec<_>>());
+    let mut found: Vec<_> = found
+        .into_iter()
+        .map(|it| {
+            let variable = followed[it.variable];
+            let [begin, end] = [it.operators.start, it.operators.end].map(|at| dwarf_transform::WasmOffset(at - base));
+            dwarf_transform::Continued {
+                variable: variable.variable,
+                location: variable.places[it.place].begin,
+                begin,
+                end,
+                at_entry: false,
+            }
+        })
+        .collect();
+    // A parameter is what its local was on entry, wherever the list says nothing.
+    let (Some(&first), end) = (body.offsets.first(), body.end) else { return found };
+    let [first, end] = [first, end].map(|offset| dwarf_transform::WasmOffset(offset - base));
+    for variable in entered {
+        let Some((location, local)) = variable.places.first().map(|place| place.begin).zip(variable.at_entry) else {
+            continue;
+        };
+        let at_entry = assigned.binary_search_by_key(&local, |it| it.local).is_ok();
+        let mut begin = first;
+        for place in variable.places.iter().map(|place| (place.begin, place.end)).chain([(end, end)]) {
+            if begin < place.0 {
+                let variable = variable.variable;
+                found.push(dwarf_transform::Continued { variable, location, begin, end: place.0, at_entry });
+            }
+            begin = begin.max(place.1);
         }
     }
     found.sort_unstable();
@@ -875,6 +962,7 @@ fn native_module(
                 .map(|&(operator, depth, end)| (wasm(operator), depth, wasm(end)))
                 .collect(),
             overwritten: function.overwritten,
+            continued: function.continued,
             returns_result_place: function.returns_result_place,
             entries: function
                 .entries
@@ -938,7 +1026,7 @@ mod tests {
             let mut translation = ModuleTranslation::parse(&wasm, &tunables).expect("the program is valid");
             translation.code_section.end = end;
             let mut report = CompileReport::default();
-            let scanned = GuestDebug::scan(&translation, &DebugFiles::default(), &mut report).is_some();
+            let scanned = GuestDebug::scan(&translation, &DebugFiles::default(), &[], &mut report).is_some();
             (scanned, report.warnings)
         };
         assert_eq!(scan(DebugInfo::Full, 0x1fff_ffff), (true, vec![]));

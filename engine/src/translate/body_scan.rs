@@ -145,6 +145,30 @@ impl BodyScan {
         self.offsets.get(number as usize + 1).copied().unwrap_or(self.end)
     }
 
+    /// The file offsets of the operators that begin and end each loop, in the order of the first.
+    pub(crate) fn loops(&self) -> Vec<Range<u32>> {
+        let mut found: Vec<Range<u32>> = Vec::new();
+        // The number of each open block that is a loop.
+        let mut open = Vec::new();
+        for &(number, effect) in &self.effects {
+            let offset = self.offsets[number as usize];
+            match effect {
+                Effect::Loop => {
+                    open.push(Some(found.len()));
+                    found.push(offset..self.end);
+                }
+                Effect::Block | Effect::If => open.push(None),
+                Effect::End(_) => {
+                    if let Some(Some(ended)) = open.pop() {
+                        found[ended].end = offset;
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
     /// For each branch back to a loop: the number of the `loop` and that of the branch; sorted.
     fn branches_back(&self) -> Vec<(u32, u32)> {
         // The numbers of what opened the blocks around the operator.

@@ -3,6 +3,7 @@
 mod barriers;
 mod bits;
 mod body_scan;
+mod continued;
 mod error;
 mod func_env;
 mod heights;
@@ -18,6 +19,7 @@ mod spill;
 #[cfg(test)]
 pub(crate) use body_scan::Effect;
 pub(crate) use body_scan::{BodyScan, LoopAtEntry, ends_of_blocks};
+pub(crate) use continued::{FollowedVariable, Place, continued};
 pub use error::TranslateError;
 pub(crate) use func_env::{
     ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, OPENING_BITS, SOURCE_FLAGS,
