@@ -215,12 +215,6 @@ impl AddressMap {
         starts.find(|start| self.moved.binary_search(start).is_err() && !is_left(*start))
     }
 
-    /// The first operator behind the one at `offset` that has code behind the prologue.
-    pub(crate) fn operator_behind(&self, offset: WasmOffset) -> Option<WasmOffset> {
-        let from = self.pieces.from(u64::from(offset.0) + 1);
-        self.pieces.list.get(from).map(|piece| WasmOffset(piece.0))
-    }
-
     /// The native address of the first piece that comes from an operator at or after `offset`.
     pub(crate) fn address(&self, offset: u64) -> Option<u32> {
         let from = self.pieces.from(offset);
@@ -523,7 +517,7 @@ mod tests {
         let native = NativeFunction {
             text: TextOffset(100)..TextOffset(140),
             rows: vec![row(110, 20), row(120, 22), row(124, 24), row(130, 30)],
-            calls: vec![NativeCall { return_address: TextOffset(120), wasm: WasmOffset(20) }],
+            calls: vec![NativeCall { return_address: TextOffset(120), wasm: WasmOffset(20), behind: WasmOffset(22) }],
             prologue_end: TextOffset(110),
             ..NativeFunction::default()
         };

@@ -178,6 +178,12 @@ impl UnitLines {
                     rows.extend(own.iter().filter(|row| is_free(row.offset)));
                     rows.extend(added.iter().map(|added| added.row));
                     rows[begin..].sort_by_key(|row| row.offset);
+                    // Compilers let a statement begin where the line changes.
+                    for at in begin + 1..rows.len() {
+                        let before = rows[at - 1];
+                        rows[at].is_stmt &=
+                            !before.at_join || (before.file, before.line) != (rows[at].file, rows[at].line);
+                    }
                 }
                 None => rows.extend_from_slice(own),
             }
@@ -342,6 +348,20 @@ mod tests {
 
     fn row(offset: u32, line: u32, prologue_end: bool) -> GuestRow {
         GuestRow { prologue_end, ..GuestRow::at(offset, line) }
+    }
+
+    #[test]
+    fn no_statement_begins_behind_a_jump_of_the_same_line() {
+        let mut lines = UnitLines::sorted(vec![row(10, 20, false), row(20, 22, false), row(30, 23, false)], &[(3, 0)]);
+        let jump = |offset, line| MissingRow {
+            row: GuestRow { at_join: true, ..GuestRow::at(offset, line) },
+            before: offset - 2,
+            inner: (0, 0),
+        };
+        lines.add(BTreeMap::from([(3, vec![jump(18, 22), jump(28, 21)])]));
+        let found = lines.function(3).iter().map(|row| (row.offset, row.line, row.is_stmt));
+        let expected = [(10, 20, true), (18, 22, true), (20, 22, false), (28, 21, true), (30, 23, true)];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]

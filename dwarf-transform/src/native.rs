@@ -52,6 +52,8 @@ pub struct NativeCall {
     pub return_address: TextOffset,
     /// The guest's call operator.
     pub wasm: WasmOffset,
+    /// The operator with which a native build would go on: behind it and what takes its result without an instruction.
+    pub behind: WasmOffset,
 }
 
 /// A place where a wasm local holds something else than the variable that is said to be in it.

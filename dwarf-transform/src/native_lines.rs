@@ -12,7 +12,7 @@
 //! - The compiler's own instructions belong to the row before them.
 
 use crate::address::WasmOffset;
-use crate::address_map::{AddressMap, TextRange};
+use crate::address_map::TextRange;
 use crate::guest_lines::{Covering, GuestRow, body_row, covering, has_no_line};
 use crate::native::{AddressRow, NativeFunction};
 
@@ -120,35 +120,31 @@ pub(crate) fn function_rows(
 }
 
 /// Suits the rows of a function to gdb, which stops where a person steps out of a callee if a row begins there. One does
-/// where the guest has a row for what follows the call, as in a native build. (Not so in 32-bit C and C++, where the caller pops
-/// the arguments first.)
-pub(crate) fn rows_for_gdb(
-    mut rows: Vec<NativeRow>,
-    guest: &[GuestRow],
-    native: &NativeFunction,
-    map: &AddressMap,
-) -> Vec<NativeRow> {
-    // The longest call operator: an opcode and two indices of at most 5 bytes.
-    const LONGEST_CALL: u32 = 11;
+/// where the guest has a row for what follows the call, as in a native build, and none where a native build moves the result first,
+/// which need not be an instruction here. (Not so in 32-bit C and C++, where the caller pops the arguments first.)
+pub(crate) fn rows_for_gdb(mut rows: Vec<NativeRow>, guest: &[GuestRow], native: &NativeFunction) -> Vec<NativeRow> {
     let mut added: Vec<NativeRow> = Vec::new();
+    let mut removed: Vec<u32> = Vec::new();
     for call in &native.calls {
-        let next = guest.partition_point(|row| row.offset <= call.wasm.0);
-        let Some(source) = guest.get(next).filter(|row| row.line != 0 && row.offset - call.wasm.0 <= LONGEST_CALL)
-        else {
-            continue;
-        };
-        if map.operator_behind(call.wasm).is_some_and(|next| next.0 < source.offset) {
-            continue;
-        }
         let text = call.return_address.0;
-        let position = rows.partition_point(|row| row.text < text);
-        let begins_one = rows.get(position).is_some_and(|row| row.text == text);
-        let inside = text < native.text.end.0 && text > native.prologue_end.0;
-        let same_line =
-            position > 0 && (rows[position - 1].file, rows[position - 1].line) == (source.file, source.line);
-        if inside && same_line && !begins_one {
-            added.push(NativeRow::new(text, source, false));
+        if text >= native.text.end.0 || text <= native.prologue_end.0 {
+            continue;
         }
+        let position = rows.partition_point(|row| row.text < text);
+        let Some(before) = position.checked_sub(1).map(|before| &rows[before]) else { continue };
+        let goes_on = |file: u32, line: u32| (before.file, before.line) == (file, line);
+        let follows = covering(guest, call.behind.0).map(|at| &guest[at]).filter(|row| row.offset > call.wasm.0);
+        match rows.get(position).filter(|row| row.text == text) {
+            None => {
+                let source = follows.filter(|source| source.line != 0 && goes_on(source.file, source.line));
+                added.extend(source.map(|source| NativeRow::new(text, source, false)));
+            }
+            Some(row) if follows.is_none() && !row.is_stmt && goes_on(row.file, row.line) => removed.push(text),
+            Some(_) => {}
+        }
+    }
+    if !removed.is_empty() {
+        rows.retain(|row| removed.binary_search(&row.text).is_err());
     }
     if !added.is_empty() {
         rows.extend(added);
@@ -243,6 +239,10 @@ mod tests {
     use crate::TextOffset;
     use crate::native::NativeCall;
 
+    fn call(return_address: u32, wasm: u32, behind: u32) -> NativeCall {
+        NativeCall { return_address: TextOffset(return_address), wasm: WasmOffset(wasm), behind: WasmOffset(behind) }
+    }
+
     fn guest(offset: u32, line: u32) -> GuestRow {
         GuestRow { is_stmt: line != 0, prologue_end: offset == 10, ..GuestRow::at(offset, line) }
     }
@@ -272,9 +272,29 @@ mod tests {
             function_rows(&lines, code, opening, &[]).iter().map(|row| (row.text, row.line)).collect::<Vec<_>>()
         };
         assert_eq!(lines_of(&code, Some(4)), [(0, 5), (111, 5), (120, 6)], "natively it would set up no frame");
-        code.calls = vec![NativeCall { return_address: TextOffset(126), wasm: WasmOffset(24) }];
+        code.calls = vec![call(126, 24, 26)];
         assert_eq!(lines_of(&code, Some(4)), [(0, 4), (110, 4), (111, 5), (120, 6)]);
         assert_eq!(lines_of(&code, None), [(0, 5), (111, 5), (120, 6)]);
+    }
+
+    #[test]
+    fn a_row_begins_behind_a_call_where_the_guest_has_one() {
+        let column = |offset, column| GuestRow { column, is_stmt: false, ..guest(offset, 6) };
+        let lines = [guest(0, 4), guest(10, 5), guest(20, 6), column(30, 7), column(40, 9)];
+        let rows = [(0, None), (111, Some(10)), (120, Some(20)), (130, Some(30)), (138, Some(40))];
+        let mut code = native(&rows, &[111, 120]);
+        let rows_of = |code: &NativeFunction| {
+            let rows = rows_for_gdb(function_rows(&lines, code, None, &[]), &lines, code);
+            rows.iter().map(|row| (row.text, row.column)).collect::<Vec<_>>()
+        };
+        code.calls = vec![call(130, 24, 30)];
+        assert_eq!(rows_of(&code), [(0, 0), (111, 0), (120, 0), (130, 7), (138, 9)]);
+        code.calls = vec![call(130, 24, 26)];
+        assert_eq!(rows_of(&code), [(0, 0), (111, 0), (120, 0), (138, 9)], "the result is moved first");
+        code.calls = vec![call(134, 34, 40)];
+        assert_eq!(rows_of(&code), [(0, 0), (111, 0), (120, 0), (130, 7), (134, 9), (138, 9)]);
+        code.calls = vec![call(120, 12, 18)];
+        assert_eq!(rows_of(&code), [(0, 0), (111, 0), (120, 0), (130, 7), (138, 9)], "a statement begins there");
     }
 
     #[test]
@@ -298,7 +318,7 @@ mod tests {
         };
         // The rest of the statement has its line again.
         assert_eq!(lines_of(&code), [(0, 4), (110, 5), (120, 6), (124, 0), (128, 6), (130, 7)]);
-        code.calls = vec![NativeCall { return_address: TextOffset(126), wasm: WasmOffset(24) }];
+        code.calls = vec![call(126, 24, 26)];
         assert_eq!(lines_of(&code), [(0, 4), (110, 5), (120, 6), (130, 7)], "a frame there has a line");
         code.calls.clear();
         code.traps = vec![TextOffset(124)];

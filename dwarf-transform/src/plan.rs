@@ -12,7 +12,7 @@ use crate::guest_lines::{GuestRow, UnitLines};
 use crate::loss::{LossKind, Losses};
 use crate::native::NativeModule;
 use crate::options::PointerFlavour;
-use crate::scope::{Code, Entry, ranges, subprogram_code};
+use crate::scope::{Code, Entry, place_of, ranges, subprogram_code};
 use crate::tables::{self, EntryId};
 use gimli::{AttributeValue, DieReference, SectionId, UnitOffset, constants};
 use rayon::prelude::*;
@@ -255,7 +255,7 @@ fn plan_entries<'a>(
             }
             constants::DW_TAG_label => {}
             constants::DW_TAG_variable if block.as_ref().is_some_and(|block| block.0 == parent) => {
-                let line = entry.attr_value(constants::DW_AT_decl_line).and_then(|line| line.udata_value());
+                let line = place_of(unit, &entry).map(|place| place.1);
                 let scope = plan.scopes.get_mut(around.map_or(NONE, |around| around.scope) as usize);
                 if let (Some((_, mut guest)), Some(_), Some(scope)) = (block.take(), line, scope) {
                     guest.extend(lines.jumps_behind(planned.function as usize, &guest, line));

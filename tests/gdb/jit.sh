@@ -7,4 +7,4 @@ main=main
 case $source in
 *.rs) main="$(basename "$(dirname "$source")" | tr -c 'a-zA-Z0-9\n' _)::main" ;;
 esac
-RECORD_SOURCES="$source${MORE_SOURCES:+:$MORE_SOURCES}" RECORD_MAIN="$main" "$here/record.sh" "$out" "$engine" run -g --opt-level "$level" "$program"
+RECORD_GUEST=1 RECORD_SOURCES="$source${MORE_SOURCES:+:$MORE_SOURCES}" RECORD_MAIN="$main" "$here/record.sh" "$out" "$engine" run -g --opt-level "$level" "$program"

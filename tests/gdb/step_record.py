@@ -6,6 +6,7 @@ Run inside gdb (`gdb -batch -x step_record.py --args program ...`), told by envi
     RECORD_SOURCES   the program's own source files, separated by `:`, as the ends of their paths
     RECORD_MAIN      the function to begin at (default `main`)
     RECORD_LIMIT     how many stops at most (default 5000)
+    RECORD_GUEST     1: the program is a guest
     RECORD_ASLR      1: the program lies elsewhere at each run, and so does what its addresses are read as
 
 A stop is {"function", "line", "depth", "variables": [[name, {path: value}], ...]}: `depth` counts the frames that
@@ -67,6 +68,9 @@ def readable(address):
 
 def leave_open_beside_pointers(leaves, begin):
     """Where a union holds a pointer, its other members are read from an address, of which some bits are the same in each run."""
+    # Small numbers are addresses of memory in a guest; which members to ask for is the native build's to say.
+    if os.environ.get("RECORD_GUEST") == "1":
+        return
     members = list(leaves)[begin:]
     if any(leaves[path] == "<pointer>" for path in members):
         leaves.update((path, None) for path in members if leaves[path] != "<pointer>")

@@ -13,6 +13,7 @@ clang-19 $target -O0 records/main.c -o records/records.wasm
 clang-19 $target -O2 records/main.c -o records/records-O2.wasm
 clang-19 $target -O0 jumps/main.c -o jumps/jumps.wasm
 clang-19 $target -O0 -gdwarf-5 -gembed-source jumps/main.c -o jumps/jumps-embedded.wasm
+clang-19 $target -O0 inlined/main.c -o inlined/inlined.wasm
 clang-19 $target -O2 trap/main.c -o trap/trap.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions shapes/main.cc -o shapes/shapes.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions bases/main.cc -o bases/bases.wasm

@@ -37,6 +37,11 @@ fn jumps_at_ends_of_blocks_are_stopped_at_where_the_source_is_at_hand() {
 }
 
 #[test]
+fn functions_that_are_inlined_without_optimization_step_like_native() {
+    assert_like_native("inlined/main.c", &["inlined/inlined"]);
+}
+
+#[test]
 fn cxx_steps_like_native() {
     assert_like_native("shapes/main.cc", &["shapes/shapes"]);
 }

@@ -206,7 +206,7 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
         if fill.options.flavour == PointerFlavour::Lldb {
             rows = rows_for_lldb(rows, guest, native);
         } else {
-            rows = rows_for_gdb(rows, guest, native, map);
+            rows = rows_for_gdb(rows, guest, native);
         }
         let begin = all.len();
         all.extend(rows.into_iter().filter_map(|row| {

@@ -73,7 +73,7 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
                 epilogue_begin: false,
                 at_join: true,
             };
-            found.push(MissingRow { row, before: here.before.0, inner });
+            found.push(MissingRow { row, before: first.before.0, inner });
         }
     }
     found
@@ -118,11 +118,12 @@ fn with_jumps<'j>(rows: &[GuestRow], joins: &'j [Joins]) -> (&'j Joins, Vec<Betw
     (&joins[0], between)
 }
 
-/// Is this a place where rows are often missing: do several blocks end, or does control go back from there? (A condition that other
-/// statements follow is neither, and most functions have no more.)
+/// Is this a place where rows are often missing: do several blocks end, does a loop begin, or does control go back from there? (A
+/// condition that other statements follow is none of them, and most functions have no more.)
 pub(super) fn may_lack_rows(rows: &[GuestRow], joins: &Joins) -> bool {
     let line = |offset: u32| covering(rows, offset).map(|at| rows[at].line);
-    joins.ends.len() > 1 || line(joins.after.0) < line(joins.before.0)
+    let begins = joins.ends.last().is_some_and(|end| end.offset.0 + 1 < joins.after.0);
+    joins.ends.len() > 1 || begins || line(joins.after.0) < line(joins.before.0)
 }
 
 fn place(row: &GuestRow) -> Option<Place> {
@@ -330,6 +331,15 @@ impl Walk<'_> {
             {
                 self.arrives(at)
             }
+            // It goes on where it is left from elsewhere.
+            Shape::Loop { is_for, .. } if at.here == Here::Nowhere => {
+                let place = match is_for {
+                    true => statements.end(parent),
+                    false => statements.tokens.place(*statements.tokens_of(parent).start()),
+                };
+                let at = self.pass(at)?;
+                self.behind(outer, At { place, ..at })
+            }
             Shape::Do { condition, .. } if self.after.is_none() || self.comes_in(condition) => {
                 self.jump(at);
                 self.either(self.pass(at), Some(at), |walk, at| walk.arrives(at))
@@ -349,12 +359,16 @@ impl Walk<'_> {
             self.budget = self.budget.checked_sub(1)?;
             let tokens = statements.tokens_of(sibling);
             if self.comes_in(&tokens) {
-                // A jump leads into a loop; what it does first may be on another line.
-                let body = match statements.shape(sibling) {
-                    Shape::Loop { body, .. } | Shape::Do { body, .. } => Some(*body),
-                    _ => None,
+                // A jump leads into a loop, but what is done before it begins. The loop's own rows may be on another line, or on this one:
+                // then what goes on with the loop does not stop there.
+                let is_entered = match statements.shape(sibling) {
+                    Shape::Loop { body, is_for, header, .. } => {
+                        self.comes_in(&statements.tokens_of(*body)) || (!is_for && self.comes_in(header))
+                    }
+                    Shape::Do { body, .. } => self.comes_in(&statements.tokens_of(*body)),
+                    _ => false,
                 };
-                if body.is_some_and(|body| self.comes_in(&statements.tokens_of(body))) {
+                if is_entered {
                     self.jump(At { place: statements.tokens.place(*tokens.start()), inner: (0, 0), ..at });
                 }
                 return self.arrives(at);
@@ -539,6 +553,37 @@ mod tests {
         let rows = [&rows[..], &[(60, "n++"), (70, "last")]].concat();
         assert_eq!(found(text, &rows, &[(34, &[36], 40)]), []);
         assert_eq!(found(text, &rows, &[(60, &[66], 70)]), one(66, "} while (last());"));
+    }
+
+    #[test]
+    fn a_jump_leads_into_a_loop_that_comes_behind_a_condition() {
+        let text = "void f(int n) {
+            if (n) {
+                one();
+            }
+            while (last(n)) // head
+                n--;
+        }";
+        let rows = [(10, "n) {\n                one"), (20, "one"), (40, "last"), (50, "n--")];
+        assert_eq!(found(text, &rows, &[(20, &[26], 40)]), one(26, "while (last(n)) // head"));
+        let counting = text.replace("while (last(n))", "for (last(n); n;)");
+        assert_eq!(found(&counting, &rows, &[(20, &[26], 40)]), [], "what it does first is in the block before");
+    }
+
+    #[test]
+    fn a_loop_without_a_way_back_at_its_end_is_left_there() {
+        let text = "void f(int n) {
+            while (n) {
+                if (one(n)) {
+                    n--;
+                    continue;
+                }
+                break; // out
+            }
+            last();
+        }";
+        let rows = [(10, "n) {\n                if"), (20, "one"), (30, "n--"), (34, "continue"), (50, "last")];
+        assert_eq!(found(text, &rows, &[(34, &[36, 37, 38], 50)]), one(36, "break; // out"));
     }
 
     #[test]

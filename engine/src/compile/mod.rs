@@ -17,7 +17,7 @@ use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOf
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FollowedVariable, FunctionInput, HomeSlots,
     ModuleTranslation, NamedRange, Reaching, SOURCE_FLAGS, TranslateError, ends_of_blocks, needed_stores,
-    operand_stack_spans,
+    operand_stack_spans, operator_behind,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -917,10 +917,11 @@ fn native_module(
     };
     for (kind, start, function) in functions {
         let range = text(start)..text(start + function.code.len() as u32);
-        let FunctionKind::Guest(_) = kind else {
+        let FunctionKind::Guest(index) = kind else {
             native.stubs.push(dwarf_transform::NativeStub { name: symbol(translation, kind), text: range });
             continue;
         };
+        let input = &translation.functions[module.defined_function(index).expect("a guest function") as usize];
         let mut blocks = function.basic_blocks.iter().peekable();
         let rows = function.rows.iter().map(|row| dwarf_transform::AddressRow {
             text: text(start + row.start),
@@ -949,6 +950,7 @@ fn native_module(
                 .map(|&(address, operator)| dwarf_transform::NativeCall {
                     return_address: text(start + address),
                     wasm: wasm(operator),
+                    behind: wasm(operator_behind(input, operator)),
                 })
                 .collect(),
             lost_stack_values: function

@@ -2,7 +2,7 @@
 
 use super::FunctionInput;
 use std::ops::Range;
-use wasmparser::{BinaryReader, BrTable, VisitOperator};
+use wasmparser::{BinaryReader, BrTable, Operator, VisitOperator};
 
 /// A function's operators in order.
 #[derive(Debug, Default)]
@@ -332,6 +332,46 @@ fn each_operator(input: &FunctionInput<'_>, labels: &mut Vec<u32>, mut what: imp
     }
 }
 
+/// How far away an operator may be that takes what a call has given.
+const FARTHEST_USE: usize = 64;
+
+/// The file offset of the operator with which a native build goes on behind the call at `offset`.
+///
+/// It does nothing where a result is dropped, nor where the result stays in its register until it is used: until then, no other
+/// value may be computed.
+pub(crate) fn operator_behind(input: &FunctionInput<'_>, offset: u32) -> u32 {
+    let range = input.body.range();
+    let bytes = input.body.get_binary_reader().read_bytes(range.len()).unwrap_or_default();
+    let rest = (offset as usize).checked_sub(range.start).and_then(|at| bytes.get(at..)).unwrap_or_default();
+    let mut reader = BinaryReader::new(rest, offset as usize);
+    let _call = reader.read_operator();
+    let mut behind = reader.original_position() as u32;
+    let mut result = None;
+    for _ in 0..FARTHEST_USE {
+        match reader.read_operator() {
+            Ok(Operator::Drop) if result.is_none() => behind = reader.original_position() as u32,
+            Ok(Operator::LocalSet { local_index }) if result.is_none() => {
+                result = Some((local_index, reader.original_position() as u32));
+            }
+            Ok(Operator::LocalGet { local_index })
+                if let Some((result, behind)) = result
+                    && result == local_index =>
+            {
+                return behind;
+            }
+            Ok(
+                Operator::LocalGet { .. }
+                | Operator::LocalSet { .. }
+                | Operator::I32Const { .. }
+                | Operator::I64Const { .. }
+                | Operator::Block { .. },
+            ) if result.is_some() => {}
+            _ => break,
+        }
+    }
+    behind
+}
+
 /// Where blocks and loops end, one right after the other, with other operators before and behind.
 pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
     let mut found: Vec<EndsOfBlocks> = Vec::new();
@@ -630,6 +670,26 @@ mod tests {
             (21, vec![(23, false), (24, false)], 25),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn code_goes_on_behind_a_call_where_its_result_is_at_hand() {
+        // How many bytes behind the call, which has 2.
+        let behind = |text: &str| {
+            let wasm = format!("(module (func $f (result i32) call $f {text}) (memory 1))");
+            let wasm = wat::parse_str(wasm.replace("call $f", "(local i32 i32) call $f")).expect("the text is right");
+            let tunables = Tunables::default();
+            let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+            let input = &translation.functions[0];
+            let call = input.body.get_operators_reader().expect("it has operators").original_position() as u32;
+            operator_behind(input, call) - call - 2
+        };
+        assert_eq!(behind("i32.const 1 i32.add"), 0);
+        assert_eq!(behind("drop i32.const 1"), 1);
+        assert_eq!(behind("local.set 0 block local.get 0 br_if 0 end i32.const 1"), 2);
+        assert_eq!(behind("local.set 0 i32.const 8 local.set 1 local.get 1 local.get 0 i32.store i32.const 1"), 2);
+        assert_eq!(behind("local.set 0 local.get 1 i32.load local.get 0 i32.add"), 0, "another value comes first");
+        assert_eq!(behind("local.set 0 i32.const 1"), 0, "it is not used");
     }
 
     #[test]
