@@ -61,13 +61,15 @@ pub struct BlockEnd {
     pub is_loop: bool,
 }
 
-/// Where blocks end, one right after the other.
+/// Where blocks end, one right after the other, or a loop begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joins {
     /// The operator before the first `end`.
     pub before: WasmOffset,
-    /// At least one, in order.
+    /// In order. Where a loop begins behind a conditional branch, none.
     pub ends: Vec<BlockEnd>,
+    /// Right behind the operator before: the first `end`, or what begins.
+    pub begin: WasmOffset,
     /// The next operator that is more than the begin of a block or loop.
     pub after: WasmOffset,
 }

@@ -3,7 +3,7 @@
 use crate::address::WasmOffset;
 use crate::guest_dwarf::{FunctionIndex, Slice, Unit};
 use crate::loss::{LossKind, Losses};
-use crate::scan::Statement;
+use crate::scan::{Spot, Statement};
 use crate::source::MissingRow;
 use gimli::ColumnType;
 use std::collections::BTreeMap;
@@ -22,8 +22,8 @@ pub(crate) struct GuestRow {
     pub(crate) is_stmt: bool,
     pub(crate) prologue_end: bool,
     pub(crate) epilogue_begin: bool,
-    /// It is for the place behind the `end` at its address, where branches join, and for no operator.
-    pub(crate) at_join: bool,
+    /// Where it is for no operator, but for a jump that wasm does without.
+    pub(crate) spot: Spot,
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ impl GuestRow {
             is_stmt: true,
             prologue_end: false,
             epilogue_begin: false,
-            at_join: false,
+            spot: Spot::Operator,
         }
     }
 }
@@ -119,7 +119,7 @@ impl UnitLines {
                 is_stmt: row.is_stmt(),
                 prologue_end: row.prologue_end(),
                 epilogue_begin: row.epilogue_begin(),
-                at_join: false,
+                spot: Spot::Operator,
             });
         }
         found.shrink_to_fit();
@@ -172,17 +172,22 @@ impl UnitLines {
             let own = &self.rows[range.clone()];
             match added.get_mut(position) {
                 Some(added) => {
-                    added.sort_by_key(|added| added.row.offset);
+                    // There is room for one jump at one place; more come by where branches join.
+                    added.sort_by_key(|added| (added.row.offset, added.row.spot == Spot::Before));
                     added.dedup_by_key(|added| added.row.offset);
-                    let is_free = |offset| added.binary_search_by_key(&offset, |added| added.row.offset).is_err();
-                    rows.extend(own.iter().filter(|row| is_free(row.offset)));
+                    let taken = |row: &GuestRow| added.binary_search_by_key(&row.offset, |added| added.row.offset);
+                    rows.extend(own.iter().filter_map(|row| match taken(row) {
+                        Err(_) => Some(*row),
+                        // What a loop begins with has code.
+                        Ok(at) => added[at].loop_head.map(|offset| GuestRow { offset, ..*row }),
+                    }));
                     rows.extend(added.iter().map(|added| added.row));
                     rows[begin..].sort_by_key(|row| row.offset);
                     // Compilers let a statement begin where the line changes.
                     for at in begin + 1..rows.len() {
                         let before = rows[at - 1];
-                        rows[at].is_stmt &=
-                            !before.at_join || (before.file, before.line) != (rows[at].file, rows[at].line);
+                        rows[at].is_stmt &= before.spot == Spot::Operator
+                            || (before.file, before.line) != (rows[at].file, rows[at].line);
                     }
                 }
                 None => rows.extend_from_slice(own),
@@ -298,7 +303,7 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
                     is_stmt: row.is_stmt,
                     new_line,
                     again,
-                    at_join: row.at_join,
+                    spot: row.spot,
                 });
             }
         }
@@ -354,9 +359,10 @@ mod tests {
     fn no_statement_begins_behind_a_jump_of_the_same_line() {
         let mut lines = UnitLines::sorted(vec![row(10, 20, false), row(20, 22, false), row(30, 23, false)], &[(3, 0)]);
         let jump = |offset, line| MissingRow {
-            row: GuestRow { at_join: true, ..GuestRow::at(offset, line) },
+            row: GuestRow { spot: Spot::BehindEnd, ..GuestRow::at(offset, line) },
             before: offset - 2,
             inner: (0, 0),
+            loop_head: None,
         };
         lines.add(BTreeMap::from([(3, vec![jump(18, 22), jump(28, 21)])]));
         let found = lines.function(3).iter().map(|row| (row.offset, row.line, row.is_stmt));

@@ -37,8 +37,20 @@ pub struct Statement {
     /// Another row of the same line, marked `is_stmt`, follows soon. Where there are only operands up to the next line's row,
     /// the statement is executed there.
     pub again: bool,
-    /// The operator is the `end` of a block, and the statement lies right behind it: a jump that wasm does without.
-    pub at_join: bool,
+    /// Where its anchor goes.
+    pub spot: Spot,
+}
+
+/// Where the anchor of a statement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Spot {
+    /// Before its first operator that does something.
+    #[default]
+    Operator,
+    /// Right behind the `end` at its offset, where branches join: a jump that wasm does without.
+    BehindEnd,
+    /// Right before the `end`, `block` or `loop` at its offset: the same, where nothing but the code before leads to.
+    Before,
 }
 
 /// A variable is on the wasm operand stack from `offset` on.

@@ -6,6 +6,7 @@ use super::tokens::{Kind, Tokens};
 use crate::address::WasmOffset;
 use crate::guest::{BlockEnd, Joins};
 use crate::guest_lines::{GuestRow, covering};
+use crate::scan::Spot;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -17,6 +18,8 @@ pub(crate) struct MissingRow {
     pub(crate) before: u32,
     /// but not in those that begin in these lines: there is the last statement of its block.
     pub(crate) inner: (u32, u32),
+    /// Where a loop begins there: its first operator that does something.
+    pub(crate) loop_head: Option<u32>,
 }
 
 /// The rows that a function's line table lacks where blocks end: of `rows`, those that it has, the ones of `file` are looked at,
@@ -36,9 +39,9 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
     let mut found: Vec<MissingRow> = Vec::new();
     for (number, here) in joins.iter().enumerate() {
         let (first, ends) = with_jumps(rows, &joins[..=number]);
-        let Some(last) = here.ends.last() else { continue };
+        let last = here.ends.last().map_or(here.begin.0.saturating_sub(1), |end| end.offset.0);
         let before = covering(rows, first.before.0).map(|at| &rows[at]);
-        let next = rows.partition_point(|row| row.offset <= last.offset.0);
+        let next = rows.partition_point(|row| row.offset <= last);
         let after = rows.get(next).filter(|row| row.offset <= here.after.0);
         let after = after.or_else(|| rows.get(next.checked_sub(1)?).filter(|row| row.line == 0));
         let token = |row: &GuestRow| Some(row).filter(|row| row.file == file).and_then(token);
@@ -62,8 +65,9 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
             continue;
         }
         for (end, place, inner) in walk.found {
+            let spot = if end.is_some() { Spot::BehindEnd } else { Spot::Before };
             let row = GuestRow {
-                offset: ends[end].offset().0,
+                offset: end.map_or(first.begin, |end| ends[end].offset()).0,
                 file,
                 line: place.line,
                 column: place.column,
@@ -71,9 +75,10 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
                 is_stmt: true,
                 prologue_end: false,
                 epilogue_begin: false,
-                at_join: true,
+                spot,
             };
-            found.push(MissingRow { row, before: first.before.0, inner });
+            let loop_head = first.ends.is_empty().then_some(first.after.0);
+            found.push(MissingRow { row, before: first.before.0, inner, loop_head });
         }
     }
     found
@@ -123,7 +128,7 @@ fn with_jumps<'j>(rows: &[GuestRow], joins: &'j [Joins]) -> (&'j Joins, Vec<Betw
 pub(super) fn may_lack_rows(rows: &[GuestRow], joins: &Joins) -> bool {
     let line = |offset: u32| covering(rows, offset).map(|at| rows[at].line);
     let begins = joins.ends.last().is_some_and(|end| end.offset.0 + 1 < joins.after.0);
-    joins.ends.len() > 1 || begins || line(joins.after.0) < line(joins.before.0)
+    joins.ends.len() != 1 || begins || line(joins.after.0) < line(joins.before.0)
 }
 
 fn place(row: &GuestRow) -> Option<Place> {
@@ -147,6 +152,8 @@ fn body_around(tokens: &Tokens, token: usize, opening: Place) -> Option<usize> {
 enum Here {
     /// Behind code of the same basic block.
     Code,
+    /// Where a basic block begins to which nothing but the code before leads.
+    Begin,
     /// Behind a jump.
     Nowhere,
     /// Right behind the end of a block, by its number, to which branches lead.
@@ -162,9 +169,9 @@ struct Walk<'a> {
     ends: &'a [Between],
     /// The token of what comes next; if that has no line, it can only be the jump that is the condition of `while (1)`.
     after: Option<usize>,
-    /// Jumps on the way that natively are alone in their basic block: at which end, the place they have, and the lines of the
-    /// statement before in the block that they end.
-    found: Vec<(usize, Place, (u32, u32))>,
+    /// Jumps on the way that natively are alone in their basic block: behind which end, if not before all, the place they have, and the
+    /// lines of the statement before in the block that they end.
+    found: Vec<(Option<usize>, Place, (u32, u32))>,
     /// The line of the code before.
     line: u32,
     /// How many statements may still be gone through.
@@ -196,24 +203,48 @@ impl Walk<'_> {
             Shape::Simple if self.comes_in(&tokens) => None,
             Shape::Simple => self.behind(&path, at),
             Shape::Jump | Shape::Return => self.behind(&path, At { here: Here::Nowhere, ..at }),
+            // The branch back to the begin of a loop is there, too, where its condition comes last.
             Shape::Compound(_) if before == *tokens.end() => {
-                self.behind(&path, At { place: self.statements.end(number), ..at })
+                match path.iter().nth_back(1).map(|it| self.statements.shape(*it)) {
+                    Some(Shape::Do { condition, .. }) if self.pass_loop(0).is_some() => {
+                        self.behind_do(&path[..path.len() - 1], condition, at)
+                    }
+                    _ => self.behind(&path, At { place: self.statements.end(number), ..at }),
+                }
+            }
+            // Behind a condition comes what it is for.
+            Shape::If { condition, then, .. } if condition.contains(&before) => self.enter(&path, *then, at),
+            Shape::Loop { body, .. } if self.ends.is_empty() && !self.statements.tokens_of(*body).contains(&before) => {
+                self.enter(&path, *body, at)
             }
             Shape::Loop { is_for, body, .. } if !self.statements.tokens_of(*body).contains(&before) => {
                 let place = if *is_for { self.statements.end(number) } else { place };
                 let at = self.pass(At { passed: self.pass_loop(0)?, place, ..at })?;
                 self.behind(&path, at)
             }
-            Shape::Do { condition, .. } if condition.contains(&before) => {
-                let place = self.statements.tokens.place(*condition.start());
-                let at = At { here: Here::Join(0), passed: self.pass_loop(0)?, place, ..at };
-                self.either(self.pass(at), Some(at), |walk, at| walk.behind(&path, at))
-            }
+            Shape::Do { condition, .. } if condition.contains(&before) => self.behind_do(&path, condition, at),
             Shape::Switch { header, body } if header.contains(&before) || before == *tokens.start() => {
                 let Shape::Compound(children) = self.statements.shape(*body) else { return None };
                 let path = [&path[..], &[*body]].concat();
                 self.siblings(&path, children, At { here: Here::Nowhere, ..at })
             }
+            _ => None,
+        }
+    }
+
+    /// Goes on behind the loop with its condition last that ends `path`.
+    fn behind_do(&mut self, path: &[usize], condition: &RangeInclusive<usize>, at: At) -> Option<()> {
+        let place = self.statements.tokens.place(*condition.start());
+        let at = At { here: Here::Join(0), passed: self.pass_loop(0)?, place, ..at };
+        self.either(self.pass(at), Some(at), |walk, at| walk.behind(path, at))
+    }
+
+    /// Goes on with the statement `child` of the last one of `path`, right behind a condition.
+    fn enter(&mut self, path: &[usize], child: usize, at: At) -> Option<()> {
+        let at = At { here: Here::Begin, ..at };
+        match self.statements.shape(child) {
+            Shape::Compound(children) => self.siblings(&[path, &[child]].concat(), children, at),
+            _ if self.comes_in(&self.statements.tokens_of(child)) => self.siblings(path, &[child], at),
             _ => None,
         }
     }
@@ -262,7 +293,11 @@ impl Walk<'_> {
 
     /// A jump that is added here is alone in its basic block where there is nothing else.
     fn jump(&mut self, at: At) {
-        let Here::Join(end) = at.here else { return };
+        let end = match at.here {
+            Here::Join(end) => Some(end),
+            Here::Begin => None,
+            Here::Code | Here::Nowhere => return,
+        };
         // Of several at one place there is room for one, and what is on the line of the code before goes on with that.
         let before = self.found.last().map_or(self.line, |last| last.1.line);
         if before != at.place.line && self.found.last().is_none_or(|last| last.0 != end) {
@@ -315,6 +350,9 @@ impl Walk<'_> {
                 }
                 // Where neither of the two goes on, nothing does.
                 let joins = statements.goes_on(*then) || at.here != Here::Nowhere;
+                if !statements.goes_on(*then) && at.here == Here::Code {
+                    return self.behind(outer, At { here: Here::Begin, place, ..at });
+                }
                 let joined = self.pass(at).filter(|_| joins);
                 self.either(joined, Some(at), |walk, at| walk.behind(outer, At { place, ..at }))
             }
@@ -399,6 +437,10 @@ impl Walk<'_> {
                     let passed = self.pass(At { place, inner: (0, 0), ..at });
                     return self.either(passed, Self::onward(at), |walk, at| walk.siblings(path, rest, at));
                 }
+                // A macro may be nothing, or compute what is not used: then the block is not empty.
+                Shape::Simple if at.here == Here::Begin && tokens.clone().any(|at| statements.tokens.is(at, b'(')) => {
+                    return None;
+                }
                 // A declaration without code.
                 Shape::Simple => {}
                 _ => return None,
@@ -421,6 +463,11 @@ mod tests {
     /// offsets of rows and the texts that stand where they lead (none: they have no line), `joins` the operators before and behind ends, and between them the
     /// offsets of the latter; an odd one ends a loop.
     fn found(text: &str, rows: &[(u32, &str)], joins: &[(u32, &[u32], u32)]) -> Vec<(u32, String)> {
+        let found = found_rows(text, rows, joins).into_iter();
+        found.map(|row| (row.offset, text.lines().nth(row.line as usize - 1).unwrap().trim().to_owned())).collect()
+    }
+
+    fn found_rows(text: &str, rows: &[(u32, &str)], joins: &[(u32, &[u32], u32)]) -> Vec<GuestRow> {
         let row = |&(offset, needle): &(u32, &str)| {
             let at = text.find(needle).unwrap_or_else(|| panic!("`{needle}` is not there"));
             let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
@@ -437,6 +484,7 @@ mod tests {
             .iter()
             .map(|(before, ends, after)| Joins {
                 before: WasmOffset(*before),
+                begin: WasmOffset(ends.first().map_or(before + 2, |end| *end)),
                 ends: ends.iter().map(|end| BlockEnd { offset: WasmOffset(*end), is_loop: end % 2 == 1 }).collect(),
                 after: WasmOffset(*after),
             })
@@ -445,8 +493,7 @@ mod tests {
         let lines = Lines::new(text.as_bytes()).unwrap();
         let last = executed.iter().max().unwrap() + 1;
         let tokens = Tokens::read(&lines, 1..last, u32::MAX, &executed).unwrap();
-        let found = missing_rows(&rows, 1, &tokens, &joins).into_iter().map(|missing| missing.row);
-        found.map(|row| (row.offset, text.lines().nth(row.line as usize - 1).unwrap().trim().to_owned())).collect()
+        missing_rows(&rows, 1, &tokens, &joins).into_iter().map(|missing| missing.row).collect()
     }
 
     const LOOP: &str = "void f(int n) {
@@ -568,6 +615,64 @@ mod tests {
         assert_eq!(found(text, &rows, &[(20, &[26], 40)]), one(26, "while (last(n)) // head"));
         let counting = text.replace("while (last(n))", "for (last(n); n;)");
         assert_eq!(found(&counting, &rows, &[(20, &[26], 40)]), [], "what it does first is in the block before");
+    }
+
+    #[test]
+    fn a_loop_that_a_block_begins_with_is_entered_by_a_jump() {
+        let text = "void f(int n) {
+            while (n) {
+                for (;;) { // forever
+                    if (one(n))
+                        break;
+                }
+                n--;
+            }
+            if (last(n)) {
+                do { // once more
+                    n++;
+                } while (n);
+            }
+        }";
+        let rows = [(10, "n) {\n                for"), (12, "while"), (20, "one"), (40, "last"), (50, "n++")];
+        assert_eq!(found(text, &rows, &[(14, &[], 20)]), one(16, "for (;;) { // forever"));
+        assert_eq!(found(text, &rows, &[(44, &[], 50)]), one(46, "do { // once more"));
+        let after_call = text.replace("do { // once more", "MACRO(n); do {");
+        assert_eq!(found(&after_call, &rows, &[(44, &[], 50)]), [], "a macro may be code that has no row");
+    }
+
+    #[test]
+    fn a_jump_that_only_the_other_branch_leads_to_lies_before_the_end() {
+        let text = "void f(int n) {
+            for (int i = 0; i < n; i++) {
+                if (i % 2)
+                    continue;
+                else
+                    one(i);
+            } // of the loop
+            last();
+        }";
+        let rows = [(10, "i = 0"), (20, "i % 2"), (24, "continue"), (30, "one"), (40, "i++"), (50, "last")];
+        assert_eq!(found(text, &rows, &[(32, &[34], 40)]), one(34, "} // of the loop"));
+        let spots = |rows: Vec<GuestRow>| rows.iter().map(|row| row.spot).collect::<Vec<_>>();
+        assert_eq!(spots(found_rows(text, &rows, &[(32, &[34], 40)])), [Spot::Before]);
+        assert_eq!(spots(found_rows(LOOP, &LOOP_ROWS, &[(30, &[34], 40)])), [Spot::BehindEnd]);
+    }
+
+    #[test]
+    fn a_block_that_ends_with_a_loop_has_a_jump() {
+        let text = "void f(int n) {
+            if (n) {
+                do {
+                    one(n);
+                } while (--n);
+            } // of the condition
+            last();
+        }";
+        let rows = [(10, "n) {\n                do"), (20, "one"), (30, "--n"), (34, "} while"), (50, "last")];
+        assert_eq!(found(text, &rows, &[(36, &[37, 38], 50)]), one(37, "} // of the condition"));
+        let label = text.replace("last();\n        }", "last();\n        } // of all");
+        let rows = [&rows[..], &[(60, "} // of all")]].concat();
+        assert_eq!(found(&label, &rows, &[(62, &[64], 70)]), [], "nothing comes behind");
     }
 
     #[test]

@@ -237,6 +237,7 @@ fn joins(input: &FunctionInput<'_>, base: usize) -> Vec<dwarf_transform::Joins> 
     let end = |&(end, is_loop): &(u32, bool)| dwarf_transform::BlockEnd { offset: offset(end), is_loop };
     let runs = ends_of_blocks(input).into_iter().map(|run| dwarf_transform::Joins {
         before: offset(run.before),
+        begin: offset(run.begin),
         ends: run.ends.iter().map(end).collect(),
         after: offset(run.after),
     });
@@ -608,7 +609,7 @@ fn anchor_ranges(
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
             let joins = || (statement.is_stmt || all_rows) && body.is_reached_from_elsewhere(start);
             let begins = statement.new_line && !(statement.again && only_operands(number));
-            (begins || joins()).then_some(AnchorRange { start, end, at_join: statement.at_join })
+            (begins || joins()).then_some(AnchorRange { start, end, spot: statement.spot })
         })
         .collect()
 }
@@ -1053,7 +1054,7 @@ mod tests {
             is_stmt,
             new_line: false,
             again: false,
-            at_join: false,
+            spot: dwarf_transform::Spot::Operator,
         };
         let anchored = |rows: &[_], flavour| {
             anchor_ranges(rows, &body, 100, flavour).iter().map(|anchor| anchor.start).collect::<Vec<_>>()

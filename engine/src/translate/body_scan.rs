@@ -74,12 +74,15 @@ impl Effect {
     }
 }
 
-/// Ends of blocks and loops, with no other operators between them. All are file offsets.
+/// Ends of blocks and loops, with no other operators between them, or the begin of a loop behind a conditional branch. All are file
+/// offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndsOfBlocks {
     /// The operator before them.
     pub(crate) before: u32,
-    /// Each `end`, and whether it ends a loop. At least one.
+    /// Right behind it: the first `end`, or what begins.
+    pub(crate) begin: u32,
+    /// Each `end`, and whether it ends a loop.
     pub(crate) ends: Vec<(u32, bool)>,
     /// The next operator that is not the begin of a block or loop.
     pub(crate) after: u32,
@@ -372,28 +375,38 @@ pub(crate) fn operator_behind(input: &FunctionInput<'_>, offset: u32) -> u32 {
     behind
 }
 
-/// Where blocks and loops end, one right after the other, with other operators before and behind.
+/// Where blocks and loops end, one right after the other, with other operators before and behind, and where loops begin behind
+/// conditional branches.
 pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
     let mut found: Vec<EndsOfBlocks> = Vec::new();
     // What is not ended yet; of a function, an `if`, nothing.
     let mut open: Vec<Option<bool>> = vec![None];
-    let mut before = None;
-    // The ends that the current operator may follow, and whether blocks have begun since.
-    let mut run: Option<(EndsOfBlocks, bool)> = None;
+    let mut before: Option<(u32, Effect)> = None;
+    // The ends that the current operator may follow, and whether blocks and loops have begun since.
+    let mut run: Option<(EndsOfBlocks, bool, bool)> = None;
     each_operator(input, &mut Vec::new(), |offset, effect| {
         let ended = match effect {
             Effect::End(_) => open.pop().flatten(),
             _ => None,
         };
+        let begins = matches!(effect, Effect::Block | Effect::Loop);
         match (&mut run, ended) {
-            (Some((ends, false)), Some(is_loop)) => ends.ends.push((offset, is_loop)),
-            (Some((_, begun)), None) if matches!(effect, Effect::Block | Effect::Loop) => *begun = true,
+            (Some((ends, false, _)), Some(is_loop)) => ends.ends.push((offset, is_loop)),
+            (Some((_, begun, begun_loop)), None) if begins => {
+                *begun = true;
+                *begun_loop |= effect == Effect::Loop;
+            }
             _ => {
                 // Behind an `else` comes what control does not come to from here.
-                let ends = run.take().filter(|_| effect != Effect::Else);
-                found.extend(ends.map(|(ends, _)| EndsOfBlocks { after: offset, ..ends }));
-                if let (Some(is_loop), Some(before)) = (ended, before) {
-                    run = Some((EndsOfBlocks { before, ends: vec![(offset, is_loop)], after: offset }, false));
+                let is_one = |(ends, _, begun_loop): &(EndsOfBlocks, _, bool)| !ends.ends.is_empty() || *begun_loop;
+                let ends = run.take().filter(|_| effect != Effect::Else).filter(is_one);
+                found.extend(ends.map(|(ends, ..)| EndsOfBlocks { after: offset, ..ends }));
+                if let Some((before, branch)) = before
+                    && (ended.is_some() || (begins && matches!(branch, Effect::BrIf(_))))
+                {
+                    let ends = ended.map(|is_loop| (offset, is_loop)).into_iter().collect();
+                    let ends = EndsOfBlocks { before, begin: offset, ends, after: offset };
+                    run = Some((ends, begins, effect == Effect::Loop));
                 }
             }
         }
@@ -403,7 +416,7 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
             Effect::If => open.push(None),
             _ => {}
         }
-        before = Some(offset);
+        before = Some((offset, effect));
     });
     found
 }
@@ -651,7 +664,8 @@ mod tests {
                 block loop local.get 0 br_if 1 br 0 end end
                 block block local.get 0 br_if 0 end block end end
                 local.get 0 if nop end
-                local.get 0 if block nop end else nop end))",
+                local.get 0 if block nop end else nop end
+                block local.get 0 br_if 0 block loop nop end end local.get 0 br_if 0 block nop end end))",
         );
         let wasm = wasm.expect("the text is right");
         let tunables = Tunables::default();
@@ -661,13 +675,17 @@ mod tests {
         let relative = |offset: u32| offset - begin as u32;
         let found = found.iter().map(|run| {
             let ends: Vec<(u32, bool)> = run.ends.iter().map(|&(end, is_loop)| (relative(end), is_loop)).collect();
-            (relative(run.before), ends, relative(run.after))
+            (relative(run.before), relative(run.begin), ends, relative(run.after))
         });
         let expected = [
-            (8, vec![(10, true), (11, false)], 16),
+            (8, 10, vec![(10, true), (11, false)], 16),
             // The second block is empty.
-            (18, vec![(20, false)], 23),
-            (21, vec![(23, false), (24, false)], 25),
+            (18, 20, vec![(20, false)], 23),
+            (21, 23, vec![(23, false), (24, false)], 25),
+            // A loop behind a branch; the block behind another one has none.
+            (46, 48, vec![], 52),
+            (52, 53, vec![(53, true), (54, false)], 55),
+            (61, 62, vec![(62, false), (63, false)], 64),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
     }

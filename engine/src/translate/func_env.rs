@@ -20,6 +20,7 @@ use cranelift_wasm::{
     FuncEnvironment, FuncIndex, FuncTranslationState, GlobalIndex, GlobalVariable, Heap, HeapData, HeapStyle,
     MemoryIndex, TableIndex, TargetEnvironment, TypeConvert, TypeIndex, WasmHeapType, WasmResult,
 };
+use dwarf_transform::Spot;
 use std::collections::HashMap;
 use wasmparser::{Operator, UnpackedIndex};
 
@@ -116,8 +117,8 @@ pub(crate) struct AnchorRange {
     pub(crate) start: u32,
     /// Where the next one begins.
     pub(crate) end: u32,
-    /// It lies behind the `end` that is there.
-    pub(crate) at_join: bool,
+    /// Where its anchor goes.
+    pub(crate) spot: Spot,
 }
 
 /// What one function's translation does for the debugger.
@@ -1123,8 +1124,12 @@ impl FuncEnvironment for FuncEnv<'_> {
             let structural =
                 matches!(op, Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End)
                     && self.next_operator < self.operators.len();
-            if anchor.at_join {
+            if anchor.spot == Spot::BehindEnd {
                 self.anchor_behind = Some(anchor);
+            } else if anchor.spot == Spot::Before {
+                if state.reachable() {
+                    Self::emit_anchor(builder, anchor.start, offset);
+                }
             } else if !state.reachable() || structural {
                 self.pending_anchor = Some(anchor);
             } else {

@@ -113,8 +113,32 @@ static void nothing(int n) {
     }
 }
 
+static int turns(int n) {
+    int left = n;
+    while (left > 2) {
+        for (;;) {
+            if (left % 3 == 0)
+                break;
+            left--;
+        }
+        left -= 2;
+    }
+    for (int i = 0; i < n; i++) {
+        if (i == 1)
+            continue;
+        else
+            left += i;
+    }
+    if (n > 3) {
+        do {
+            left--;
+        } while (left > 10);
+    }
+    return left;
+}
+
 int main(void) {
-    int sum = loops(6);
+    int sum = loops(6) + turns(7);
     for (int code = 0; code < 6; code++) {
         sum += kind(code);
         switch (code) {
