@@ -6,6 +6,7 @@
 mod guest;
 
 use guest::Guest;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 use wasmscope::{Engine, Module, Result};
@@ -17,17 +18,19 @@ fn main() -> Result<()> {
     let wasm = std::fs::read(&path).expect("the module can be read");
     let engine = Engine::new(&guest::config(arguments.next().as_deref()))?;
     let module = Module::new(&engine, &wasm)?;
+    let begin = Arc::new(Barrier::new(count));
     for _ in 1..count {
-        let (engine, module) = (engine.clone(), module.clone());
-        thread::spawn(move || run(&engine, &module, &["guest", "wait"]));
+        let (engine, module, begin) = (engine.clone(), module.clone(), begin.clone());
+        thread::spawn(move || -> Result<()> {
+            let mut guest = Guest::new(&engine, &module, &["guest", "wait"])?;
+            begin.wait();
+            guest.run()
+        });
     }
+    begin.wait();
     // The others are in their loop by then.
     thread::sleep(Duration::from_millis(500));
-    run(&engine, &module, &["guest"])?;
+    Guest::new(&engine, &module, &["guest"])?.run()?;
     // The others never return.
     std::process::exit(0)
-}
-
-fn run(engine: &Engine, module: &Module, arguments: &[&str]) -> Result<()> {
-    Guest::new(engine, module, arguments)?.run()
 }
