@@ -123,7 +123,7 @@ pub struct FunctionUses {
     /// The source's function has a result.
     pub has_result: bool,
     /// Variables that keep their value, and whose locations may hold on where their lists end:
-    /// [`NativeFunction::continued`](crate::NativeFunction::continued) says where.
+    /// [`NativeFunction::continued`](field@crate::NativeFunction::continued) says where.
     pub lasting: Vec<LastingVariable>,
 }
 

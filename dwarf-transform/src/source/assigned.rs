@@ -7,7 +7,9 @@ use super::Place;
 use super::tokens::{Definition, Kind, Lines, Tokens};
 use crate::lasting::Declaration;
 use rayon::prelude::*;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// The functions that a program calls, by their names without template arguments.
 #[derive(Debug)]
@@ -49,16 +51,35 @@ pub(super) fn never_assigned(
     callees: &Callees<'_>,
     macros: &Macros<'_>,
 ) -> Vec<Vec<bool>> {
-    let lasting = |(number, function): (usize, &Function<'_>)| {
-        let last = function.variables.iter().map(|variable| variable.line).max().unwrap_or(function.line);
-        let behind = functions[number + 1..].iter().map(|next| next.line).find(|line| *line > last).unwrap_or(u32::MAX);
-        let tokens = Tokens::of_function(text, function.line..last.saturating_add(1), behind, executed);
+    // Functions mostly follow one another.
+    let mut budget = text.count().saturating_mul(MAX_OVERLAP) + MAX_LINES;
+    let lines: Vec<_> = functions
+        .iter()
+        .enumerate()
+        .map(|(number, function)| {
+            let last = function.variables.iter().map(|variable| variable.line).max().unwrap_or(function.line);
+            let behind = functions[number + 1..].iter().map(|next| next.line).find(|line| *line > last);
+            let limit = behind.unwrap_or(u32::MAX).min(function.line.saturating_add(MAX_LINES as u32));
+            budget = budget.saturating_sub(limit.min(text.count() as u32).saturating_sub(function.line) as usize);
+            (last < limit && budget > 0).then_some((function.line..last + 1, limit))
+        })
+        .collect();
+    let lasting = |(function, lines): (&Function<'_>, Option<(Range<u32>, u32)>)| {
+        let tokens = lines.and_then(|(head, limit)| Tokens::of_function(text, head, limit, executed));
         let Some(tokens) = tokens else { return vec![false; function.variables.len()] };
         let named = Named::of(&function.variables);
-        Uses { text, tokens: &tokens, callees, macros, named: &named }.lasting(&function.variables)
+        let budget = &Cell::new(tokens.len().saturating_mul(MAX_STEPS));
+        Uses { text, tokens: &tokens, callees, macros, named: &named, budget }.lasting(&function.variables)
     };
-    functions.par_iter().enumerate().map(lasting).collect()
+    functions.par_iter().zip(lines).map(lasting).collect()
 }
+
+/// How many lines a function may have, and how often each line of a file may be looked at.
+const MAX_LINES: usize = 20_000;
+const MAX_OVERLAP: usize = 16;
+
+/// How many tokens may be looked at for each that there is, in order to find what brackets are around words.
+const MAX_STEPS: usize = 16;
 
 /// What the macros of some files may do to variables.
 #[derive(Debug, Default)]
@@ -83,8 +104,14 @@ impl<'t> Macros<'t> {
             let (text, tokens) = (Lines::of_part(body), Tokens::of_part(body));
             // What a macro calls may be another one, which is not looked into.
             let (macros, named) = (&Macros::default(), &Named::default());
-            let uses = Uses { text: &text, tokens: &tokens, callees, macros, named };
-            let mut assigned = vec![false; parameters.as_ref().map_or(0, Vec::len)];
+            let budget = &Cell::new(tokens.len().saturating_mul(MAX_STEPS));
+            let uses = Uses { text: &text, tokens: &tokens, callees, macros, named, budget };
+            let count = parameters.as_ref().map_or(0, Vec::len);
+            if count > MAX_PARAMETERS {
+                self.functions.insert(name, vec![true]);
+                continue;
+            }
+            let mut assigned = vec![false; count];
             for position in tokens.words().filter(|position| uses.is_assigned(*position) || tokens.len() == 1) {
                 let word = text.word(tokens.place(position));
                 match parameters.iter().flatten().position(|parameter| *parameter == word) {
@@ -102,6 +129,9 @@ impl<'t> Macros<'t> {
         }
     }
 }
+
+/// How many parameters of a macro are looked at.
+const MAX_PARAMETERS: usize = 64;
 
 /// Can what a macro stands for assign anything? Most are a number or a text.
 fn may_assign(body: &[u8]) -> bool {
@@ -124,6 +154,8 @@ struct Uses<'u, 't> {
     callees: &'u Callees<'u>,
     macros: &'u Macros<'t>,
     named: &'u Named<'u>,
+    /// How many tokens may still be looked at.
+    budget: &'u Cell<usize>,
 }
 
 impl Uses<'_, '_> {
@@ -272,7 +304,13 @@ impl Uses<'_, '_> {
         let mut is_whole = begins && ends;
         let mut at = position;
         for _ in 0..MAX_BRACKETS {
-            let Some((open, argument)) = self.tokens.bracket_around(at) else { return false };
+            let rest = self.budget.get();
+            if rest == 0 {
+                return true;
+            }
+            let (around, steps) = self.tokens.bracket_around(at);
+            self.budget.set(rest.saturating_sub(steps));
+            let Some((open, argument)) = around else { return false };
             let name = open.checked_sub(1).filter(|name| self.tokens.kind(*name) == Some(Kind::Word));
             let name = name.map(|name| self.text.word(self.tokens.place(name)));
             if name
@@ -557,6 +595,8 @@ mod tests {
         assert!(!keeps("#define CALL(a, ...) g(__VA_ARGS__ = 1)"));
         assert!(keeps("#define CALL(a, ...) g(__VA_ARGS__)"));
         assert!(!keeps("#define CALL(a, b) OTHER(b)"));
+        let many: Vec<String> = (0..=MAX_PARAMETERS).map(|number| format!("a{number}")).collect();
+        assert!(!keeps(&format!("#define CALL({}) f(1)", many.join(", "))));
     }
 
     #[test]

@@ -26,9 +26,10 @@ use gimli::{AttributeValue, UnitOffset, constants};
 pub(crate) use joins::MissingRow;
 use joins::{may_lack_rows, missing_rows};
 use rayon::prelude::*;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use tokens::{Lines, Tokens};
+use tokens::{Lines, MAX_FUNCTION, Tokens};
 
 /// A place in a file: line and column, as line tables count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,15 +190,24 @@ fn executed(lines: &UnitLines, files: impl Iterator<Item = u32>) -> BTreeMap<u32
 }
 
 /// The files of a unit that are at hand, as its line table numbers them.
-pub(crate) struct Texts<'t>(BTreeMap<u64, Lines<'t>>);
+pub(crate) struct Texts<'t> {
+    files: BTreeMap<u64, Lines<'t>>,
+    /// How many lines of functions that may call themselves may still be looked at.
+    budget: Cell<usize>,
+}
+
+/// How often each line may be looked at, to find out which functions call themselves.
+const MAX_OVERLAP: usize = 16;
 
 impl<'t> Texts<'t> {
     pub(crate) fn of<'a: 't>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, sources: &GuestSources<'t>) -> Texts<'t> {
-        let Some(header) = header(unit) else { return Texts(BTreeMap::new()) };
+        let Some(header) = header(unit) else { return Texts { files: BTreeMap::new(), budget: Cell::new(0) } };
         let first = u64::from(header.version() < 5);
         let numbers = (first..).zip(header.file_names()).map(|(number, _)| number);
         let read = |number| Some((number, text(dwarf, unit, sources, number).and_then(Lines::new)?));
-        Texts(numbers.filter_map(read).collect())
+        let files: BTreeMap<u64, Lines<'t>> = numbers.filter_map(read).collect();
+        let lines: usize = files.values().map(Lines::count).sum();
+        Texts { files, budget: Cell::new(lines.saturating_mul(MAX_OVERLAP)) }
     }
 
     /// Which variables are never assigned after their first value. Those that are declared in no file at hand may be.
@@ -208,7 +218,7 @@ impl<'t> Texts<'t> {
         asked: &[Asked<'a>],
         callees: impl Iterator<Item = Callee<'a>>,
     ) -> Vec<bool> {
-        let Texts(texts) = self;
+        let texts = &self.files;
         // Of each file, the functions with the variables, and which of those that are asked for they are.
         let mut files: BTreeMap<u64, BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
         for (number, asked) in asked.iter().enumerate() {
@@ -256,7 +266,11 @@ impl<'t> Texts<'t> {
         // What is called `operator()` calls itself by another name.
         let name = name.slice().split(|byte| *byte == b'<').next()?;
         let is_word = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        self.0.get(&file).filter(|_| is_word)?.mentions_in_function(u32::try_from(line).ok()?, name)
+        let text = self.files.get(&file).filter(|_| is_word)?;
+        let rest = Some(self.budget.get()).filter(|rest| *rest > 0)?;
+        let lines = text.function_lines(u32::try_from(line).ok()?);
+        self.budget.set(rest.saturating_sub(lines.as_ref().map_or(MAX_FUNCTION, ExactSizeIterator::len)));
+        Some(text.mentions(lines?, name))
     }
 }
 

@@ -55,6 +55,11 @@ impl<'t> Lines<'t> {
         Lines::new(text).unwrap_or(Lines { text: &[], begins: vec![0] })
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.begins.len()
+    }
+
     /// The word that begins at `place`.
     pub(crate) fn word(&self, place: Place) -> &'t [u8] {
         let line = self.begins.get((place.line as usize).wrapping_sub(1));
@@ -65,7 +70,7 @@ impl<'t> Lines<'t> {
 
     /// The lines of the function that begins in `line`; `None` where it is not clear where it ends: at a brace that is not further to the
     /// right than its begin.
-    fn function_lines(&self, line: u32) -> Option<Range<u32>> {
+    pub(crate) fn function_lines(&self, line: u32) -> Option<Range<u32>> {
         let indent = |line: u32| self.line(line).iter().position(|byte| !matches!(byte, b' ' | b'\t'));
         let first = indent(line)?;
         let is_end = |number: &u32| indent(*number).is_some_and(|at| at <= first && self.line(*number)[at] == b'}');
@@ -77,15 +82,14 @@ impl<'t> Lines<'t> {
         self.text(number..number.saturating_add(1))
     }
 
-    /// How often the name of the function that begins in `line` is in its text, but for the first time, where it is clear how long that is.
-    pub(crate) fn mentions_in_function(&self, line: u32, name: &[u8]) -> Option<usize> {
-        let function = self.function_lines(line)?;
+    /// How often the name of the function that has these lines is in its text, but for the first time.
+    pub(crate) fn mentions(&self, function: Range<u32>, name: &[u8]) -> usize {
         // Most have it once.
         if memchr::memmem::find_iter(self.text(function.clone()), name).nth(1).is_none() {
-            return Some(0);
+            return 0;
         }
         let words = function.flat_map(|line| words(without_comment(self.line(line))));
-        Some(words.filter(|word| *word == name).count().saturating_sub(1))
+        words.filter(|word| *word == name).count().saturating_sub(1)
     }
 
     /// The macros that are defined in the file: name, parameters, what they stand for.
@@ -93,8 +97,8 @@ impl<'t> Lines<'t> {
         let text = self.text;
         let begins = self.begins.iter().map(move |begin| &text[*begin as usize..]);
         begins.filter_map(|line| {
-            let directive = line.trim_ascii_start().strip_prefix(b"#")?.trim_ascii_start();
-            let rest = directive.strip_prefix(b"define")?.trim_ascii_start();
+            let directive = behind_blanks(behind_blanks(line).strip_prefix(b"#")?);
+            let rest = behind_blanks(directive.strip_prefix(b"define")?);
             let (name, rest) = rest.split_at(rest.iter().position(|byte| !is_word(*byte))?);
             let mut reader = Reader::new(rest, 1);
             reader.rest_of_line();
@@ -147,7 +151,7 @@ pub(crate) struct Tokens {
 }
 
 /// How many lines a function may have.
-const MAX_FUNCTION: usize = 20_000;
+pub(crate) const MAX_FUNCTION: usize = 5_000;
 
 /// How many words there may be between the parameters of a function and its body.
 const MAX_SPECIFIERS: usize = 8;
@@ -280,20 +284,23 @@ impl Tokens {
             .all(|(position, token)| !is_bracket(token) || self.counterpart(position).is_some())
     }
 
-    /// The bracket that the token at `position` is in, in the same statement, and how many commas are between them.
-    pub(crate) fn bracket_around(&self, position: usize) -> Option<(usize, usize)> {
-        let mut commas = 0;
+    /// The bracket that the token at `position` is in, in the same statement, and how many commas are between them; and how many tokens
+    /// were looked at.
+    pub(crate) fn bracket_around(&self, position: usize) -> (Option<(usize, usize)>, usize) {
+        let (mut commas, mut steps) = (0, 0);
         let mut at = position;
-        loop {
-            at = at.checked_sub(1)?;
-            match self.kind(at)? {
+        while let Some(before) = at.checked_sub(1) {
+            at = before;
+            steps += 1;
+            match self.tokens[at].kind {
                 Kind::Punctuation(b',') => commas += 1,
-                Kind::Punctuation(b')' | b']' | b'}') if self.counterpart(at).is_some() => at = self.counterpart(at)?,
-                Kind::Punctuation(b'(' | b'[' | b'{') => return Some((at, commas)),
-                Kind::Punctuation(b';') => return None,
+                Kind::Punctuation(b')' | b']' | b'}') => at = self.counterpart(at).unwrap_or(at),
+                Kind::Punctuation(b'(' | b'[' | b'{') => return (Some((at, commas)), steps),
+                Kind::Punctuation(b';') => break,
                 _ => {}
             }
         }
+        (None, steps)
     }
 
     /// The kind of the token at `position`.
@@ -614,6 +621,12 @@ fn word_kind(word: &[u8]) -> Kind {
     }
 }
 
+/// What follows blanks in the same line.
+fn behind_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &text[blanks..]
+}
+
 /// A line up to the comment at its end, where that is certain.
 fn without_comment(line: &[u8]) -> &[u8] {
     let comment = memchr::memmem::find(line, b"//").filter(|_| !line.contains(&b'"'));
@@ -659,9 +672,11 @@ mod tests {
         let text =
             "  int f(int a)\n  {\n    // f\n    g(a, f(1), ff); // f\n    g(\"//\", f);\n  }\nint g() { f(); }\n";
         let lines = Lines::new(text.as_bytes()).unwrap();
-        assert_eq!(lines.mentions_in_function(1, b"f"), Some(2));
-        assert_eq!(lines.mentions_in_function(1, b"h"), Some(0));
-        assert_eq!(lines.mentions_in_function(7, b"g"), None, "it has no end");
+        let function = lines.function_lines(1).unwrap();
+        assert_eq!(function, 1..7);
+        assert_eq!(lines.mentions(function.clone(), b"f"), 2);
+        assert_eq!(lines.mentions(function, b"h"), 0);
+        assert_eq!(lines.function_lines(7), None, "it has no end");
     }
 
     #[test]

@@ -42,8 +42,9 @@ const MAX_WORK: usize = 1 << 26;
 /// Where places hold on: of each variable disjoint, and in the order of the operators. Nothing where the body makes no sense, or too
 /// much would have to be looked at.
 pub(crate) fn continued(body: &BodyScan, variables: &[FollowedVariable<'_>]) -> Vec<Continued> {
-    let steps = body.effects.len() + body.labels.len();
     let places: usize = variables.iter().map(|variable| variable.places.len()).sum();
+    let scopes: usize = variables.iter().flat_map(|variable| &variable.scope).map(Vec::len).sum();
+    let steps = body.effects.len() + body.labels.len() + 2 * (places + scopes);
     if places == 0 || steps.saturating_mul(places.div_ceil(64)) > MAX_WORK {
         return Vec::new();
     }
@@ -93,6 +94,8 @@ struct Flow<'a> {
     begun: Vec<Option<u32>>,
     shown: Bits,
     found: Vec<Continued>,
+    /// How many places and ranges may still be looked at where loops begin.
+    budget: usize,
 }
 
 impl<'a> Flow<'a> {
@@ -135,6 +138,7 @@ impl<'a> Flow<'a> {
             begun: vec![None; size],
             shown: Bits::new(size),
             found: Vec::new(),
+            budget: MAX_WORK,
             owners,
             numbers,
         }
@@ -273,7 +277,15 @@ impl<'a> Flow<'a> {
     /// What the loop may do something to does not go through its head.
     fn enter_loop(&mut self, range: Range<u32>) {
         let Some(state) = &self.state else { return };
-        let changed: Vec<usize> = state.members().filter(|number| self.is_changed(*number, &range)).collect();
+        let members: Vec<usize> = state.members().collect();
+        let work = |number: &usize| {
+            let variable = &self.variables[self.owners[*number]];
+            variable.places.len() + variable.scope.as_ref().map_or(0, Vec::len)
+        };
+        self.budget = self.budget.saturating_sub(members.iter().map(work).sum());
+        let is_known = self.budget > 0;
+        let changed: Vec<usize> =
+            members.into_iter().filter(|number| !is_known || self.is_changed(*number, &range)).collect();
         if let Some(state) = &mut self.state {
             changed.into_iter().for_each(|number| state.remove(number));
         }
