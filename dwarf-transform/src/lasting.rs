@@ -1,7 +1,7 @@
 //! Variables that keep the value they get first, and where the guest says that it is.
 //!
-//! LLVM's backend for wasm does not follow variables from one basic block to the next: each location ends with its block, although
-//! the value is still there. It may also end there because the variable got another value that nothing holds, and the list does not
+//! A location ends where wasm gives its local to something else, and with LLVM before 16, which does not follow variables from one basic
+//! block of wasm to the next, with its block, although the value is still there. It may also end there because the variable got another value that nothing holds, and the list does not
 //! tell the two apart. For a variable that never gets another one, only the first is possible: the code generator, which knows where
 //! the wasm local is assigned, may follow it.
 
@@ -10,7 +10,7 @@ use crate::expression::GuestExpression;
 use crate::guest::{GuestFunction, GuestSources};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::UnitLines;
-use crate::scope::{Entry, declaration_of, place_of};
+use crate::scope::{Entry, declaration_of, name_of, place_of};
 use crate::source::{Language, Texts};
 use gimli::{AttributeValue, Operation, Reader, UnitOffset, constants as c};
 use std::collections::HashMap;
@@ -189,13 +189,9 @@ fn constancy<'a>(
         Type::Scalar if is_artificial && entry.tag() == c::DW_TAG_formal_parameter => return Some(Constancy::Sure),
         Type::Scalar => {}
     }
-    let name = dwarf.sections(unit).attr_string(unit, value(c::DW_AT_name)?).ok()?;
-    let file = match value(c::DW_AT_decl_file)? {
-        AttributeValue::FileIndex(file) => file,
-        value => value.udata_value()?,
-    };
-    let line = u32::try_from(value(c::DW_AT_decl_line)?.udata_value()?).ok()?;
-    Some(Constancy::Text(Declaration { name, file, line }))
+    let name = name_of(dwarf, unit, entry)?;
+    let (file, line) = place_of(unit, entry)?;
+    Some(Constancy::Text(Declaration { name, file, line: u32::try_from(line).ok()? }))
 }
 
 /// The code of a scope, sorted; `None` where that is the whole function.

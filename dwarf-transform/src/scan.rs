@@ -122,7 +122,7 @@ pub struct FunctionUses {
     pub thunk: Option<String>,
     /// The source's function has a result.
     pub has_result: bool,
-    /// Variables that keep their value, and whose locations may hold on where their lists end:
+    /// Variables that keep their value, and whose locations may hold on where their lists end; sorted by variable.
     /// [`NativeFunction::continued`](field@crate::NativeFunction::continued) says where.
     pub lasting: Vec<LastingVariable>,
 }
@@ -260,6 +260,7 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         uses.local_uses.shrink_to_fit();
         uses.locals = uses.local_uses.iter().map(|named| named.local).collect();
         uses.locals.dedup();
+        uses.lasting.sort_by_key(|lasting| lasting.variable);
         uses.stack_values.sort_unstable();
         uses.stack_values.dedup();
         uses.inlined.sort_unstable();

@@ -94,37 +94,35 @@ impl<'t> Macros<'t> {
     /// Adds the macros that a file defines. Of several with one name, each may be meant.
     pub(super) fn add(&mut self, lines: &Lines<'t>, callees: &Callees<'_>) {
         for Definition { name, parameters, body } in lines.definitions() {
-            if !may_assign(body) {
-                if let Some(parameters) = parameters {
-                    let known = self.functions.entry(name).or_default();
-                    known.resize(known.len().max(parameters.len()), false);
-                }
-                continue;
-            }
-            let (text, tokens) = (Lines::of_part(body), Tokens::of_part(body));
-            // What a macro calls may be another one, which is not looked into.
-            let (macros, named) = (&Macros::default(), &Named::default());
-            let budget = &Cell::new(tokens.len().saturating_mul(MAX_STEPS));
-            let uses = Uses { text: &text, tokens: &tokens, callees, macros, named, budget };
             let count = parameters.as_ref().map_or(0, Vec::len);
-            if count > MAX_PARAMETERS {
-                self.functions.insert(name, vec![true]);
-                continue;
-            }
-            let mut assigned = vec![false; count];
-            for position in tokens.words().filter(|position| uses.is_assigned(*position) || tokens.len() == 1) {
-                let word = text.word(tokens.place(position));
-                match parameters.iter().flatten().position(|parameter| *parameter == word) {
-                    Some(parameter) => assigned[parameter] = true,
-                    None => {
-                        self.assigned.insert(word);
-                    }
-                }
+            let may_assign = may_assign(body);
+            let is_looked_at = count <= MAX_PARAMETERS;
+            let mut assigned = vec![may_assign && !is_looked_at; count];
+            if may_assign && is_looked_at {
+                self.find_assigned(parameters.as_deref().unwrap_or_default(), body, callees, &mut assigned);
             }
             if parameters.is_some() {
                 let known = self.functions.entry(name).or_default();
                 known.resize(known.len().max(assigned.len()), false);
                 known.iter_mut().zip(assigned).for_each(|(known, assigned)| *known |= assigned);
+            }
+        }
+    }
+
+    /// Finds what a macro with these parameters assigns.
+    fn find_assigned(&mut self, parameters: &[&[u8]], body: &'t [u8], callees: &Callees<'_>, assigned: &mut [bool]) {
+        let (text, tokens) = (Lines::of_part(body), Tokens::of_part(body));
+        // What a macro calls may be another one, which is not looked into.
+        let (macros, named) = (&Macros::default(), &Named::default());
+        let budget = &Cell::new(tokens.len().saturating_mul(MAX_STEPS));
+        let uses = Uses { text: &text, tokens: &tokens, callees, macros, named, budget };
+        for position in tokens.words().filter(|position| uses.is_assigned(*position) || tokens.len() == 1) {
+            let word = text.word(tokens.place(position));
+            match parameters.iter().position(|parameter| *parameter == word) {
+                Some(parameter) => assigned[parameter] = true,
+                None => {
+                    self.assigned.insert(word);
+                }
             }
         }
     }

@@ -412,8 +412,8 @@ fn debug_plan<'a>(
     let has_uses = !uses.locals.is_empty() || !uses.stack_values.is_empty();
     let types = if has_uses { local_types(shared.module, input) } else { Vec::new() };
     let value_of = |it: &dwarf_transform::Continued| {
-        let variable = uses.lasting.iter().find(|variable| variable.variable == it.variable)?;
-        variable.places.iter().find(|place| place.begin == it.location)?.value?.local
+        let variable = uses.lasting.binary_search_by_key(&it.variable, |lasting| lasting.variable).ok()?;
+        uses.lasting[variable].places.iter().find(|place| place.begin == it.location)?.value?.local
     };
     let at_entry = continued.iter().filter(|it| it.at_entry).filter_map(value_of);
     let at_entry = at_entry.map(|local| dwarf_transform::ENTRY_VALUE_HOME + local);
