@@ -55,12 +55,18 @@ fn stacks(scratch: &Path, file: &str, fields: &str) -> Vec<Vec<String>> {
 const LEFT: [&str; 3] = ["spin", "left", MAIN];
 const RIGHT: [&str; 6] = ["spin", "right", "right", "right", "right", MAIN];
 
-/// Every sample in `spin` came by one of the two ways that the program has.
+/// Every sample in `spin` came by one of the two ways that the program has. Before `spin` has its own frame pointer, and
+/// once it has restored its caller's, following frame pointers misses the caller: a few samples may hit there.
 fn assert_ways(stacks: &[Vec<String>]) {
     assert!(stacks.len() > 10, "too few samples: {stacks:?}");
-    let wrong: Vec<_> = stacks.iter().filter(|stack| **stack != LEFT && **stack != RIGHT).collect();
+    let lacks_caller = |stack: &[String]| {
+        [&LEFT[..], &RIGHT[..]].iter().any(|way| stack.len() + 1 == way.len() && stack[0] == way[0] && stack[1..] == way[2..])
+    };
+    let (whole, rest): (Vec<_>, Vec<_>) = stacks.iter().partition(|stack| **stack == LEFT || **stack == RIGHT);
+    let wrong: Vec<_> = rest.iter().filter(|stack| !lacks_caller(stack)).collect();
     assert!(wrong.is_empty(), "{} of {} stacks are wrong: {:?}", wrong.len(), stacks.len(), wrong[0]);
-    let ways: BTreeSet<usize> = stacks.iter().map(Vec::len).collect();
+    assert!(rest.len() * 5 < stacks.len(), "{} of {} stacks lack the caller", rest.len(), stacks.len());
+    let ways: BTreeSet<usize> = whole.into_iter().map(Vec::len).collect();
     assert_eq!(ways, BTreeSet::from([LEFT.len(), RIGHT.len()]));
 }
 
