@@ -96,6 +96,9 @@ pub struct NativeFunction {
     pub returns_result_place: bool,
     /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
     pub traps: Vec<TextOffset>,
+    /// Rows without an operator that begin a block from which control goes on to the next row only: where they begin, sorted. They
+    /// have nothing to do with the row before.
+    pub leading: Vec<TextOffset>,
     /// Instructions before loops that inlined functions begin with: sorted.
     pub entries: Vec<EntryBeforeLoop>,
 }

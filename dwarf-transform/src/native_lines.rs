@@ -9,9 +9,9 @@
 //!   the opening line, as soon as the homes are filled, where gdb is to stop when it steps into the function.
 //! - Statements begin at anchors, where the function has any: only they are marked `is_stmt`. The optimizer has moved
 //!   the rest about, and a debugger that stops at all of it would run back and forth.
-//! - The compiler's own instructions belong to the row before them.
+//! - The compiler's own instructions belong to the row before them; those that a block begins with, to the row behind.
 
-use crate::address::WasmOffset;
+use crate::address::{TextOffset, WasmOffset};
 use crate::address_map::TextRange;
 use crate::guest_lines::{Covering, GuestRow, body_row, covering, has_no_line};
 use crate::native::{AddressRow, NativeFunction};
@@ -78,12 +78,15 @@ pub(crate) fn function_rows(
     let mut begun = false;
     let mut covered = Covering::new(guest);
     for (number, row) in native.rows.iter().enumerate() {
-        let Some(wasm) = row.wasm.filter(|_| !hidden.get(number).unwrap_or(&false)) else {
-            continue;
-        };
         if row.text.0 < body_start {
             continue;
         }
+        let leads = row.wasm.is_none() && begun && native.leading.binary_search(&row.text).is_ok();
+        let of = number + usize::from(leads);
+        let Some(wasm) = native.rows.get(of).and_then(|row| row.wasm).filter(|_| !hidden.get(of).unwrap_or(&false))
+        else {
+            continue;
+        };
         let Some(position) = covered.find(wasm.0) else {
             continue;
         };
@@ -107,11 +110,11 @@ pub(crate) fn function_rows(
         let Some(last) = rows.last() else {
             continue;
         };
-        let is_stmt = if anchored { row.anchor } else { source.is_stmt && !seen[position] };
+        let is_stmt = if anchored { row.anchor } else { source.is_stmt && !seen[position] && !leads };
         if !is_stmt && last.same_place(source) {
             continue;
         }
-        seen[position] = true;
+        seen[position] |= !leads;
         let mut next = NativeRow::new(row.text.0, source, is_stmt);
         next.epilogue_begin = source.epilogue_begin && is_stmt;
         rows.push(next);
@@ -162,7 +165,16 @@ pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, guest: &[GuestRow], native: &N
         return rows;
     }
     let mut kept: Vec<NativeRow> = Vec::with_capacity(rows.len());
-    for row in rows {
+    // Where files change, lldb would stop at code without a line.
+    let is_of_one_file = rows.windows(2).all(|pair| pair[0].file == pair[1].file);
+    let mut rows = rows.into_iter().peekable();
+    while let Some(row) = rows.next() {
+        // What leads to a statement belongs to the one before, wherever that is, which lldb knows.
+        let leads = is_of_one_file && native.leading.binary_search(&TextOffset(row.text)).is_ok();
+        if leads && !row.is_stmt && rows.peek().is_some_and(|next| next.is_stmt) {
+            kept.push(NativeRow { line: 0, column: 0, ..row });
+            continue;
+        }
         // Trapping instructions lie apart from their statements, and are only reached to stop there.
         let traps = native.traps.binary_search_by_key(&row.text, |trap| trap.0).is_ok();
         match kept.last() {
@@ -188,10 +200,10 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
         let lineless = |row: &AddressRow| row.wasm.is_none_or(|wasm| has_no_line(guest, wasm));
         let first = &native.rows[at];
         // The compiler's own instructions belong to the code before.
-        let Some(wasm) = first.wasm else {
+        if first.wasm.is_none() {
             at += 1;
             continue;
-        };
+        }
         let count = native.rows[at..].iter().take_while(|row| lineless(row) && !row.anchor).count();
         let end = native.rows.get(at + count).map_or(native.text.end, |row| row.text);
         let is_fixed = native.has_call(first.text..end) || native.has_trap(first.text..end);
@@ -205,9 +217,9 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
             let next = rows.partition_point(|row| row.text < end.0);
             passed.push((first.text.0, end.0));
             let plain = NativeRow { is_stmt: false, prologue_end: false, epilogue_begin: false, ..before };
-            // lldb takes it for a part of the line before if it is of the same file.
-            let file = covering(guest, wasm.0).map_or(before.file, |position| guest[position].file);
-            found.push(NativeRow { text: first.text.0, file, line: 0, column: 0, ..plain });
+            // lldb takes it for a part of the line before if it is of the same file, and stops there if not. (In the guest
+            // it has the file of what came before it there.)
+            found.push(NativeRow { text: first.text.0, line: 0, column: 0, ..plain });
             if end < native.text.end && rows.get(next).is_none_or(|row| row.text > end.0) {
                 found.push(NativeRow { text: end.0, ..plain });
             }
@@ -236,7 +248,6 @@ fn body_address(guest: &[GuestRow], body: Option<usize>, native: &NativeFunction
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TextOffset;
     use crate::native::NativeCall;
 
     fn call(return_address: u32, wasm: u32, behind: u32) -> NativeCall {
@@ -298,6 +309,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_block_begins_with_belongs_to_the_code_behind() {
+        let lines = [guest(10, 5), guest(20, 6), guest(30, 7)];
+        let rows = [(0, None), (111, Some(10)), (120, Some(20)), (124, None), (128, Some(30))];
+        let mut code = native(&rows, &[111, 120, 128]);
+        let lines_of = |code: &NativeFunction| {
+            let rows = function_rows(&lines, code, None, &[]);
+            rows.iter().map(|row| (row.text, row.line, row.is_stmt)).collect::<Vec<_>>()
+        };
+        assert_eq!(lines_of(&code)[2..], [(120, 6, true), (128, 7, true)]);
+        code.leading = vec![TextOffset(0), TextOffset(124)];
+        assert_eq!(lines_of(&code)[2..], [(120, 6, true), (124, 7, false), (128, 7, true)]);
+        let rows = rows_for_lldb(function_rows(&lines, &code, None, &[]), &lines, &code);
+        let rows: Vec<(u32, u32)> = rows.iter().map(|row| (row.text, row.line)).collect();
+        assert_eq!(rows[2..], [(120, 6), (124, 0), (128, 7)], "lldb goes on as if it were a part of the line before");
+    }
+
+    #[test]
     fn lldb_passes_code_without_line() {
         let other_file = GuestRow { file: 2, ..guest(24, 0) };
         let lines = [guest(0, 4), guest(10, 5), guest(20, 6), other_file, guest(30, 7)];
@@ -313,7 +341,7 @@ mod tests {
         let mut code = native(&rows, &[110, 120, 130]);
         let lines_of = |code: &NativeFunction| {
             let rows = rows_for_lldb(function_rows(&lines, code, None, &[]), &lines, code);
-            assert!(rows.iter().all(|row| (row.file == 2) == (row.line == 0)));
+            assert!(rows.iter().all(|row| row.file != 2), "lldb would stop where the file changes");
             rows.iter().map(|row| (row.text, row.line)).collect::<Vec<_>>()
         };
         // The rest of the statement has its line again.

@@ -78,7 +78,8 @@ def record(leaves, path, value, depth, union=False):
     summary = value.GetSummary()
     if summary is not None and not re.search(r"0x[0-9a-f]{5,}", summary):
         # What a text that cannot be read is shown as.
-        leaves[path] = "<unreadable>" if "<memory read failed" in summary else canonical(summary)
+        broken = "<memory read failed" in summary or summary.startswith("error: ")
+        leaves[path] = "<unreadable>" if broken else canonical(summary)
         if summary.startswith('"'):
             return
     children(leaves, path, value, depth, union)

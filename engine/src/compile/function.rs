@@ -1,7 +1,7 @@
 //! Compiles one function and turns the code generator's results into plain data.
 
-use super::{CompileError, anchors, home_stores, returns, stack_check};
-use crate::environ::{Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
+use super::{CompileError, anchors, home_stores, leading, returns, stack_check};
+use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, OPENING_BITS,
     SOURCE_FLAGS, TranslateError,
@@ -44,6 +44,8 @@ pub(super) struct CompiledFunction {
     /// Instructions that stand for the entry of an inlined function before a loop, sorted, and the file offset of a branch of
     /// the function back to the loop.
     pub(super) entries: Vec<(u32, u32)>,
+    /// The rows without an operator from which control goes on to the next row only: where they begin, sorted.
+    pub(super) leading: Vec<u32>,
     /// Assignments that end the locations of what was in a local before.
     pub(super) overwritten: Vec<dwarf_transform::Overwritten>,
     /// Where locations hold on.
@@ -248,6 +250,9 @@ fn extract(
             anchors::absorb(&mut out, &anchors::Flow::new(returns, &compiled.bb_edges));
         }
         stack_check::inline(&mut out);
+    }
+    if shared.tunables.debug_info != DebugInfo::None {
+        leading::find(&mut out, &compiled.bb_edges);
     }
     if let Some(homes) = source.homes
         && let Some(slot) = slot

@@ -8,6 +8,7 @@ mod function;
 mod guest_symbols;
 mod home_stores;
 mod isa;
+mod leading;
 mod returns;
 mod stack_check;
 mod trampolines;
@@ -975,6 +976,7 @@ fn native_module(
                     branch: wasm(branch),
                 })
                 .collect(),
+            leading: function.leading.iter().map(|offset| text(start + offset)).collect(),
             traps: function
                 .traps
                 .iter()

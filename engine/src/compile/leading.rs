@@ -1,0 +1,71 @@
+//! The code generator's own instructions at the begin of a block, such as loads of what was spilled: they lead to the code
+//! behind them, and have nothing to do with what lies before them.
+
+use super::function::{CompiledFunction, Row};
+
+/// Finds the rows without an operator that begin a block from which control goes on to the next row only. `edges` lead from
+/// basic block to basic block.
+pub(super) fn find(function: &mut CompiledFunction, edges: &[(u32, u32)]) {
+    let mut edges = edges.to_vec();
+    edges.sort_unstable();
+    let mut rows: Vec<Row> = Vec::with_capacity(function.rows.len());
+    let mut following = function.rows.iter().skip(1);
+    for &row in &function.rows {
+        let next = following.next().filter(|next| row.wasm.is_none() && next.wasm.is_some());
+        rows.push(row);
+        let Some(next) = next else { continue };
+        let behind = function.basic_blocks.partition_point(|block| *block < next.start);
+        let block = behind.checked_sub(1).map(|last| function.basic_blocks[last]);
+        let Some(block) = block.filter(|block| *block >= row.start) else { continue };
+        let goes_on = function.basic_blocks.get(behind) != Some(&next.start)
+            || edges.binary_search(&(block, next.start)).is_ok();
+        if !goes_on {
+            continue;
+        }
+        // What comes before is the end of another block.
+        if block > row.start {
+            rows.push(Row { start: block, ..row });
+        }
+        function.leading.push(block);
+    }
+    function.rows = rows;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(start: u32, wasm: Option<u32>) -> Row {
+        Row { start, wasm, anchor: false }
+    }
+
+    fn leading(rows: &[(u32, Option<u32>)], blocks: &[u32], edges: &[(u32, u32)]) -> (Vec<u32>, Vec<u32>) {
+        let mut function = CompiledFunction {
+            rows: rows.iter().map(|&(start, wasm)| row(start, wasm)).collect(),
+            basic_blocks: blocks.to_vec(),
+            ..CompiledFunction::default()
+        };
+        find(&mut function, edges);
+        (function.leading, function.rows.iter().map(|row| row.start).collect())
+    }
+
+    #[test]
+    fn code_at_the_begin_of_a_block_leads_to_what_follows() {
+        let rows = [(0, Some(10)), (4, None), (8, Some(20))];
+        assert_eq!(leading(&rows, &[0, 4], &[]), (vec![4], vec![0, 4, 8]));
+        assert_eq!(leading(&rows, &[0], &[]), (vec![], vec![0, 4, 8]), "it belongs to the code before");
+    }
+
+    #[test]
+    fn a_block_of_moves_leads_to_the_next_one_only_if_it_does_not_jump_away() {
+        let rows = [(0, Some(10)), (4, None), (8, Some(20))];
+        assert_eq!(leading(&rows, &[0, 4, 8], &[(0, 8), (4, 8)]).0, [4]);
+        assert_eq!(leading(&rows, &[0, 4, 8], &[(0, 8), (4, 0)]).0, [0; 0]);
+    }
+
+    #[test]
+    fn the_end_of_the_block_before_stays_apart() {
+        let rows = [(0, Some(10)), (4, None), (8, Some(20))];
+        assert_eq!(leading(&rows, &[0, 6], &[]), (vec![6], vec![0, 4, 6, 8]));
+    }
+}
