@@ -3,6 +3,7 @@
 use crate::address::{TextOffset, WasmOffset};
 use crate::guest_lines::{Covering, GuestRow, has_no_line};
 use crate::native::{NativeCall, NativeFunction};
+use crate::options::PointerFlavour;
 use std::ops::Range;
 
 /// A half-open range of `.text`.
@@ -85,8 +86,13 @@ impl AddressMap {
     /// that lies apart from its code in the frame outside. No program counter is that byte, unless a call ends there: a
     /// caller is looked up by the byte before its return address.
     ///
-    /// `lines` are the guest's where moved code is to be hidden in the rows of its statements.
-    pub(crate) fn new(native: &NativeFunction, body_start: u32, lines: &[GuestRow]) -> AddressMap {
+    /// `lines` are the guest's.
+    pub(crate) fn new(
+        native: &NativeFunction,
+        body_start: u32,
+        lines: &[GuestRow],
+        flavour: PointerFlavour,
+    ) -> AddressMap {
         let boundaries = boundaries(native);
         let collect = |offsets: &dyn Fn(usize) -> Option<u32>| {
             let mut pieces: Vec<(u32, u32, u32)> = Vec::with_capacity(native.rows.len() + 1);
@@ -113,10 +119,18 @@ impl AddressMap {
         };
         let pieces = collect(&|position| native.rows[position].wasm.map(|wasm| wasm.0));
         let mut places = moved_rows(native);
-        let mut hidden = hidden_rows(native, lines, &places);
+        let (mut hidden, mut outside) = match flavour {
+            PointerFlavour::Gdb => (hidden_rows(native, lines, &places), lineless_after_calls(native, lines)),
+            // It may stop at any instruction that a branch leads to.
+            PointerFlavour::Lldb => {
+                places.extend(rows_of_other_lines(native, lines));
+                places.sort_unstable();
+                places.dedup();
+                (Vec::new(), Vec::new())
+            }
+        };
         let moved = places.iter().map(|(position, _)| boundaries[*position]).collect();
         places.retain(|place| !hidden.get(place.0).unwrap_or(&false));
-        let mut outside = lineless_after_calls(native, lines);
         for (entry, head, branch) in entries_before_loops(native) {
             let Some(offset) = native.rows[entry].wasm else { continue };
             let code = (boundaries[entry], boundaries[head]);
@@ -369,6 +383,33 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
     moved
 }
 
+/// The native rows between anchors that come from another line than that of the anchor before them, each with the guest offset of
+/// the anchor. They have the anchor's line for lldb (see [`crate::native_lines::rows_for_lldb`]), which would see a function entered
+/// or left, in the middle of a line, if they were in another scope.
+fn rows_of_other_lines(native: &NativeFunction, lines: &[GuestRow]) -> Vec<(usize, u32)> {
+    let mut covering = Covering::new(lines);
+    let mut line_of = |wasm: WasmOffset| {
+        // Code without a line belongs to the line before it.
+        let before = covering.find(wasm.0).map_or(&[][..], |position| &lines[..=position]);
+        before.iter().rfind(|source| source.line != 0).map(|source| (source.file, source.line))
+    };
+    let mut found = Vec::new();
+    let mut statement = None;
+    for (position, row) in native.rows.iter().enumerate() {
+        let Some(wasm) = row.wasm else { continue };
+        let line = line_of(wasm);
+        if row.anchor {
+            statement = Some((wasm.0, line));
+        } else if let Some((begin, of_statement)) = statement
+            && line != of_statement
+            && !is_fixed(native, position)
+        {
+            found.push((position, begin));
+        }
+    }
+    found
+}
+
 /// The native rows of a function with these guest lines that have been moved into a statement, and that gdb never looks at:
 /// they get no row in the line table, so that a step over the statement passes them. Such a row lies in the statement's first
 /// row of the line table, or in one of the same line that follows it. An anchor or a trap does not come right behind it: gdb
@@ -446,7 +487,7 @@ mod tests {
             prologue_end: TextOffset(110),
             ..NativeFunction::default()
         };
-        let map = AddressMap::new(&native, 10, &[]);
+        let map = AddressMap::new(&native, 10, &[], PointerFlavour::Gdb);
         let mut budget = RangeBudget::unlimited();
         let mut found = Vec::new();
         map.scope_ranges(20, 30, &mut budget, &mut found).expect("it is one range");
@@ -522,7 +563,7 @@ mod tests {
             ..NativeFunction::default()
         };
         let lines = [GuestRow::at(10, 5), GuestRow::at(22, 0), GuestRow::at(30, 7)];
-        let map = AddressMap::new(&native, 10, &lines);
+        let map = AddressMap::new(&native, 10, &lines, PointerFlavour::Gdb);
         let left = |guest: (u64, u64)| {
             let mut ranges = Vec::new();
             map.scope_ranges(guest.0, guest.1, &mut RangeBudget::unlimited(), &mut ranges).expect("it has no limit");

@@ -83,8 +83,9 @@ pub(crate) struct AddressMaps<'m> {
     native: &'m NativeModule,
     index: &'m FunctionIndex,
     maps: Vec<OnceLock<AddressMap>>,
-    /// The guest's lines of each function, where moved code is to be hidden in the rows of its statements.
+    /// The guest's lines of each function.
     lines: Vec<&'m [GuestRow]>,
+    flavour: PointerFlavour,
 }
 
 impl<'m> AddressMaps<'m> {
@@ -95,15 +96,14 @@ impl<'m> AddressMaps<'m> {
         flavour: PointerFlavour,
     ) -> AddressMaps<'m> {
         let mut lines: Vec<&[GuestRow]> = vec![&[]; native.functions.len()];
-        // lldb may stop at any instruction that a branch leads to.
-        for unit in units.iter().filter(|_| flavour == PointerFlavour::Gdb) {
+        for unit in units {
             for position in unit.functions().filter(|position| *position < native.functions.len()) {
                 if lines[position].is_empty() {
                     lines[position] = unit.function(position);
                 }
             }
         }
-        AddressMaps { native, index, maps: native.functions.iter().map(|_| OnceLock::new()).collect(), lines }
+        AddressMaps { native, index, maps: native.functions.iter().map(|_| OnceLock::new()).collect(), lines, flavour }
     }
 
     /// Makes the maps of `functions`, in parallel.
@@ -117,7 +117,7 @@ impl<'m> AddressMaps<'m> {
     pub(crate) fn get(&self, position: usize) -> &AddressMap {
         self.maps[position].get_or_init(|| {
             let native = &self.native.functions[position];
-            AddressMap::new(native, self.index.start(position), self.lines[position])
+            AddressMap::new(native, self.index.start(position), self.lines[position], self.flavour)
         })
     }
 
