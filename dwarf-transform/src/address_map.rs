@@ -383,9 +383,9 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
     moved
 }
 
-/// The native rows between anchors that come from another line than that of the anchor before them, each with the guest offset of
-/// the anchor. They have the anchor's line for lldb (see [`crate::native_lines::rows_for_lldb`]), which would see a function entered
-/// or left, in the middle of a line, if they were in another scope.
+/// The native rows between anchors that come from no line, or another one than the anchor before them, each with the guest offset
+/// of the anchor. They have the anchor's line for lldb (see [`crate::native_lines::rows_for_lldb`]), which would see a function
+/// entered or left, in the middle of a line, if they were in another scope.
 fn rows_of_other_lines(native: &NativeFunction, lines: &[GuestRow]) -> Vec<(usize, u32)> {
     let mut covering = Covering::new(lines);
     let mut line_of = |wasm: WasmOffset| {
@@ -401,7 +401,7 @@ fn rows_of_other_lines(native: &NativeFunction, lines: &[GuestRow]) -> Vec<(usiz
         if row.anchor {
             statement = Some((wasm.0, line));
         } else if let Some((begin, of_statement)) = statement
-            && line != of_statement
+            && (line != of_statement || has_no_line(lines, wasm))
             && !is_fixed(native, position)
         {
             found.push((position, begin));
@@ -545,6 +545,42 @@ mod tests {
             ..NativeFunction::default()
         };
         assert_eq!(moved_rows(&native), [(3, 30)], "a block of its own is where it was");
+    }
+
+    #[test]
+    fn between_anchors_lldb_finds_no_other_scope() {
+        let row = |text, wasm, anchor| AddressRow {
+            text: TextOffset(text),
+            wasm: Some(WasmOffset(wasm)),
+            anchor,
+            new_block: false,
+        };
+        let native = NativeFunction {
+            text: TextOffset(100)..TextOffset(150),
+            rows: vec![
+                row(110, 20, true),
+                row(114, 22, false),
+                row(118, 24, false),
+                row(122, 26, false),
+                row(126, 24, false),
+                row(130, 30, true),
+            ],
+            calls: vec![NativeCall { return_address: TextOffset(129), wasm: WasmOffset(24), behind: WasmOffset(26) }],
+            prologue_end: TextOffset(110),
+            ..NativeFunction::default()
+        };
+        // The operands of 22, the code of 24 and what has no line are a part of the statement's row; a call stays where it is.
+        let lines = [GuestRow::at(20, 5), GuestRow::at(24, 6), GuestRow::at(26, 0), GuestRow::at(30, 7)];
+        assert_eq!(rows_of_other_lines(&native, &lines), [(2, 20), (3, 20)]);
+        let ranges = |flavour| {
+            let mut ranges = Vec::new();
+            let map = AddressMap::new(&native, 20, &lines, flavour);
+            map.scope_ranges(24, 30, &mut RangeBudget::unlimited(), &mut ranges).expect("it has no limit");
+            merge(&mut ranges);
+            ranges
+        };
+        assert_eq!(ranges(PointerFlavour::Gdb), [(118, 130)]);
+        assert_eq!(ranges(PointerFlavour::Lldb), [(126, 130)]);
     }
 
     #[test]
