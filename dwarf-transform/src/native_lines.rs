@@ -187,7 +187,8 @@ pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, guest: &[GuestRow], native: &N
 }
 
 /// Lets lldb pass code that has no line in the guest, as it does natively: a branch to there would else stop it at the line
-/// before, in the wrong frame where that is another one's. Calls keep that line, which is shown in backtraces, and traps.
+/// before, in the wrong frame where that is another one's. Calls keep that line, which is shown in backtraces, and traps; so does
+/// what a call returns to, from where lldb would go on when a person steps out of the callee.
 fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native: &NativeFunction) {
     if guest.iter().all(|row| row.line != 0) {
         return;
@@ -206,7 +207,8 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
         }
         let count = native.rows[at..].iter().take_while(|row| lineless(row) && !row.anchor).count();
         let end = native.rows.get(at + count).map_or(native.text.end, |row| row.text);
-        let is_fixed = native.has_call(first.text..end) || native.has_trap(first.text..end);
+        let returns_here = native.calls.binary_search_by_key(&first.text, |call| call.return_address).is_ok();
+        let is_fixed = returns_here || native.has_call(first.text..end) || native.has_trap(first.text..end);
         let before = rows.partition_point(|row| row.text <= first.text.0).checked_sub(1).map(|before| rows[before]);
         if count > 0
             && !is_fixed
@@ -348,6 +350,8 @@ mod tests {
         assert_eq!(lines_of(&code), [(0, 4), (110, 5), (120, 6), (124, 0), (128, 6), (130, 7)]);
         code.calls = vec![call(126, 24, 26)];
         assert_eq!(lines_of(&code), [(0, 4), (110, 5), (120, 6), (130, 7)], "a frame there has a line");
+        code.calls = vec![call(124, 20, 24)];
+        assert_eq!(lines_of(&code), [(0, 4), (110, 5), (120, 6), (130, 7)], "a call returns there");
         code.calls.clear();
         code.traps = vec![TextOffset(124)];
         assert!(!lines_of(&code).iter().any(|row| row.1 == 0), "a trap there has a line");
