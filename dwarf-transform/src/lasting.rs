@@ -7,11 +7,11 @@
 
 use crate::address::WasmOffset;
 use crate::expression::GuestExpression;
-use crate::guest::{GuestFunction, GuestSources};
+use crate::guest::GuestFunction;
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::UnitLines;
 use crate::scope::{Entry, declaration_of, name_of, place_of};
-use crate::source::{Language, Texts};
+use crate::source::{Language, Originals, Texts};
 use gimli::{AttributeValue, Operation, Reader, UnitOffset, constants as c};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -365,11 +365,11 @@ impl<'a> LastingScan<'a> {
         &mut self,
         dwarf: &GuestDwarf<'a>,
         unit: &Unit<'a>,
-        sources: &GuestSources<'_>,
+        originals: &Originals<'_>,
         lines: &UnitLines,
     ) {
         let Some(language) = self.language.filter(|_| !self.found.is_empty()) else { return };
-        let texts = Texts::of(dwarf, unit, sources);
+        let texts = Texts::of(dwarf, unit, originals);
         let asked: Vec<_> = self.found.iter().filter_map(|found| found.asked).collect();
         let callees = self.callees.iter().map(|(_, callee)| *callee);
         let mut kept = texts.never_assigned(language, lines, &asked, callees).into_iter();

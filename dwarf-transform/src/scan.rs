@@ -14,7 +14,7 @@ use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{
     Code, Entry, has_result, is_optimized, lowest, opens_with_a_stop, place_of, producer, scope_code, subprogram_code,
 };
-use crate::source;
+use crate::source::{self, Originals};
 use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
 use rayon::prelude::*;
@@ -195,10 +195,12 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
     let dwarf = GuestDwarf::read(guest);
     let index = FunctionIndex::new(guest);
     let mut losses = dwarf.losses.clone();
-    let scans: Vec<UnitScan<'_>> = {
-        let units = dwarf.units.par_iter();
-        units.map(|unit| scan_unit(guest, &dwarf, unit, &index, sources)).collect()
-    };
+    let (mut scans, originals): (Vec<UnitScan<'_>>, Option<Originals<'_>>) = rayon::join(
+        || dwarf.units.par_iter().map(|unit| scan_unit(guest, &dwarf, unit, &index, sources.is_some())).collect(),
+        || sources.map(Originals::of),
+    );
+    let units = scans.par_iter_mut().zip(&dwarf.units);
+    units.for_each(|(scan, unit)| complete_unit(scan, &dwarf, unit, originals.as_ref()));
     let (mut at_zero, mut subprograms) = (0, 0);
     let mut static_objects = Vec::new();
     let mut lines = GuestLines::default();
@@ -306,22 +308,15 @@ fn scan_unit<'a>(
     dwarf: &GuestDwarf<'a>,
     unit: &Unit<'a>,
     index: &FunctionIndex,
-    sources: Option<&GuestSources<'_>>,
+    wants_lasting: bool,
 ) -> UnitScan<'a> {
     let mut scan = UnitScan::default();
     let mut losses = Losses::default();
     let (lines, entries) = rayon::join(
         || UnitLines::read(unit, index, &mut losses),
-        || scan_entries(guest, dwarf, unit, index, sources.is_some(), &mut scan),
+        || scan_entries(guest, dwarf, unit, index, wants_lasting, &mut scan),
     );
     scan.lines = lines;
-    if let Some(sources) = sources {
-        source::complete(&mut scan.lines, &scan.unoptimized, dwarf, unit, sources);
-        scan.lasting.ask(dwarf, unit, sources, &scan.lines);
-    }
-    for (position, place) in std::mem::take(&mut scan.opened) {
-        scan.lines.open(position, place);
-    }
     losses.merge(std::mem::take(&mut scan.losses));
     if let Err(error) = entries {
         let place = unit.place();
@@ -329,6 +324,22 @@ fn scan_unit<'a>(
     }
     scan.losses = losses;
     scan
+}
+
+/// Adds what the sources tell.
+fn complete_unit<'a>(
+    scan: &mut UnitScan<'a>,
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    originals: Option<&Originals<'_>>,
+) {
+    if let Some(originals) = originals {
+        source::complete(&mut scan.lines, &scan.unoptimized, dwarf, unit, originals);
+        scan.lasting.ask(dwarf, unit, originals, &scan.lines);
+    }
+    for (position, place) in std::mem::take(&mut scan.opened) {
+        scan.lines.open(position, place);
+    }
 }
 
 fn scan_entries<'a>(

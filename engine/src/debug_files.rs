@@ -38,9 +38,26 @@ pub struct DebugFile {
     pub bytes: Vec<u8>,
 }
 
-impl DebugFile {
+/// A source file that may be what was compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// Its path, as the line table has it.
+    pub name: String,
+    /// All of it.
+    pub text: Vec<u8>,
+    /// The MD5 sum of what was compiled, if the line table has it.
+    pub md5: Option<[u8; 16]>,
+}
+
+impl Source {
+    /// Is it what was compiled, as far as can be known?
+    #[must_use]
+    pub fn is_original(&self) -> bool {
+        self.md5.is_none_or(|md5| md5[..] == Md5::digest(&self.text)[..])
+    }
+
     pub(crate) fn as_source(&self) -> dwarf_transform::GuestSource<'_> {
-        dwarf_transform::GuestSource { path: &self.name, text: &self.bytes }
+        dwarf_transform::GuestSource { path: &self.name, text: &self.text }
     }
 }
 
@@ -51,8 +68,8 @@ pub struct DebugFiles {
     pub separate: Option<DebugFile>,
     /// The files with split units.
     pub split: Vec<DebugFile>,
-    /// Source files that line tables name.
-    pub sources: Vec<DebugFile>,
+    /// Source files that line tables name. Those that are not [`Source::is_original`] are not looked at.
+    pub sources: Vec<Source>,
     /// What was looked for in vain, as sentences for the user.
     pub warnings: Vec<String>,
 }
@@ -198,20 +215,26 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// The sources that are there, of a reasonable size.
-fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<DebugFile> {
+/// The sources that are there, of a reasonable size. Only where there are several of one name does it matter here which is the
+/// original: sums take longer than reading.
+fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<Source> {
     let mut rest = MAX_SOURCES;
-    let mut read = |place: &Path, md5: Option<[u8; 16]>| {
+    let mut read = |place: &Path, source: &dwarf_transform::SourceFile| {
         let size = fs::metadata(place).ok().filter(fs::Metadata::is_file)?.len();
         rest = rest.checked_sub(size).filter(|_| size <= MAX_SOURCE)?;
-        let mut bytes = Vec::new();
-        File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut bytes).ok()?;
-        Some(bytes).filter(|bytes| md5.is_none_or(|md5| md5[..] == Md5::digest(bytes)[..]))
+        let mut text = Vec::new();
+        File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut text).ok()?;
+        Some(Source { name: source.path.clone(), text, md5: source.md5 })
     };
     let found = named.into_iter().filter_map(|source| {
-        let places = [PathBuf::from(&source.path), beside.join(&source.path)];
-        let bytes = places.iter().find_map(|place| read(place, source.md5))?;
-        Some(DebugFile { name: source.path, bytes })
+        let as_named = Path::new(&source.path);
+        let beside = as_named.is_relative().then(|| beside.join(as_named));
+        let first = read(as_named, &source);
+        let mut second = || read(&beside.as_deref()?, &source);
+        match first {
+            Some(first) if beside.as_ref().is_none_or(|it| !it.exists()) || first.is_original() => Some(first),
+            _ => second(),
+        }
     });
     found.collect()
 }

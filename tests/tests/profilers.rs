@@ -60,7 +60,9 @@ const RIGHT: [&str; 6] = ["spin", "right", "right", "right", "right", MAIN];
 fn assert_ways(stacks: &[Vec<String>]) {
     assert!(stacks.len() > 10, "too few samples: {stacks:?}");
     let lacks_caller = |stack: &[String]| {
-        [&LEFT[..], &RIGHT[..]].iter().any(|way| stack.len() + 1 == way.len() && stack[0] == way[0] && stack[1..] == way[2..])
+        [&LEFT[..], &RIGHT[..]]
+            .iter()
+            .any(|way| stack.len() + 1 == way.len() && stack[0] == way[0] && stack[1..] == way[2..])
     };
     let (whole, rest): (Vec<_>, Vec<_>) = stacks.iter().partition(|stack| **stack == LEFT || **stack == RIGHT);
     let wrong: Vec<_> = rest.iter().filter(|stack| !lacks_caller(stack)).collect();

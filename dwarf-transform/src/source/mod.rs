@@ -16,7 +16,7 @@ mod rust;
 mod statements;
 mod tokens;
 
-use crate::guest::GuestSources;
+use crate::guest::{GuestSources, Joins};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::{UnitLines, header};
 use crate::lasting::{Asked, Callee};
@@ -29,6 +29,7 @@ use rayon::prelude::*;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use tokens::{Lines, MAX_FUNCTION, Tokens};
 
 /// A place in a file: line and column, as line tables count them.
@@ -157,18 +158,31 @@ fn embedded<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, file: &gimli::FileEntry
     Some(text.slice()).filter(|text| !text.is_empty())
 }
 
-/// The text of a file by its number in the unit's line table.
-fn text<'t, 'a: 't>(
-    dwarf: &GuestDwarf<'a>,
-    unit: &Unit<'a>,
-    sources: &GuestSources<'t>,
-    number: u64,
-) -> Option<&'t [u8]> {
-    embedded(dwarf, unit, header(unit)?.file(number)?).or_else(|| {
-        let path = path(dwarf, unit, number)?;
-        let found = sources.files.binary_search_by(|file| file.path.cmp(&path)).ok()?;
-        Some(sources.files[found].text)
-    })
+/// The sources that are what was compiled.
+pub(crate) struct Originals<'t> {
+    /// Path and lines, sorted by path.
+    files: Vec<(&'t str, Arc<Lines<'t>>)>,
+    joins: &'t (dyn Fn(usize) -> Vec<Joins> + Sync),
+}
+
+impl<'t> Originals<'t> {
+    pub(crate) fn of(sources: &GuestSources<'t>) -> Originals<'t> {
+        let files = sources.files.par_iter().enumerate().filter(|(position, _)| (sources.is_original)(*position));
+        let files = files.filter_map(|(_, file)| Some((file.path, Arc::new(Lines::new(file.text)?)))).collect();
+        Originals { files, joins: sources.joins }
+    }
+
+    /// The lines of a file by its number in the unit's line table.
+    fn lines<'a: 't>(&self, dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, number: u64) -> Option<Arc<Lines<'t>>> {
+        match embedded(dwarf, unit, header(unit)?.file(number)?) {
+            Some(text) => Lines::new(text).map(Arc::new),
+            None => {
+                let path = path(dwarf, unit, number)?;
+                let found = self.files.binary_search_by(|file| file.0.cmp(&path)).ok()?;
+                Some(Arc::clone(&self.files[found].1))
+            }
+        }
+    }
 }
 
 /// The lines of some files that have code, sorted.
@@ -191,7 +205,7 @@ fn executed(lines: &UnitLines, files: impl Iterator<Item = u32>) -> BTreeMap<u32
 
 /// The files of a unit that are at hand, as its line table numbers them.
 pub(crate) struct Texts<'t> {
-    files: BTreeMap<u64, Lines<'t>>,
+    files: BTreeMap<u64, Arc<Lines<'t>>>,
     /// How many lines of functions that may call themselves may still be looked at.
     budget: Cell<usize>,
 }
@@ -200,13 +214,13 @@ pub(crate) struct Texts<'t> {
 const MAX_OVERLAP: usize = 16;
 
 impl<'t> Texts<'t> {
-    pub(crate) fn of<'a: 't>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, sources: &GuestSources<'t>) -> Texts<'t> {
+    pub(crate) fn of<'a: 't>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, originals: &Originals<'t>) -> Texts<'t> {
         let Some(header) = header(unit) else { return Texts { files: BTreeMap::new(), budget: Cell::new(0) } };
         let first = u64::from(header.version() < 5);
         let numbers = (first..).zip(header.file_names()).map(|(number, _)| number);
-        let read = |number| Some((number, text(dwarf, unit, sources, number).and_then(Lines::new)?));
-        let files: BTreeMap<u64, Lines<'t>> = numbers.filter_map(read).collect();
-        let lines: usize = files.values().map(Lines::count).sum();
+        let read = |number| Some((number, originals.lines(dwarf, unit, number)?));
+        let files: BTreeMap<u64, Arc<Lines<'t>>> = numbers.filter_map(read).collect();
+        let lines: usize = files.values().map(|lines| lines.count()).sum();
         Texts { files, budget: Cell::new(lines.saturating_mul(MAX_OVERLAP)) }
     }
 
@@ -280,7 +294,7 @@ pub(crate) fn complete<'a>(
     functions: &[usize],
     dwarf: &GuestDwarf<'a>,
     unit: &Unit<'a>,
-    sources: &GuestSources<'_>,
+    originals: &Originals<'_>,
 ) {
     // The functions with code from each file.
     let mut files: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
@@ -295,13 +309,13 @@ pub(crate) fn complete<'a>(
     let executed = executed(lines, files.keys().copied());
     let files: Vec<_> = files.into_iter().zip(executed.into_values()).collect();
     let found = files.into_par_iter().flat_map_iter(|((file, functions), executed)| {
-        let text = text(dwarf, unit, sources, file.into()).and_then(Lines::new);
+        let text = originals.lines(dwarf, unit, file.into());
         text.map_or_else(Vec::new, |text| {
             let groups = groups(lines, file, functions);
             let limits = groups.iter().skip(1).map(|group| group.lines.start).chain([u32::MAX]);
             let groups: Vec<_> = groups.iter().zip(limits).collect();
             let complete = |(group, limit): (&Group, u32)| -> Vec<(usize, Vec<MissingRow>)> {
-                let joins = |&position: &usize| (position, lines.function(position), (sources.joins)(position));
+                let joins = |&position: &usize| (position, lines.function(position), (originals.joins)(position));
                 let functions: Vec<_> = group.functions.iter().map(joins).collect();
                 if !functions.iter().any(|(_, rows, joins)| joins.iter().any(|joins| may_lack_rows(rows, joins))) {
                     return Vec::new();

@@ -17,8 +17,8 @@ pub(super) fn find(function: &mut CompiledFunction, edges: &[(u32, u32)]) {
         let behind = function.basic_blocks.partition_point(|block| *block < next.start);
         let block = behind.checked_sub(1).map(|last| function.basic_blocks[last]);
         let Some(block) = block.filter(|block| *block >= row.start) else { continue };
-        let goes_on = function.basic_blocks.get(behind) != Some(&next.start)
-            || edges.binary_search(&(block, next.start)).is_ok();
+        let goes_on =
+            function.basic_blocks.get(behind) != Some(&next.start) || edges.binary_search(&(block, next.start)).is_ok();
         if !goes_on {
             continue;
         }

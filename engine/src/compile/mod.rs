@@ -13,7 +13,7 @@ mod returns;
 mod stack_check;
 mod trampolines;
 
-use crate::debug_files::{DebugFile, DebugFiles};
+use crate::debug_files::{DebugFiles, Source};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FollowedVariable, FunctionInput, HomeSlots,
@@ -167,7 +167,7 @@ impl<'a> GuestDebug<'a> {
     fn scan(
         translation: &ModuleTranslation<'a>,
         debug_files: &'a DebugFiles,
-        sources: &[DebugFile],
+        sources: &[Source],
         report: &mut CompileReport,
     ) -> Option<GuestDebug<'a>> {
         if translation.tunables.debug_info == DebugInfo::None {
@@ -213,9 +213,10 @@ impl<'a> GuestDebug<'a> {
         };
         // Jumps that wasm does without are given anchors, which only full debug info has.
         let scan = if translation.tunables.debug_info == DebugInfo::Full {
-            let files: Vec<_> = sources.iter().map(DebugFile::as_source).collect();
+            let files: Vec<_> = sources.iter().map(Source::as_source).collect();
+            let is_original = |position: usize| sources[position].is_original();
             let joins = |position: usize| joins(&translation.functions[position], base);
-            let sources = dwarf_transform::GuestSources { files: &files, joins: &joins };
+            let sources = dwarf_transform::GuestSources { files: &files, is_original: &is_original, joins: &joins };
             dwarf_transform::scan_with_sources(&guest, &sources)
         } else {
             dwarf_transform::scan(&guest)
@@ -330,9 +331,12 @@ fn compile_functions(
     let full = debug.filter(|_| translation.tunables.debug_info == DebugInfo::Full);
     let has_anchors = matches!(isa.triple().architecture, target_lexicon::Architecture::X86_64);
 
-    let guest = inputs
-        .par_iter_mut()
-        .enumerate()
+    // The largest first, one at a time: else a thread may begin with one when all others have nothing left to do.
+    let mut order: Vec<_> = inputs.iter_mut().enumerate().collect();
+    order.sort_by_key(|(_, input)| std::cmp::Reverse(input.body.range().len()));
+    let mut guest = order
+        .into_iter()
+        .par_bridge()
         .map_init(Scratch::new, |scratch, (number, input)| {
             // A function that no debug info describes has nothing to show and pays for nothing.
             let full = full.filter(|debug| debug.uses.functions[number].described);
@@ -355,17 +359,22 @@ fn compile_functions(
             });
             // A panic of the code generator is a bug in it, but not one that should take the process down.
             let (index, offset) = (input.index, input.body.range().start);
-            std::panic::catch_unwind(AssertUnwindSafe(|| function::compile_guest(&shared, input, request, scratch)))
+            let compiled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                function::compile_guest(&shared, input, request, scratch)
+            }));
+            let compiled = compiled
                 .unwrap_or_else(|panic| {
                     *scratch = Scratch::new();
                     let reason = format!("internal error of the code generator: {}", panic_message(&*panic));
                     Err(TranslateError::Function { function: index, offset, reason }.into())
                 })
-                .map(|compiled| CompiledFunction { overwritten, continued, ..compiled })
+                .map(|compiled| CompiledFunction { overwritten, continued, ..compiled });
+            (number, compiled)
         })
-        .collect::<Vec<Result<CompiledFunction, CompileError>>>();
+        .collect::<Vec<(usize, Result<CompiledFunction, CompileError>)>>();
+    guest.sort_unstable_by_key(|(number, _)| *number);
     // The first function in the module's order that fails is the one that is reported.
-    let guest = guest.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let guest = guest.into_iter().map(|(_, compiled)| compiled).collect::<Result<Vec<_>, _>>()?;
     translation.functions = inputs;
 
     let mut types = translation.module.trampoline_types();
@@ -699,11 +708,19 @@ fn write_artifact(
         }
     };
     let mut builder = ArtifactBuilder::new(machine);
-    let frames = frame_table(arch, &linked)?;
-    builder.functions =
-        linked.functions.iter().map(|(kind, start, f)| artifact_function(translation, *kind, *start, f)).collect();
     let static_objects = debug.as_ref().map_or(&[][..], |debug| &debug.static_objects);
-    builder.guest_symbols = guest_symbols::guest_symbols(translation, static_objects);
+    let (frames, ()) = rayon::join(
+        || frame_table(arch, &linked),
+        || {
+            builder.functions = linked
+                .functions
+                .iter()
+                .map(|(kind, start, f)| artifact_function(translation, *kind, *start, f))
+                .collect();
+            builder.guest_symbols = guest_symbols::guest_symbols(translation, static_objects);
+        },
+    );
+    let frames = frames?;
     let Linked { text, functions } = linked;
     builder.text = text;
     let debug_sections = debug
