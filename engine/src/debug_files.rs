@@ -390,7 +390,7 @@ mod tests {
         };
         let found = |module: &str| {
             let files = DebugFiles::find(&path, &fs::read(programs.join(module)).unwrap(), DebugInfo::Full);
-            let names = files.sources.into_iter().map(|source| source.name);
+            let names = files.sources.into_iter().filter(Source::is_original).map(|source| source.name);
             names.filter(|name| name.ends_with(".c")).collect::<Vec<_>>()
         };
         assert_eq!(found("records/records.wasm"), [""; 0]);
@@ -403,6 +403,11 @@ mod tests {
         assert_eq!(found("layouts/split.wasm"), ["./layouts/store.c"]);
         fs::write(place("layouts/store.c"), "int other;").unwrap();
         assert_eq!(found("layouts/split.wasm"), [""; 0]);
+        // The working directory has another file of this name, the module's has the one that was compiled.
+        fs::write(place("Cargo.toml"), "original").unwrap();
+        let md5 = Some(Md5::digest("original").into());
+        let original = dwarf_transform::SourceFile { path: "Cargo.toml".into(), md5 };
+        assert_eq!(read_sources(directory.path(), vec![original])[0].text, b"original");
         // Only files are read, and not those of any size.
         fs::remove_file(place("records/main.c")).unwrap();
         fs::create_dir(place("records/main.c")).unwrap();
