@@ -27,6 +27,21 @@ fn a_step_goes_through_the_library_into_what_it_calls() {
     }
 }
 
+/// The optimizer mixes statements with code of the library, which is inlined. Each step ends at a line of the program.
+#[test]
+fn steps_through_optimized_code_stay_in_the_program() {
+    const STEPS: usize = 20;
+    let commands = [&["breakpoint set --name main --one-shot true", "run"][..], &["thread step-in"; STEPS]].concat();
+    for level in [0, 2] {
+        let answers = Session::new("abilities/cxx-O2", level).run_lldb(&commands);
+        let stops = answers.to("thread step-in");
+        assert_eq!(stops.len(), STEPS);
+        for (number, stop) in stops.into_iter().enumerate() {
+            assert!(stop.contains(" at main.cc:"), "level {level}, step {number}: {stop}");
+        }
+    }
+}
+
 /// In wasm all of these come through memory, but for the first one; x86-64 has some in one register or another.
 #[test]
 fn results_are_shown_when_a_function_is_finished() {
