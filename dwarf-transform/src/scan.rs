@@ -122,6 +122,8 @@ pub struct FunctionUses {
     pub thunk: Option<String>,
     /// The source's function has a result.
     pub has_result: bool,
+    /// clang made it of C or C++.
+    pub is_c: bool,
     /// Variables that keep their value, and whose locations may hold on where their lists end; sorted by variable.
     /// [`NativeFunction::continued`](field@crate::NativeFunction::continued) says where.
     pub lasting: Vec<LastingVariable>,
@@ -159,6 +161,8 @@ struct UnitScan<'a> {
     inlined: Vec<(usize, InlinedCode)>,
     needs_vmctx: Vec<usize>,
     described: Vec<usize>,
+    /// clang made it of C or C++.
+    is_c: bool,
     with_result: Vec<usize>,
     /// Functions that gdb is to enter at their opening lines, and file and line where they are declared.
     opened: Vec<(usize, Option<(u64, u64)>)>,
@@ -226,6 +230,7 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         }
         for position in scan.described {
             functions[position].described = true;
+            functions[position].is_c |= scan.is_c;
         }
         for position in scan.lines.opened() {
             functions[position].opening_stop = true;
@@ -367,6 +372,7 @@ fn scan_entries<'a>(
             is_llvm = producer_is_llvm(dwarf, unit, &entry);
             opens = opens_with_a_stop(dwarf, unit, &entry);
             is_clang = source::is_clang(dwarf, unit, &entry);
+            scan.is_c = is_clang;
             let language = source::language(&entry).filter(|_| is_llvm && wants_lasting);
             scan.lasting = LastingScan::new(language, producer(dwarf, unit, &entry));
         }

@@ -4,7 +4,7 @@ use super::{CompileError, anchors, home_stores, leading, returns, stack_check};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, OPENING_BITS,
-    SOURCE_FLAGS, TranslateError,
+    RETURN_BITS, SOURCE_FLAGS, TranslateError,
 };
 use crate::types::ValType;
 use artifact::TrapCode;
@@ -318,7 +318,8 @@ fn rows(
         let set = if range.loc.is_default() { 0 } else { bits & flags };
         let is_entry = set == ANCHOR_BIT | HOME_BIT;
         let is_opening = set == OPENING_BITS;
-        let home = set & HOME_BIT != 0 && !is_entry;
+        let is_returned_to = set == RETURN_BITS;
+        let home = set & HOME_BIT != 0 && !is_entry && !is_returned_to;
         if home
             && let Some(slot) = slot
             && !home_stores::fold(&mut out.code[range.start as usize..range.end as usize], slot)
@@ -331,7 +332,7 @@ fn rows(
             out.prologue_end = out.prologue_end.max(range.start);
             (None, false)
         } else if set & ANCHOR_BIT != 0 {
-            (Some(bits & !SOURCE_FLAGS), !is_entry)
+            (Some(bits & !SOURCE_FLAGS), !is_entry && !is_returned_to)
         } else if set & ENTRY_BIT != 0 {
             out.prologue_end = out.prologue_end.max(range.end);
             (None, false)
@@ -349,7 +350,7 @@ fn rows(
             let offset = bits & !SOURCE_FLAGS;
             out.entries.extend(loops.iter().find(|it| it.entry == offset).map(|it| (range.start, it.branch)));
         }
-        if anchor || is_entry || is_opening {
+        if anchor || is_entry || is_opening || is_returned_to {
             // Only the anchor's own start, and only where the byte is a breakpoint; what follows it in its range are
             // moves of the register allocator.
             let byte = &mut out.code[range.start as usize];

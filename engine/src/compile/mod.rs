@@ -329,6 +329,7 @@ fn compile_functions(
     let shared = ModuleContext { isa, module: &translation.module, offsets: &offsets, tunables: translation.tunables };
     let base = translation.code_section.start;
     let full = debug.filter(|_| translation.tunables.debug_info == DebugInfo::Full);
+    let returned_to = full.map_or_else(Vec::new, |debug| returned_to(translation, &inputs, &debug.uses));
     let has_anchors = matches!(isa.triple().architecture, target_lexicon::Architecture::X86_64);
 
     // The largest first, one at a time: else a thread may begin with one when all others have nothing left to do.
@@ -355,7 +356,9 @@ fn compile_functions(
                 continued(&debug.uses.functions[number], parameters, &body, base as u32)
             });
             let request = full.map(|debug| {
-                debug_plan(&shared, input, &debug.uses.functions[number], (body, &anchors), &continued, base)
+                let uses = &debug.uses.functions[number];
+                let plan = debug_plan(&shared, input, uses, (body, &anchors), &continued, base);
+                DebugPlan { returned_to: if uses.is_c { &returned_to } else { &[] }, ..plan }
             });
             // A panic of the code generator is a bug in it, but not one that should take the process down.
             let (index, offset) = (input.index, input.body.range().start);
@@ -487,7 +490,24 @@ fn debug_plan<'a>(
         needed,
         result_place: uses.has_result
             && crate::translate::takes_result_place(shared.module, shared.module.func_type(input.index)),
+        returned_to: &[],
     }
+}
+
+/// Of each function, whether callers in C and C++ have an instruction behind the call: 32-bit code takes something off the stack where a
+/// result came through memory, and lldb stops there when a person steps out of the callee.
+fn returned_to(
+    translation: &ModuleTranslation<'_>,
+    inputs: &[FunctionInput<'_>],
+    uses: &dwarf_transform::VariableUses,
+) -> Vec<bool> {
+    if translation.tunables.pointer_flavour != PointerFlavour::Lldb {
+        return Vec::new();
+    }
+    let module = &translation.module;
+    let by_memory =
+        |input: &FunctionInput<'_>| crate::translate::takes_result_place(module, module.func_type(input.index));
+    inputs.iter().zip(&uses.functions).map(|(input, uses)| uses.has_result && by_memory(input)).collect()
 }
 
 /// Where locals hold something else than the variables that are said to be in them.

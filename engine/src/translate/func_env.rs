@@ -33,6 +33,8 @@ pub(crate) const ENTRY_BIT: u32 = 1 << 30;
 pub(crate) const HOME_BIT: u32 = 1 << 29;
 /// The source location, but for the offset, of the instruction at which the opening line of a function is shown.
 pub(crate) const OPENING_BITS: u32 = ANCHOR_BIT | ENTRY_BIT;
+/// The source location, but for the offset, of an instruction to which a call returns that has nothing left to do.
+pub(crate) const RETURN_BITS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 /// The bits of a source location that are no part of the offset, in a function that has full debug info.
 pub(crate) const SOURCE_FLAGS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 
@@ -139,6 +141,8 @@ pub(crate) struct DebugPlan<'a> {
     pub(crate) needed: Option<NeededStores>,
     /// The function is given a place for its result, and is to return it.
     pub(crate) result_place: bool,
+    /// Of each defined function, whether its callers have an instruction behind the call. Empty where this caller has none.
+    pub(crate) returned_to: &'a [bool],
 }
 
 /// The environment in which one function is translated.
@@ -159,6 +163,8 @@ pub(crate) struct FuncEnv<'a> {
     /// Where statements begin and end, sorted.
     anchors: &'a [AnchorRange],
     opening_stop: bool,
+    /// See [`DebugPlan::returned_to`].
+    returned_to: &'a [bool],
     next_anchor: usize,
     pending_anchor: Option<AnchorRange>,
     /// The anchor that is due behind the current operator.
@@ -197,6 +203,7 @@ impl<'a> FuncEnv<'a> {
             operators: Vec::new(),
             next_operator: 0,
             anchors: &[],
+            returned_to: &[],
             opening_stop: false,
             next_anchor: 0,
             pending_anchor: None,
@@ -222,6 +229,7 @@ impl<'a> FuncEnv<'a> {
         self.copies = plan.copies;
         self.needed = plan.needed;
         self.result_place = plan.result_place;
+        self.returned_to = plan.returned_to;
         self
     }
 
@@ -470,6 +478,19 @@ impl<'a> FuncEnv<'a> {
         builder.set_srcloc(ir::SourceLoc::new(operator));
     }
 
+    /// Puts an instruction behind the call of the function at this position, if its callers have one and a statement begins there.
+    fn emit_returned_to(&mut self, builder: &mut FunctionBuilder<'_>, callee: usize) {
+        let behind = self.operators.get(self.next_operator).copied();
+        let begins_statement = self.anchors.get(self.next_anchor).is_some_and(|anchor| Some(anchor.start) == behind);
+        let operator = self.next_operator.checked_sub(1).and_then(|number| self.operators.get(number).copied());
+        if let Some(operator) = operator
+            && begins_statement
+            && self.returned_to.get(callee).copied().unwrap_or(false)
+        {
+            Self::emit_anchor(builder, operator | RETURN_BITS, operator);
+        }
+    }
+
     /// The offset at which an inlined function begins, if it begins with the loop of the current operator.
     fn entry_of_loop(&self) -> Option<u32> {
         let number = self.next_operator.wrapping_sub(1);
@@ -681,9 +702,11 @@ impl FuncEnvironment for FuncEnv<'_> {
         callee: ir::FuncRef,
         call_args: &[ir::Value],
     ) -> WasmResult<ir::Inst> {
-        if self.module.defined_function(callee_index.as_u32()).is_some() {
+        if let Some(position) = self.module.defined_function(callee_index.as_u32()) {
             let args = self.direct_args(builder, call_args);
-            return Ok(builder.ins().call(callee, &args));
+            let call = builder.ins().call(callee, &args);
+            self.emit_returned_to(builder, position as usize);
+            return Ok(call);
         }
         let signature = builder.func.dfg.ext_funcs[callee].signature;
         let (code, args) = self.imported_callee(builder, callee_index, call_args);
