@@ -96,8 +96,8 @@ pub struct NativeFunction {
     pub returns_result_place: bool,
     /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
     pub traps: Vec<TextOffset>,
-    /// Rows without an operator that begin a block from which control goes on to the next row only: where they begin, sorted. They
-    /// have nothing to do with the row before.
+    /// Rows without an operator that begin a block from which control goes on to the next row only, and to which no call returns:
+    /// where they begin, sorted. They have nothing to do with the row before.
     pub leading: Vec<TextOffset>,
     /// Instructions before loops that inlined functions begin with: sorted.
     pub entries: Vec<EntryBeforeLoop>,
@@ -113,6 +113,20 @@ impl NativeFunction {
         let first = self.continued.partition_point(|it| key(it) < (variable, location));
         let rest = &self.continued[first..];
         &rest[..rest.iter().take_while(|it| key(it) == (variable, location)).count()]
+    }
+
+    /// Is the code between these addresses a leading row?
+    pub(crate) fn leads_to(&self, begin: TextOffset, end: TextOffset) -> bool {
+        let ends_there = || {
+            let next = self.rows.partition_point(|row| row.text <= begin);
+            self.rows.get(next).is_some_and(|next| next.text == end)
+        };
+        self.leading.binary_search(&begin).is_ok() && ends_there()
+    }
+
+    /// Does a call return to this address?
+    pub(crate) fn is_returned_to(&self, text: TextOffset) -> bool {
+        self.calls.binary_search_by_key(&text, |call| call.return_address).is_ok()
     }
 
     /// Does a call return within this code or right behind it?

@@ -170,8 +170,8 @@ pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, guest: &[GuestRow], native: &N
     let mut rows = rows.into_iter().peekable();
     while let Some(row) = rows.next() {
         // What leads to a statement belongs to the one before, wherever that is, which lldb knows.
-        let leads = is_of_one_file && native.leading.binary_search(&TextOffset(row.text)).is_ok();
-        if leads && !row.is_stmt && rows.peek().is_some_and(|next| next.is_stmt) {
+        let statement = rows.peek().filter(|next| next.is_stmt && is_of_one_file && !row.is_stmt);
+        if statement.is_some_and(|next| native.leads_to(TextOffset(row.text), TextOffset(next.text))) {
             kept.push(NativeRow { line: 0, column: 0, ..row });
             continue;
         }
@@ -207,8 +207,8 @@ fn pass_code_without_line(rows: &mut Vec<NativeRow>, guest: &[GuestRow], native:
         }
         let count = native.rows[at..].iter().take_while(|row| lineless(row) && !row.anchor).count();
         let end = native.rows.get(at + count).map_or(native.text.end, |row| row.text);
-        let returns_here = native.calls.binary_search_by_key(&first.text, |call| call.return_address).is_ok();
-        let is_fixed = returns_here || native.has_call(first.text..end) || native.has_trap(first.text..end);
+        let is_fixed =
+            native.is_returned_to(first.text) || native.has_call(first.text..end) || native.has_trap(first.text..end);
         let before = rows.partition_point(|row| row.text <= first.text.0).checked_sub(1).map(|before| rows[before]);
         if count > 0
             && !is_fixed

@@ -252,7 +252,8 @@ fn extract(
         stack_check::inline(&mut out);
     }
     if shared.tunables.debug_info != DebugInfo::None {
-        leading::find(&mut out, &compiled.bb_edges);
+        let returns: Vec<u32> = buffer.call_sites().iter().map(|site| site.ret_addr).collect();
+        leading::find(&mut out, &compiled.bb_edges, &returns);
     }
     if let Some(homes) = source.homes
         && let Some(slot) = slot

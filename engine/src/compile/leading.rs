@@ -4,8 +4,8 @@
 use super::function::{CompiledFunction, Row};
 
 /// Finds the rows without an operator that begin a block from which control goes on to the next row only. `edges` lead from
-/// basic block to basic block.
-pub(super) fn find(function: &mut CompiledFunction, edges: &[(u32, u32)]) {
+/// basic block to basic block. What a call returns to, at one of the addresses `returns`, belongs to the call.
+pub(super) fn find(function: &mut CompiledFunction, edges: &[(u32, u32)], returns: &[u32]) {
     let mut edges = edges.to_vec();
     edges.sort_unstable();
     let mut rows: Vec<Row> = Vec::with_capacity(function.rows.len());
@@ -19,7 +19,7 @@ pub(super) fn find(function: &mut CompiledFunction, edges: &[(u32, u32)]) {
         let Some(block) = block.filter(|block| *block >= row.start) else { continue };
         let goes_on =
             function.basic_blocks.get(behind) != Some(&next.start) || edges.binary_search(&(block, next.start)).is_ok();
-        if !goes_on {
+        if !goes_on || returns.binary_search(&block).is_ok() {
             continue;
         }
         // What comes before is the end of another block.
@@ -45,7 +45,7 @@ mod tests {
             basic_blocks: blocks.to_vec(),
             ..CompiledFunction::default()
         };
-        find(&mut function, edges);
+        find(&mut function, edges, &[30]);
         (function.leading, function.rows.iter().map(|row| row.start).collect())
     }
 
@@ -61,6 +61,12 @@ mod tests {
         let rows = [(0, Some(10)), (4, None), (8, Some(20))];
         assert_eq!(leading(&rows, &[0, 4, 8], &[(0, 8), (4, 8)]).0, [4]);
         assert_eq!(leading(&rows, &[0, 4, 8], &[(0, 8), (4, 0)]).0, [0; 0]);
+    }
+
+    #[test]
+    fn what_a_call_returns_to_belongs_to_the_call() {
+        let rows = [(0, Some(10)), (30, None), (38, Some(20))];
+        assert_eq!(leading(&rows, &[0, 30], &[]).0, [0; 0]);
     }
 
     #[test]
