@@ -286,6 +286,21 @@ impl FunctionIndex {
         u64::from(lowest.max(1))..u64::from(end.min(next))
     }
 
+    /// Is what was compiled to `begin..end` another copy of the function that is there? Of copies that units have of an inline
+    /// function or a template the linker keeps one, and has the DWARF of all of them begin there; they need not be the same code.
+    pub(crate) fn is_other_copy(&self, begin: u64, end: u64) -> bool {
+        let Some(position) = self.find(begin) else { return false };
+        let (_, start, _) = self.bodies[position];
+        begin == u64::from(start) && begin < end && !self.is_boundary(end)
+    }
+
+    /// Does a function begin or end at this address?
+    fn is_boundary(&self, address: u64) -> bool {
+        let behind = self.bodies.partition_point(|body| u64::from(body.1) < address);
+        let begins = self.bodies.get(behind).is_some_and(|body| u64::from(body.0) <= address);
+        begins || behind.checked_sub(1).is_some_and(|before| u64::from(self.bodies[before].2) == address)
+    }
+
     /// Whether some local of the function at `position` is a reference.
     pub(crate) fn has_references(&self, position: usize) -> bool {
         self.has_references[position]
@@ -294,5 +309,29 @@ impl FunctionIndex {
     /// The address where the body of the function at `position` begins.
     pub(crate) fn start(&self, position: usize) -> u32 {
         self.bodies[position].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::GuestFunction;
+
+    #[test]
+    fn another_copy_of_a_function_ends_where_no_function_does() {
+        let function = |start, end| GuestFunction {
+            index: 0,
+            body: WasmOffset(start)..WasmOffset(end),
+            code_start: WasmOffset(start + 1),
+            locals: Vec::new(),
+        };
+        let functions = vec![function(10, 30), function(32, 60), function(61, 70)];
+        let index = FunctionIndex::new(&GuestModule { functions, ..GuestModule::default() });
+        let other: Vec<u64> = (25..80).filter(|end| index.is_other_copy(10, *end)).collect();
+        // What ends in the size field of the next function ends with this one.
+        let expected = (25..30).chain(33..60).chain(62..70).chain(71..80);
+        assert_eq!(other, expected.collect::<Vec<_>>());
+        assert!(!index.is_other_copy(12, 25), "a part of a function");
+        assert!(!index.is_other_copy(10, 10) && !index.is_other_copy(90, 95));
     }
 }

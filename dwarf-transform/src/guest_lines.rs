@@ -75,6 +75,8 @@ impl UnitLines {
         // A sequence that begins outside of every function belongs to a dropped one, and its rows overlap live code by
         // accident only.
         let mut alive = None;
+        // Where the sequence begins, and how many rows and runs there are before.
+        let mut sequence = None;
         // The function of the row before, and the addresses that belong to it.
         let mut current = None;
         let mut here = 0..0;
@@ -88,11 +90,18 @@ impl UnitLines {
                     break;
                 }
             };
+            let address = row.address();
             if row.end_sequence() {
                 alive = None;
+                if let Some((begin, rows, before)) = sequence.take()
+                    && index.is_other_copy(begin, address)
+                {
+                    found.truncate(rows);
+                    runs.truncate(before);
+                }
                 continue;
             }
-            let address = row.address();
+            sequence.get_or_insert((address, found.len(), runs.len()));
             if !here.contains(&address) {
                 current = index.find(address);
                 here = current.map_or(0..0, |position| index.addresses(position));

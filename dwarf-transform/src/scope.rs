@@ -159,6 +159,7 @@ pub(crate) fn subprogram_code<'a>(
 ) -> Code {
     match ranges(dwarf, unit, entry, budget) {
         None => Code::None,
+        Some((ranges, _)) if matches!(ranges[..], [(begin, end)] if index.is_other_copy(begin, end)) => Code::Dead,
         Some((ranges, _)) => ranges.iter().find_map(|range| index.find(range.0)).map_or(Code::Dead, Code::Function),
     }
 }

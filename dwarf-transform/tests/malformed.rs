@@ -143,6 +143,26 @@ fn a_unit_cut_in_the_middle_loses_itself_and_says_so() {
     assert!(subject.run().get(LossKind::MalformedUnit) > 0);
 }
 
+/// The linker keeps one of the copies that units have of an inline function, and lets the DWARF of all begin at it.
+#[test]
+fn what_describes_another_copy_of_a_function_describes_nothing() {
+    let wasm = input("list-O2-v5");
+    let described = |shorter: u32| {
+        let (mut guest, _) = read_module(&wasm);
+        let last = scan(&guest).uses.functions.iter().rposition(|uses| !uses.statements.is_empty());
+        let last = last.expect("a function has statements");
+        guest.functions.truncate(last + 1);
+        guest.functions[last].body.end.0 -= shorter;
+        let scan = scan(&guest);
+        let uses = &scan.uses.functions[last];
+        assert!(scan.uses.functions[..last].iter().any(|uses| uses.described), "the others are what they were");
+        (uses.described, uses.statements.len(), uses.local_uses.len())
+    };
+    assert_eq!(described(2), (false, 0, 0));
+    let (is_described, statements, locals) = described(0);
+    assert!(is_described && statements > 0 && locals > 0);
+}
+
 #[test]
 fn a_missing_line_section_loses_lines_only() {
     let mut subject = Subject::new("list-O0-v5");

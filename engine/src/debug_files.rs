@@ -230,7 +230,7 @@ fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<S
         let as_named = Path::new(&source.path);
         let beside = as_named.is_relative().then(|| beside.join(as_named));
         let first = read(as_named, &source);
-        let mut second = || read(&beside.as_deref()?, &source);
+        let mut second = || read(beside.as_deref()?, &source);
         match first {
             Some(first) if beside.as_ref().is_none_or(|it| !it.exists()) || first.is_original() => Some(first),
             _ => second(),
