@@ -473,14 +473,12 @@ mod tests {
     use super::*;
     use crate::native::AddressRow;
 
+    fn row(text: u32, wasm: u32, anchor: bool) -> AddressRow {
+        AddressRow { text: TextOffset(text), wasm: Some(WasmOffset(wasm)), anchor, new_block: false }
+    }
+
     #[test]
     fn what_comes_before_the_first_statement_and_lies_in_it_is_of_its_scope() {
-        let row = |text, wasm, anchor| AddressRow {
-            text: TextOffset(text),
-            wasm: Some(WasmOffset(wasm)),
-            anchor,
-            new_block: false,
-        };
         let native = NativeFunction {
             text: TextOffset(100)..TextOffset(140),
             rows: vec![row(110, 20, true), row(116, 18, false), row(120, 21, false)],
@@ -524,12 +522,7 @@ mod tests {
 
     #[test]
     fn what_lies_in_the_block_of_a_later_statement_was_moved_there() {
-        let row = |text, wasm, anchor, new_block| AddressRow {
-            text: TextOffset(text),
-            wasm: Some(WasmOffset(wasm)),
-            anchor,
-            new_block,
-        };
+        let row = |text, wasm, anchor, new_block| AddressRow { new_block, ..row(text, wasm, anchor) };
         // The first two statements stand in the other order.
         let rows = vec![
             row(110, 20, true, true),
@@ -549,12 +542,6 @@ mod tests {
 
     #[test]
     fn between_anchors_lldb_finds_no_other_scope() {
-        let row = |text, wasm, anchor| AddressRow {
-            text: TextOffset(text),
-            wasm: Some(WasmOffset(wasm)),
-            anchor,
-            new_block: false,
-        };
         let native = NativeFunction {
             text: TextOffset(100)..TextOffset(150),
             rows: vec![
@@ -585,12 +572,7 @@ mod tests {
 
     #[test]
     fn code_without_a_line_behind_a_call_is_no_entry() {
-        let row = |text, wasm| AddressRow {
-            text: TextOffset(text),
-            wasm: Some(WasmOffset(wasm)),
-            anchor: false,
-            new_block: false,
-        };
+        let row = |text, wasm| row(text, wasm, false);
         let native = NativeFunction {
             text: TextOffset(100)..TextOffset(140),
             rows: vec![row(110, 20), row(120, 22), row(124, 24), row(130, 30)],

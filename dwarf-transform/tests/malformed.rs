@@ -146,7 +146,7 @@ fn a_unit_cut_in_the_middle_loses_itself_and_says_so() {
 /// The linker keeps one of the copies that units have of an inline function, and lets the DWARF of all begin at it.
 #[test]
 fn what_describes_another_copy_of_a_function_describes_nothing() {
-    let wasm = input("list-O2-v5");
+    let wasm = input("list-O0-v5");
     let described = |shorter: u32| {
         let (mut guest, _) = read_module(&wasm);
         let last = scan(&guest).uses.functions.iter().rposition(|uses| !uses.statements.is_empty());
