@@ -1,7 +1,7 @@
 //! From guest code ranges to native ones.
 
 use crate::address::{TextOffset, WasmOffset};
-use crate::guest_lines::{Covering, GuestRow, has_no_line};
+use crate::guest_lines::{Covering, GuestRow, has_no_line, row_with_line};
 use crate::native::{NativeCall, NativeFunction};
 use crate::options::PointerFlavour;
 use std::ops::Range;
@@ -383,25 +383,26 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
     moved
 }
 
+/// Where the code of the row at `position` is shown.
+fn file_and_line(lines: &[GuestRow], position: usize) -> Option<(u32, u32)> {
+    row_with_line(lines, position).map(|position| (lines[position].file, lines[position].line))
+}
+
 /// The native rows between anchors that come from no line, or another one than the anchor before them, each with the guest offset
 /// of the anchor. They have the anchor's line for lldb (see [`crate::native_lines::rows_for_lldb`]), which would see a function
 /// entered or left, in the middle of a line, if they were in another scope.
 fn rows_of_other_lines(native: &NativeFunction, lines: &[GuestRow]) -> Vec<(usize, u32)> {
     let mut covering = Covering::new(lines);
-    let mut line_of = |wasm: WasmOffset| {
-        // Code without a line belongs to the line before it.
-        let before = covering.find(wasm.0).map_or(&[][..], |position| &lines[..=position]);
-        before.iter().rfind(|source| source.line != 0).map(|source| (source.file, source.line))
-    };
     let mut found = Vec::new();
     let mut statement = None;
     for (position, row) in native.rows.iter().enumerate() {
         let Some(wasm) = row.wasm else { continue };
-        let line = line_of(wasm);
+        let source = covering.find(wasm.0);
+        let line = source.and_then(|source| file_and_line(lines, source));
         if row.anchor {
             statement = Some((wasm.0, line));
         } else if let Some((begin, of_statement)) = statement
-            && (line != of_statement || has_no_line(lines, wasm))
+            && (line != of_statement || source.is_some_and(|source| lines[source].line == 0))
             && !is_fixed(native, position)
         {
             found.push((position, begin));
@@ -431,9 +432,7 @@ fn hidden_rows(native: &NativeFunction, lines: &[GuestRow], moved: &[(usize, u32
             continue;
         }
         let Some(wasm) = row.wasm else { continue };
-        // Code without a line belongs to the line before it.
-        let before = covering.find(wasm.0).map_or(&[][..], |position| &lines[..=position]);
-        let line = before.iter().rfind(|source| source.line != 0).map(|source| (source.file, source.line));
+        let line = covering.find(wasm.0).and_then(|position| file_and_line(lines, position));
         if row.anchor {
             statement = line;
         } else if line.is_some() && line != statement {

@@ -346,6 +346,11 @@ impl<'r> Covering<'r> {
     }
 }
 
+/// The row whose line the code of the row at `position` has: code without a line belongs to the line before it.
+pub(crate) fn row_with_line(rows: &[GuestRow], position: usize) -> Option<usize> {
+    (0..=position).rev().find(|position| rows[*position].line != 0)
+}
+
 /// Does the code at `offset` say that it has no line?
 pub(crate) fn has_no_line(rows: &[GuestRow], offset: WasmOffset) -> bool {
     covering(rows, offset.0).is_some_and(|position| rows[position].line == 0)

@@ -13,7 +13,7 @@
 
 use crate::address::{TextOffset, WasmOffset};
 use crate::address_map::TextRange;
-use crate::guest_lines::{Covering, GuestRow, body_row, covering, has_no_line};
+use crate::guest_lines::{Covering, GuestRow, body_row, covering, has_no_line, row_with_line};
 use crate::native::{AddressRow, NativeFunction};
 
 /// A row of the native line table, before files are resolved.
@@ -87,11 +87,7 @@ pub(crate) fn function_rows(
         else {
             continue;
         };
-        let Some(position) = covered.find(wasm.0) else {
-            continue;
-        };
-        // Code without a line belongs to the line before it.
-        let Some(position) = (0..=position).rev().find(|position| guest[*position].line != 0) else {
+        let Some(position) = covered.find(wasm.0).and_then(|position| row_with_line(guest, position)) else {
             continue;
         };
         let source = &guest[position];

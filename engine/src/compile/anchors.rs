@@ -17,18 +17,28 @@ const LONGEST: usize = 15;
 
 /// How control goes through a function's code.
 pub(super) struct Flow {
-    /// The return addresses at which an anchor stays an instruction: sorted.
+    /// The return addresses of its calls: sorted.
     returns: Vec<u32>,
     /// The starts of a basic block and of one that comes before it: sorted.
     edges: Vec<(u32, u32)>,
 }
 
 impl Flow {
-    /// At the return addresses `returns` anchors stay instructions. `edges` lead from basic block to basic block.
+    /// Calls return to `returns`, in order. `edges` lead from basic block to basic block.
     pub(super) fn new(returns: impl Iterator<Item = u32>, edges: &[(u32, u32)]) -> Flow {
         let mut edges: Vec<(u32, u32)> = edges.iter().map(|&(from, to)| (to, from)).collect();
         edges.sort_unstable();
         Flow { returns: returns.collect(), edges }
+    }
+
+    /// Does a call return to this address?
+    pub(super) fn is_returned_to(&self, address: u32) -> bool {
+        self.returns.binary_search(&address).is_ok()
+    }
+
+    /// Does an edge lead from the block at `from` to the one at `to`?
+    pub(super) fn leads(&self, from: u32, to: u32) -> bool {
+        self.edges.binary_search(&(to, from)).is_ok()
     }
 
     /// Is the block at `start` reached only from the end of the one before it, which starts at `before`?
@@ -39,8 +49,8 @@ impl Flow {
     }
 }
 
-/// Makes the anchors of an x86-64 function prefixes.
-pub(super) fn absorb(function: &mut CompiledFunction, flow: &Flow) {
+/// Makes the anchors of an x86-64 function prefixes; those to which a call returns only if they need not `stay_apart`.
+pub(super) fn absorb(function: &mut CompiledFunction, flow: &Flow, stay_apart: bool) {
     function.traps.sort_unstable_by_key(|trap| trap.0);
     let mut rows: Vec<Row> = Vec::with_capacity(function.rows.len());
     // Up to where an instruction has been taken into the row before.
@@ -56,7 +66,7 @@ pub(super) fn absorb(function: &mut CompiledFunction, flow: &Flow) {
         if !row.anchor
             || function.code[at] != NOP
             || function.traps.binary_search_by_key(&behind, |trap| trap.0).is_ok()
-            || flow.returns.binary_search(&row.start).is_ok()
+            || (stay_apart && flow.is_returned_to(row.start))
         {
             continue;
         }
@@ -140,7 +150,7 @@ mod tests {
     fn an_anchor_becomes_a_prefix_and_its_row_covers_the_instruction() {
         // add ecx, edx; xor eax, eax
         let mut function = function(&[0x01, 0xd1, 0x31, 0xc0]);
-        absorb(&mut function, &Flow::new([].into_iter(), &[]));
+        absorb(&mut function, &Flow::new([].into_iter(), &[]), true);
         assert_eq!(function.code, [PREFIX, 0x01, 0xd1, 0x31, 0xc0, 0xc3]);
         assert_eq!(function.rows, [row(0, 10, true), row(3, 12, false), row(5, 20, false)]);
     }
@@ -149,7 +159,7 @@ mod tests {
     fn a_row_of_the_instruction_alone_goes() {
         // vmovsd xmm0, [rcx]
         let mut function = function(&[0xc5, 0xfb, 0x10, 0x01]);
-        absorb(&mut function, &Flow::new([].into_iter(), &[]));
+        absorb(&mut function, &Flow::new([].into_iter(), &[]), true);
         assert_eq!(function.code[0], PREFIX);
         assert_eq!(function.rows, [row(0, 10, true), row(5, 20, false)]);
     }
@@ -167,7 +177,7 @@ mod tests {
         let functions = [(&mut target, None, &edges[..]), (&mut trap, None, &[]), (&mut returned_to, Some(0), &[])];
         for (function, returns, edges) in functions {
             let before = (function.code.clone(), function.rows.clone());
-            absorb(function, &Flow::new(returns.into_iter(), edges));
+            absorb(function, &Flow::new(returns.into_iter(), edges), true);
             assert_eq!((function.code.clone(), function.rows.clone()), before);
         }
     }
@@ -176,7 +186,7 @@ mod tests {
     fn a_block_that_only_continues_the_one_before_becomes_a_part_of_it() {
         let mut function = function(&[0x01, 0xd1]);
         function.basic_blocks.push(1);
-        absorb(&mut function, &Flow::new([].into_iter(), &[(0, 1)]));
+        absorb(&mut function, &Flow::new([].into_iter(), &[(0, 1)]), true);
         assert_eq!(function.code[0], PREFIX);
         assert_eq!(function.basic_blocks, [0]);
     }
@@ -186,7 +196,7 @@ mod tests {
         let mut function = function(&[NOP, 0x01, 0xd1]);
         function.rows[1].anchor = true;
         function.rows.insert(2, row(2, 12, false));
-        absorb(&mut function, &Flow::new([].into_iter(), &[]));
+        absorb(&mut function, &Flow::new([].into_iter(), &[]), true);
         assert_eq!(function.code, [NOP, PREFIX, 0x01, 0xd1, 0xc3]);
         assert_eq!(function.rows, [row(0, 10, true), row(1, 12, true), row(4, 20, false)]);
     }

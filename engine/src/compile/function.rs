@@ -4,7 +4,7 @@ use super::{CompileError, anchors, home_stores, leading, returns, stack_check};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, OPENING_BITS,
-    RETURN_BITS, SOURCE_FLAGS, TranslateError,
+    SOURCE_FLAGS, TranslateError,
 };
 use crate::types::ValType;
 use artifact::TrapCode;
@@ -242,18 +242,21 @@ fn extract(
     // The slot's begin, relative to the frame pointer.
     let slot = slot.map(|slot| compiled.sized_stackslot_offsets[slot] as i32 - compiled.frame_size as i32);
     rows(&mut out, compiled, source, slot.filter(|_| is_x86).map(home_stores::FrameOffset))?;
+    let has_debug_info = shared.tunables.debug_info != DebugInfo::None;
+    let flow = has_debug_info.then(|| {
+        let returns = buffer.call_sites().iter().map(|site| site.ret_addr);
+        anchors::Flow::new(returns, &compiled.bb_edges)
+    });
     if is_x86 {
-        if out.rows.iter().any(|row| row.anchor) {
+        if let Some(flow) = flow.as_ref().filter(|_| out.rows.iter().any(|row| row.anchor)) {
             // lldb is given rows that begin one byte behind a return address.
-            let stays_apart = shared.tunables.pointer_flavour == PointerFlavour::Lldb;
-            let returns = buffer.call_sites().iter().filter(|_| stays_apart).map(|site| site.ret_addr);
-            anchors::absorb(&mut out, &anchors::Flow::new(returns, &compiled.bb_edges));
+            let stay_apart = shared.tunables.pointer_flavour == PointerFlavour::Lldb;
+            anchors::absorb(&mut out, flow, stay_apart);
         }
         stack_check::inline(&mut out);
     }
-    if shared.tunables.debug_info != DebugInfo::None {
-        let returns: Vec<u32> = buffer.call_sites().iter().map(|site| site.ret_addr).collect();
-        leading::find(&mut out, &compiled.bb_edges, &returns);
+    if let Some(flow) = &flow {
+        leading::find(&mut out, flow);
     }
     if let Some(homes) = source.homes
         && let Some(slot) = slot
@@ -319,8 +322,9 @@ fn rows(
         let set = if range.loc.is_default() { 0 } else { bits & flags };
         let is_entry = set == ANCHOR_BIT | HOME_BIT;
         let is_opening = set == OPENING_BITS;
-        let is_returned_to = set == RETURN_BITS;
-        let home = set & HOME_BIT != 0 && !is_entry && !is_returned_to;
+        // Anchors, and the instructions that are made as they are.
+        let is_made = set & ANCHOR_BIT != 0;
+        let home = set & HOME_BIT != 0 && !is_made;
         if home
             && let Some(slot) = slot
             && !home_stores::fold(&mut out.code[range.start as usize..range.end as usize], slot)
@@ -332,8 +336,8 @@ fn rows(
         } else if is_opening {
             out.prologue_end = out.prologue_end.max(range.start);
             (None, false)
-        } else if set & ANCHOR_BIT != 0 {
-            (Some(bits & !SOURCE_FLAGS), !is_entry && !is_returned_to)
+        } else if is_made {
+            (Some(bits & !SOURCE_FLAGS), set == ANCHOR_BIT)
         } else if set & ENTRY_BIT != 0 {
             out.prologue_end = out.prologue_end.max(range.end);
             (None, false)
@@ -351,7 +355,7 @@ fn rows(
             let offset = bits & !SOURCE_FLAGS;
             out.entries.extend(loops.iter().find(|it| it.entry == offset).map(|it| (range.start, it.branch)));
         }
-        if anchor || is_entry || is_opening || is_returned_to {
+        if is_made {
             // Only the anchor's own start, and only where the byte is a breakpoint; what follows it in its range are
             // moves of the register allocator.
             let byte = &mut out.code[range.start as usize];

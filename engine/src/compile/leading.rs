@@ -1,13 +1,12 @@
 //! The code generator's own instructions at the begin of a block, such as loads of what was spilled: they lead to the code
 //! behind them, and have nothing to do with what lies before them.
 
+use super::anchors::Flow;
 use super::function::{CompiledFunction, Row};
 
-/// Finds the rows without an operator that begin a block from which control goes on to the next row only. `edges` lead from
-/// basic block to basic block. What a call returns to, at one of the addresses `returns`, belongs to the call.
-pub(super) fn find(function: &mut CompiledFunction, edges: &[(u32, u32)], returns: &[u32]) {
-    let mut edges = edges.to_vec();
-    edges.sort_unstable();
+/// Finds the rows without an operator that begin a block from which control goes on to the next row only. What a call returns
+/// to belongs to the call.
+pub(super) fn find(function: &mut CompiledFunction, flow: &Flow) {
     let mut rows: Vec<Row> = Vec::with_capacity(function.rows.len());
     let mut following = function.rows.iter().skip(1);
     for &row in &function.rows {
@@ -17,9 +16,8 @@ pub(super) fn find(function: &mut CompiledFunction, edges: &[(u32, u32)], return
         let behind = function.basic_blocks.partition_point(|block| *block < next.start);
         let block = behind.checked_sub(1).map(|last| function.basic_blocks[last]);
         let Some(block) = block.filter(|block| *block >= row.start) else { continue };
-        let goes_on =
-            function.basic_blocks.get(behind) != Some(&next.start) || edges.binary_search(&(block, next.start)).is_ok();
-        if !goes_on || returns.binary_search(&block).is_ok() {
+        let goes_on = function.basic_blocks.get(behind) != Some(&next.start) || flow.leads(block, next.start);
+        if !goes_on || flow.is_returned_to(block) {
             continue;
         }
         // What comes before is the end of another block.
@@ -45,7 +43,7 @@ mod tests {
             basic_blocks: blocks.to_vec(),
             ..CompiledFunction::default()
         };
-        find(&mut function, edges, &[30]);
+        find(&mut function, &Flow::new([30].into_iter(), edges));
         (function.leading, function.rows.iter().map(|row| row.start).collect())
     }
 

@@ -357,8 +357,7 @@ fn compile_functions(
             });
             let request = full.map(|debug| {
                 let uses = &debug.uses.functions[number];
-                let plan = debug_plan(&shared, input, uses, (body, &anchors), &continued, base);
-                DebugPlan { returned_to: if uses.is_c { &returned_to } else { &[] }, ..plan }
+                debug_plan(&shared, input, uses, (body, &anchors, &returned_to), &continued, base)
             });
             // A panic of the code generator is a bug in it, but not one that should take the process down.
             let (index, offset) = (input.index, input.body.range().start);
@@ -417,7 +416,7 @@ fn debug_plan<'a>(
     shared: &ModuleContext<'_>,
     input: &FunctionInput<'_>,
     uses: &dwarf_transform::FunctionUses,
-    (body, anchors): (BodyScan, &'a [AnchorRange]),
+    (body, anchors, returned_to): (BodyScan, &'a [AnchorRange], &'a [bool]),
     continued: &[dwarf_transform::Continued],
     base: usize,
 ) -> DebugPlan<'a> {
@@ -488,9 +487,8 @@ fn debug_plan<'a>(
         loops_at_entries,
         copies,
         needed,
-        result_place: uses.has_result
-            && crate::translate::takes_result_place(shared.module, shared.module.func_type(input.index)),
-        returned_to: &[],
+        result_place: has_result_place(shared.module, input, uses),
+        returned_to: if uses.is_c { returned_to } else { &[] },
     }
 }
 
@@ -504,10 +502,13 @@ fn returned_to(
     if translation.tunables.pointer_flavour != PointerFlavour::Lldb {
         return Vec::new();
     }
-    let module = &translation.module;
-    let by_memory =
-        |input: &FunctionInput<'_>| crate::translate::takes_result_place(module, module.func_type(input.index));
-    inputs.iter().zip(&uses.functions).map(|(input, uses)| uses.has_result && by_memory(input)).collect()
+    let functions = inputs.iter().zip(&uses.functions);
+    functions.map(|(input, uses)| has_result_place(&translation.module, input, uses)).collect()
+}
+
+/// Is the function given a place for its result?
+fn has_result_place(module: &Module, input: &FunctionInput<'_>, uses: &dwarf_transform::FunctionUses) -> bool {
+    uses.has_result && crate::translate::takes_result_place(module, module.func_type(input.index))
 }
 
 /// Where locals hold something else than the variables that are said to be in them.
