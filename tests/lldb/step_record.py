@@ -29,6 +29,7 @@ def canonical(text):
     """A name or summary without what differs between builds of one library."""
     text = re.sub(r"\bstd::__\w+::", "std::", re.sub(r"::h[0-9a-f]{16}$", "", text)).strip()
     text = re.sub(r"St3__\d", "St", text)  # lldb cannot demangle each name
+    text = re.sub(r"\bunsigned long\b(?! long)|\bunsigned int\b", "size", text)
     return re.sub(r"\b(\d+)(?:UL|U|ul|u)\b", r"\1u", text)
 
 

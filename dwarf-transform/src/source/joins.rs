@@ -369,6 +369,10 @@ impl Walk<'_> {
             {
                 self.arrives(at)
             }
+            // Behind one that is never left comes what something else leads to.
+            Shape::Loop { .. } | Shape::Switch { .. } if at.here == Here::Nowhere && !statements.goes_on(parent) => {
+                self.behind(outer, at)
+            }
             // It goes on where it is left from elsewhere.
             Shape::Loop { is_for, .. } if at.here == Here::Nowhere => {
                 let place = match is_for {
@@ -423,13 +427,13 @@ impl Walk<'_> {
                 Shape::Labels => {
                     self.jump(at);
                     let begin = |number: usize| *statements.tokens_of(number).start();
-                    let begins_with = |number: &usize, kind| statements.tokens.kind(begin(*number)) == Some(kind);
+                    let is_case = |label: &&usize| statements.begins_with(**label, Kind::Case);
                     // Several cases in a row are one.
-                    let cases = siblings[position..].iter().take_while(|label| begins_with(label, Kind::Case)).count();
+                    let cases = siblings[position..].iter().take_while(is_case).count();
                     let (labels, rest) = siblings[position..].split_at(cases.max(1));
                     // clang gives the case before the default one a place of its own.
                     let place = match (labels, rest) {
-                        ([.., case], [default, ..]) if cases > 0 && begins_with(default, Kind::Default) => {
+                        ([.., case], [default, ..]) if cases > 0 && statements.begins_with(*default, Kind::Default) => {
                             statements.tokens.place(begin(*case))
                         }
                         _ => at.place,
@@ -572,6 +576,60 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_that_is_never_left_has_no_end() {
+        let text = "int f(int n) {
+            for (;;) {
+                if (one(n))
+                    goto out;
+                n--;
+                goto out; // again
+            } // of the loop
+        out:
+            two(n);
+            return last();
+        }";
+        let rows =
+            [(10, "n))"), (12, "one"), (20, "goto out;\n                n"), (30, "n--"), (34, "goto out; // again")];
+        let rows = [&rows[..], &[(50, "two"), (60, "last")]].concat();
+        assert_eq!(found(text, &rows, &[(34, &[42], 50)]), []);
+        let left = text.replace("if (one(n))\n", "if (one(n)) break; else if (n)\n");
+        assert_eq!(found(&left, &rows, &[(34, &[42, 44], 50)]), one(42, "} // of the loop"));
+    }
+
+    #[test]
+    fn a_switch_that_is_never_left_has_no_end() {
+        let text = "int f(int n) {
+            switch (n) {
+            case 1:
+                if (one())
+                    break; // 1
+                switch (n) {
+                case 2:
+                    return 1;
+                case 3:
+                    return 3;
+                default:
+                    return 2;
+                } // inner
+            default:
+                two();
+                break;
+            }
+            return last();
+        }";
+        let rows = [
+            (10, "n) {\n            case"),
+            (20, "one"),
+            (30, "n) {\n                case 2"),
+            (32, "1;\n                case 3"),
+        ];
+        let rows = [&rows[..], &[(36, "3;"), (40, "2;"), (50, "two"), (60, "last")]].concat();
+        let inner = text.replace("return 3;", "break; 3;");
+        assert_eq!(found(text, &rows, &[(40, &[42], 50)]), [], "the default case begins there");
+        assert_eq!(found(&inner, &rows, &[(40, &[42, 44], 50)]), one(42, "} // inner"));
+    }
+
+    #[test]
     fn a_branch_without_an_end_is_none() {
         let text = "int f(int n) {
             while (n) {
@@ -673,6 +731,26 @@ mod tests {
         let label = text.replace("last();\n        }", "last();\n        } // of all");
         let rows = [&rows[..], &[(60, "} // of all")]].concat();
         assert_eq!(found(&label, &rows, &[(62, &[64], 70)]), [], "nothing comes behind");
+    }
+
+    #[test]
+    fn the_body_of_a_function_may_begin_on_a_line_of_its_own() {
+        let text = "{
+            if (n) {
+                for (int i = 0; i < n; i++)
+                    one(n);
+            } // of the condition
+            last();
+        }";
+        let rows = [
+            (10, "n) {\n                for"),
+            (20, "i = 0"),
+            (30, "one"),
+            (40, "i++"),
+            (42, "for (int"),
+            (50, "last"),
+        ];
+        assert_eq!(found(text, &rows, &[(42, &[43, 44, 46], 50)]), one(44, "} // of the condition"));
     }
 
     #[test]

@@ -27,11 +27,13 @@ pub(super) enum Shape {
         then: usize,
         otherwise: Option<usize>,
     },
-    /// A loop with its condition before the body. Of a `for` with something to do after each round, that is `next`, as tokens.
+    /// A loop with its condition before the body, if it has one. Of a `for` with something to do after each round, that is `next`, as
+    /// tokens.
     Loop {
         header: RangeInclusive<usize>,
         next: Option<RangeInclusive<usize>>,
         is_for: bool,
+        has_condition: bool,
         body: usize,
     },
     Do {
@@ -119,8 +121,38 @@ impl<'t> Statements<'t> {
             Shape::Jump | Shape::Return => false,
             Shape::Compound(children) => children.last().is_none_or(|last| self.goes_on(*last)),
             Shape::If { then, otherwise: Some(otherwise), .. } => self.goes_on(*then) || self.goes_on(*otherwise),
+            Shape::Switch { body, .. } => self.goes_on_behind_switch(*body),
+            Shape::Loop { has_condition: false, body, .. } => self.may_break(*body),
             _ => true,
         }
+    }
+
+    /// The same of a `switch` with this body: from its last statement, by a `break`, or where no case fits.
+    fn goes_on_behind_switch(&self, body: usize) -> bool {
+        let Shape::Compound(children) = self.shape(body) else { return true };
+        let is_default = |child: &usize| self.begins_with(*child, Kind::Default);
+        !children.iter().any(is_default)
+            || children.last().is_none_or(|last| self.goes_on(*last))
+            || children.iter().any(|child| self.may_break(*child))
+    }
+
+    /// Is there a `break` in a statement that leaves what is around it? It may be in a macro.
+    fn may_break(&self, number: usize) -> bool {
+        match self.shape(number) {
+            Shape::Jump => self.begins_with(number, Kind::Break),
+            Shape::Simple => !self.tokens.is(*self.tokens_of(number).end(), b';'),
+            Shape::Compound(children) => children.iter().any(|child| self.may_break(*child)),
+            Shape::If { then, otherwise, .. } => {
+                self.may_break(*then) || otherwise.is_some_and(|otherwise| self.may_break(otherwise))
+            }
+            Shape::Unknown(_) => true,
+            Shape::Return | Shape::Labels | Shape::Loop { .. } | Shape::Do { .. } | Shape::Switch { .. } => false,
+        }
+    }
+
+    /// Is a statement's first token of this kind?
+    pub(super) fn begins_with(&self, number: usize, kind: Kind) -> bool {
+        self.tokens.kind(*self.tokens_of(number).start()) == Some(kind)
     }
 
     fn add(&mut self, shape: Shape, tokens: RangeInclusive<usize>) -> usize {
@@ -170,7 +202,12 @@ impl<'t> Statements<'t> {
                 let body = self.statement(header.end() + 1, limit, depth + 1)?;
                 let is_for = kind == Kind::For;
                 let next = if is_for { self.next_of_for(&header) } else { None };
-                Shape::Loop { header, next, is_for, body }
+                let has_condition = match is_for {
+                    true => !header.clone().any(|at| self.tokens.is(at, b';') && self.tokens.is(at + 1, b';')),
+                    // `while (1)`.
+                    false => self.tokens.kind(header.start() + 1) != Some(Kind::Literal) || header.clone().count() > 3,
+                };
+                Shape::Loop { header, next, is_for, has_condition, body }
             }
             Kind::Do => {
                 let body = self.statement(at + 1, limit, depth + 1)?;
@@ -205,7 +242,7 @@ impl<'t> Statements<'t> {
                 }
                 let end = self.end_of_simple(at, limit)?;
                 let shape = match kind {
-                    Kind::Jump => Shape::Jump,
+                    Kind::Break | Kind::Jump => Shape::Jump,
                     Kind::Return if end == at + 1 => Shape::Jump,
                     Kind::Return => Shape::Return,
                     _ => Shape::Simple,
@@ -283,7 +320,7 @@ impl<'t> Statements<'t> {
                 Kind::If | Kind::Else | Kind::For | Kind::While | Kind::Do | Kind::Switch if at > begin => {
                     return Some(at - 1);
                 }
-                Kind::Case | Kind::Jump | Kind::Return if at > begin => return Some(at - 1),
+                Kind::Case | Kind::Break | Kind::Jump | Kind::Return if at > begin => return Some(at - 1),
                 _ => {}
             }
             at += 1;

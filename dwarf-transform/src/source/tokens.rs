@@ -14,7 +14,8 @@ pub(crate) enum Kind {
     Switch,
     Case,
     Default,
-    /// `break`, `continue` and `goto`.
+    Break,
+    /// `continue` and `goto`.
     Jump,
     /// `return`.
     Return,
@@ -329,10 +330,10 @@ impl Tokens {
     }
 
     /// Can the brace at `begin` be the begin of a function's body? Its parameters stand before it, with words (`const`) or an initializer
-    /// between them at most.
+    /// between them at most; where they are on the lines before, which were not read, nothing does.
     pub(crate) fn follows_parameters(&self, begin: usize) -> bool {
         let before = (0..begin).rev().take(MAX_SPECIFIERS).find(|position| self.kind(*position) != Some(Kind::Word));
-        before.is_some_and(|before| [b')', b']', b'}'].iter().any(|closing| self.is(before, *closing)))
+        begin == 0 || before.is_some_and(|before| [b')', b']', b'}'].iter().any(|closing| self.is(before, *closing)))
     }
 
     /// The position of the other bracket of the pair.
@@ -615,7 +616,8 @@ fn word_kind(word: &[u8]) -> Kind {
         b"switch" => Kind::Switch,
         b"case" => Kind::Case,
         b"default" => Kind::Default,
-        b"break" | b"continue" | b"goto" => Kind::Jump,
+        b"break" => Kind::Break,
+        b"continue" | b"goto" => Kind::Jump,
         b"return" | b"co_return" => Kind::Return,
         _ => Kind::Word,
     }

@@ -76,15 +76,28 @@ fn readable(symbol: String) -> String {
     }
 }
 
+/// gdb takes any symbol in small letters for one of Ada's if it can, and shows `a__b` as `a.b`. It asks C++ first.
+fn kept_from_ada(name: String) -> String {
+    let ends_in_number = name.trim_end_matches(|it: char| it.is_ascii_digit()).ends_with(['.', '$']);
+    let could_be = !name.starts_with(['_', '<']) && !name.contains(|it: char| it.is_ascii_uppercase() || it == ' ');
+    if could_be && (name.contains("__") || ends_in_number) { format!("_Z{}{name}", name.len()) } else { name }
+}
+
 fn table_symbols(translation: &ModuleTranslation<'_>) -> Vec<GuestSymbol> {
+    let shown = |function| {
+        let name = readable(translation.names.symbol(function));
+        match translation.tunables.pointer_flavour {
+            PointerFlavour::Gdb => kept_from_ada(name),
+            PointerFlavour::Lldb => name,
+        }
+    };
     let mut symbols = Vec::new();
     for segment in &translation.module.elements {
         let SegmentMode::Active { index: 0, offset } = &segment.mode else { continue };
         let Some(start) = constant(offset) else { continue };
         let mut name = |position: usize, function: u32| {
-            let name = readable(translation.names.symbol(function));
             let address = u64::from(start) + position as u64;
-            symbols.push(GuestSymbol { name, address, size: 1, kind: GuestSymbolKind::Function });
+            symbols.push(GuestSymbol { name: shown(function), address, size: 1, kind: GuestSymbolKind::Function });
         };
         match &segment.items {
             ElementItems::Functions(functions) => {
@@ -332,6 +345,22 @@ mod tests {
         );
         // 0 is the null pointer; 6 is an address of data.
         assert_eq!(found, [("one".to_owned(), 1, 1), ("two".to_owned(), 2, 1)]);
+    }
+
+    #[test]
+    fn gdb_does_not_take_functions_of_the_table_for_functions_of_ada() {
+        let text = r#"(module (table 8 funcref)
+            (elem (i32.const 1) $uv__read $plain_name $Upper__case $_under__score $copy.12 $crate::walk__all)
+            (func $uv__read) (func $plain_name) (func $Upper__case) (func $_under__score) (func $copy.12) (func $crate::walk__all))"#;
+        let names = |flavour| symbols_for(text, flavour).into_iter().map(|(name, ..)| name).collect::<Vec<_>>();
+        let plain = ["uv__read", "plain_name", "Upper__case", "_under__score", "copy.12", "crate::walk__all"];
+        assert_eq!(names(PointerFlavour::Lldb), plain);
+        let for_gdb = names(PointerFlavour::Gdb);
+        assert_eq!(
+            for_gdb,
+            ["_Z8uv__read", "plain_name", "Upper__case", "_under__score", "_Z7copy.12", "_Z16crate::walk__all"]
+        );
+        assert_eq!(demangle("_Z8uv__read"), "uv__read");
     }
 
     /// A module with these words and texts in memory.
