@@ -99,6 +99,9 @@ pub struct NativeFunction {
     /// Rows without an operator that begin a block from which control goes on to the next row only, and to which no call returns:
     /// where they begin, sorted. They have nothing to do with the row before.
     pub leading: Vec<TextOffset>,
+    /// The first of two instructions before the anchor of a statement, which stand for what a native build loads there
+    /// ([`FunctionUses::reloads`](crate::FunctionUses::reloads)): sorted. It is longer than a byte.
+    pub reloads: Vec<TextOffset>,
     /// Instructions before loops that inlined functions begin with: sorted.
     pub entries: Vec<EntryBeforeLoop>,
 }

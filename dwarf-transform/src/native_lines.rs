@@ -10,6 +10,9 @@
 //! - Statements begin at anchors, where the function has any: only they are marked `is_stmt`. The optimizer has moved
 //!   the rest about, and a debugger that stops at all of it would run back and forth.
 //! - The compiler's own instructions belong to the row before them; those that a block begins with, to the row behind.
+//! - Where a native build of unoptimized Rust loads what other blocks computed, two instructions come before the statement. A row of
+//!   the line before in the guest begins within the first: gdb takes the line of an instruction in the middle of a row for the
+//!   current one, but not that of one with which a row begins that is no statement. It stops at the statement once more.
 
 use crate::address::{TextOffset, WasmOffset};
 use crate::address_map::TextRange;
@@ -83,8 +86,9 @@ pub(crate) fn function_rows(
         }
         let leads = row.wasm.is_none() && begun && native.leading.binary_search(&row.text).is_ok();
         let of = number + usize::from(leads);
-        let Some(wasm) = native.rows.get(of).and_then(|row| row.wasm).filter(|_| !hidden.get(of).unwrap_or(&false))
-        else {
+        let is_reload = native.reloads.binary_search(&row.text).is_ok();
+        let is_hidden = *hidden.get(of).unwrap_or(&false) && !is_reload;
+        let Some(wasm) = native.rows.get(of).and_then(|row| row.wasm).filter(|_| !is_hidden) else {
             continue;
         };
         let Some(position) = covered.find(wasm.0).and_then(|position| row_with_line(guest, position)) else {
@@ -106,6 +110,12 @@ pub(crate) fn function_rows(
         let Some(last) = rows.last() else {
             continue;
         };
+        if is_reload {
+            let before = guest[..position].iter().rev().find(|row| row.line != 0 && !is_of_line(row, source));
+            let before = before.filter(|before| !last.same_place(before));
+            rows.extend(before.map(|before| NativeRow::new(row.text.0 + 1, before, false)));
+            continue;
+        }
         let is_stmt = if anchored { row.anchor } else { source.is_stmt && !seen[position] && !leads };
         if !is_stmt && last.same_place(source) {
             continue;
@@ -116,6 +126,10 @@ pub(crate) fn function_rows(
         rows.push(next);
     }
     rows
+}
+
+fn is_of_line(row: &GuestRow, other: &GuestRow) -> bool {
+    (row.file, row.line) == (other.file, other.line)
 }
 
 /// Suits the rows of a function to gdb, which stops where a person steps out of a callee if a row begins there. One does
@@ -321,6 +335,29 @@ mod tests {
         let rows = rows_for_lldb(function_rows(&lines, &code, None, &[]), &lines, &code);
         let rows: Vec<(u32, u32)> = rows.iter().map(|row| (row.text, row.line)).collect();
         assert_eq!(rows[2..], [(120, 6), (124, 0), (128, 7)], "lldb goes on as if it were a part of the line before");
+    }
+
+    #[test]
+    fn what_a_native_build_loads_has_the_line_before_from_within_its_first_instruction() {
+        let lines = [guest(10, 5), guest(20, 6), guest(24, 0), guest(30, 5)];
+        let rows = [(0, None), (111, Some(10)), (120, Some(20)), (128, Some(30)), (131, Some(30))];
+        let mut code = native(&rows, &[111, 120, 131]);
+        code.reloads = vec![TextOffset(128)];
+        let lines_of = |hidden: &[bool]| {
+            let rows = function_rows(&lines, &code, None, hidden);
+            rows.iter().map(|row| (row.text, row.line, row.is_stmt)).collect::<Vec<_>>()
+        };
+        // Where the row before has that line, it goes on.
+        assert_eq!(lines_of(&[])[2..], [(120, 6, true), (131, 5, true)]);
+        code.rows.insert(3, AddressRow { text: TextOffset(124), ..code.rows[1] });
+        code.rows[3].anchor = false;
+        let lines_of = |hidden: &[bool]| {
+            let rows = function_rows(&lines, &code, None, hidden);
+            rows.iter().map(|row| (row.text, row.line, row.is_stmt)).collect::<Vec<_>>()
+        };
+        let expected = [(120, 6, true), (124, 5, false), (129, 6, false), (131, 5, true)];
+        assert_eq!(lines_of(&[])[2..], expected);
+        assert_eq!(lines_of(&[false, false, false, false, true])[2..], expected, "it is not the optimizer's");
     }
 
     #[test]

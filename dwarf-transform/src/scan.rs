@@ -124,6 +124,9 @@ pub struct FunctionUses {
     pub has_result: bool,
     /// clang made it of C or C++.
     pub is_c: bool,
+    /// It is Rust that was not optimized: natively, a block that uses what was computed in others begins by loading that. Such code has
+    /// no line, and so gdb gives it the line before.
+    pub reloads: bool,
     /// Variables that keep their value, and whose locations may hold on where their lists end; sorted by variable.
     /// [`NativeFunction::continued`](field@crate::NativeFunction::continued) says where.
     pub lasting: Vec<LastingVariable>,
@@ -168,6 +171,8 @@ struct UnitScan<'a> {
     opened: Vec<(usize, Option<(u64, u64)>)>,
     /// Functions whose blocks may end without a row for the jump that natively is there.
     unoptimized: Vec<usize>,
+    /// See [`FunctionUses::reloads`].
+    reloading: Vec<usize>,
     thunks: Vec<(usize, String)>,
     lasting: LastingScan<'a>,
     static_objects: Vec<StaticObject>,
@@ -234,6 +239,9 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         }
         for position in scan.lines.opened() {
             functions[position].opening_stop = true;
+        }
+        for position in scan.reloading {
+            functions[position].reloads = true;
         }
         for (position, name) in scan.thunks {
             functions[position].thunk = Some(name);
@@ -362,6 +370,7 @@ fn scan_entries<'a>(
     let mut is_llvm = false;
     let mut opens = false;
     let mut is_clang = false;
+    let mut is_rust = false;
     let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
@@ -373,7 +382,9 @@ fn scan_entries<'a>(
             opens = opens_with_a_stop(dwarf, unit, &entry);
             is_clang = source::is_clang(dwarf, unit, &entry);
             scan.is_c = is_clang;
-            let language = source::language(&entry).filter(|_| is_llvm && wants_lasting);
+            let language = source::language(&entry).filter(|_| is_llvm);
+            is_rust = language == Some(source::Language::Rust);
+            let language = language.filter(|_| wants_lasting);
             scan.lasting = LastingScan::new(language, producer(dwarf, unit, &entry));
         }
         scopes.truncate(depth);
@@ -397,6 +408,7 @@ fn scan_entries<'a>(
                 match is_optimized(&entry) {
                     true if opens => scan.opened.push((position, place_of(unit, &entry))),
                     false if is_clang => scan.unoptimized.push(position),
+                    false if is_rust => scan.reloading.push(position),
                     _ => {}
                 }
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));

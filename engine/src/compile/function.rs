@@ -4,7 +4,7 @@ use super::{CompileError, anchors, home_stores, leading, returns, stack_check};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, OPENING_BITS,
-    SOURCE_FLAGS, TranslateError,
+    RETURN_BITS, SOURCE_FLAGS, TranslateError,
 };
 use crate::types::ValType;
 use artifact::TrapCode;
@@ -44,6 +44,8 @@ pub(super) struct CompiledFunction {
     /// Instructions that stand for the entry of an inlined function before a loop, sorted, and the file offset of a branch of
     /// the function back to the loop.
     pub(super) entries: Vec<(u32, u32)>,
+    /// The first of two instructions that stand for what a native build loads at the begin of a block, sorted.
+    pub(super) reloads: Vec<u32>,
     /// The rows without an operator from which control goes on to the next row only: where they begin, sorted.
     pub(super) leading: Vec<u32>,
     /// Assignments that end the locations of what was in a local before.
@@ -145,6 +147,7 @@ pub(super) fn compile_guest(
         flags,
         homes: homes.as_ref(),
         loops: &env.loops_at_entries,
+        reloads: env.reloads(),
         body: input.body.get_operators_reader().map_or(0, |operators| operators.original_position() as u32),
     };
     let compiled = extract(shared, &code, &scratch.context.func, source).map_err(|reason| {
@@ -203,6 +206,8 @@ struct Source<'a> {
     homes: Option<&'a HomeSlots>,
     /// The loops that inlined functions begin with.
     loops: &'a [LoopAtEntry],
+    /// Anchors of statements have instructions before them.
+    reloads: bool,
     /// The file offset of the first operator, behind the declarations of the locals.
     body: u32,
 }
@@ -303,7 +308,7 @@ fn rows(
     source: Source<'_>,
     slot: Option<home_stores::FrameOffset>,
 ) -> Result<(), String> {
-    let Source { flags, loops, body, .. } = source;
+    let Source { flags, loops, reloads, body, .. } = source;
     let size = out.code.len() as u32;
     let mut at = 0;
     let mut in_body = false;
@@ -365,6 +370,9 @@ fn rows(
             if anchor && range.end > range.start + 1 {
                 out.rows.push(Row { start: range.start + 1, wasm, anchor: false });
             }
+            if reloads && set == RETURN_BITS {
+                join_reloads(out, range.start);
+            }
         }
         at = range.end;
     }
@@ -377,7 +385,20 @@ fn rows(
     Ok(())
 }
 
+/// Makes one row of the three bytes that end at `last`, if they are what a statement that reloads begins with, and two instructions.
+fn join_reloads(out: &mut CompiledFunction, last: u32) {
+    let [.., first, second, third] = out.rows[..] else { return };
+    let are_in_line = first.start + 1 == second.start && second.start + 1 == third.start && third.start == last;
+    if are_in_line && first.wasm == third.wasm && out.code[first.start as usize..=last as usize] == [anchors::NOP; 3] {
+        out.code[first.start as usize] = OPERAND_SIZE;
+        out.rows.truncate(out.rows.len() - 2);
+        out.reloads.push(first.start);
+    }
+}
+
 const INT3: u8 = 0xcc;
+/// A prefix that makes one instruction of two bytes of a `nop`.
+const OPERAND_SIZE: u8 = 0x66;
 
 fn prologue(isa: &dyn TargetIsa, unwind: &[(u32, UnwindInst)]) -> Vec<PrologueOp> {
     unwind
@@ -422,4 +443,28 @@ fn trap_code(code: ir::TrapCode) -> Option<TrapCode> {
 /// Is a home read back at this level, so that it can be assigned?
 pub(super) fn home_is_writable(tunables: &Tunables, local: u32, ty: ValType) -> bool {
     tunables.opt_level == OptLevel::None && local < dwarf_transform::ENTRY_VALUE_HOME && !matches!(ty, ValType::Ref(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_bytes_in_line_are_two_instructions() {
+        let row = |start, wasm| Row { start, wasm: Some(wasm), anchor: false };
+        let function = |code: &[u8], rows: &[Row]| {
+            let mut out = CompiledFunction { code: code.to_vec(), rows: rows.to_vec(), ..CompiledFunction::default() };
+            join_reloads(&mut out, 3);
+            (out.code, out.rows, out.reloads)
+        };
+        let nops = [0xc3, anchors::NOP, anchors::NOP, anchors::NOP];
+        let rows = [row(0, 8), row(1, 10), row(2, 12), row(3, 10)];
+        let joined = vec![0xc3, OPERAND_SIZE, anchors::NOP, anchors::NOP];
+        assert_eq!(function(&nops, &rows), (joined, rows[..2].to_vec(), vec![1]));
+        let moved = [row(0, 8), row(1, 10), row(2, 12), row(3, 14)];
+        assert_eq!(function(&nops, &moved), (nops.to_vec(), moved.to_vec(), vec![]), "they are not of one statement");
+        let apart = [0xc3, anchors::NOP, 0x50, anchors::NOP];
+        assert_eq!(function(&apart, &rows), (apart.to_vec(), rows.to_vec(), vec![]));
+        assert!(function(&nops, &rows[2..]).2.is_empty());
+    }
 }

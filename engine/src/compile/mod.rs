@@ -17,8 +17,8 @@ use crate::debug_files::{DebugFiles, Source};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FollowedVariable, FunctionInput, HomeSlots,
-    ModuleTranslation, NamedRange, Reaching, SOURCE_FLAGS, TranslateError, ends_of_blocks, needed_stores,
-    operand_stack_spans, operator_behind,
+    ModuleTranslation, NamedRange, Reaching, SOURCE_FLAGS, TranslateError, blocks_that_read, ends_of_blocks,
+    needed_stores, operand_stack_spans, operator_behind,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -344,8 +344,14 @@ fn compile_functions(
             let body = if full.is_some() { BodyScan::read(input) } else { BodyScan::default() };
             let anchors = match full {
                 Some(debug) if has_anchors => {
-                    let statements = &debug.uses.functions[number].statements;
-                    anchor_ranges(statements, &body, base, translation.tunables.pointer_flavour)
+                    let flavour = translation.tunables.pointer_flavour;
+                    let uses = &debug.uses.functions[number];
+                    let mut anchors = anchor_ranges(&uses.statements, &body, base, flavour);
+                    match uses.reloads && flavour == PointerFlavour::Gdb {
+                        true => find_reloads(&mut anchors, uses, input, &body),
+                        false => anchors.iter_mut().for_each(|anchor| anchor.reloads = false),
+                    }
+                    anchors
                 }
                 _ => Vec::new(),
             };
@@ -640,9 +646,26 @@ fn anchor_ranges(
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
             let joins = || (statement.is_stmt || all_rows) && body.is_reached_from_elsewhere(start);
             let begins = statement.new_line && !(statement.again && only_operands(number));
-            (begins || joins()).then_some(AnchorRange { start, end, spot: statement.spot })
+            let reloads = begins && statement.spot == dwarf_transform::Spot::Operator;
+            (begins || joins()).then_some(AnchorRange { start, end, spot: statement.spot, reloads })
         })
         .collect()
+}
+
+/// Which statements have instructions before their anchors: those of another line than the row before, at the begin of a block that
+/// uses what other blocks computed. The frame's base, and what else is a variable's place, is always at hand.
+fn find_reloads(
+    anchors: &mut [AnchorRange],
+    uses: &dwarf_transform::FunctionUses,
+    input: &FunctionInput<'_>,
+    body: &BodyScan,
+) {
+    let blocks = anchors.iter().filter(|anchor| anchor.reloads && body.is_reached_from_elsewhere(anchor.start));
+    let begins: Vec<u32> = blocks.map(|anchor| anchor.start).collect();
+    let found = blocks_that_read(input, &begins, &uses.locals);
+    for anchor in anchors {
+        anchor.reloads = found.binary_search(&anchor.start).is_ok();
+    }
 }
 
 /// A module's code in one piece.
@@ -1015,6 +1038,7 @@ fn native_module(
                 })
                 .collect(),
             leading: function.leading.iter().map(|offset| text(start + offset)).collect(),
+            reloads: function.reloads.iter().map(|offset| text(start + offset)).collect(),
             traps: function
                 .traps
                 .iter()

@@ -1,6 +1,7 @@
 //! What must be known of a function's operators before they are translated, read in one pass.
 
 use super::FunctionInput;
+use std::collections::HashSet;
 use std::ops::Range;
 use wasmparser::{BinaryReader, BrTable, Operator, VisitOperator};
 
@@ -421,6 +422,51 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
     found
 }
 
+/// Which of the blocks that begin at `begins` (sorted file offsets) read a local that they did not assign, other than these.
+pub(crate) fn blocks_that_read(input: &FunctionInput<'_>, begins: &[u32], except: &[u32]) -> Vec<u32> {
+    let mut found = Vec::new();
+    let Ok(operators) = input.body.get_operators_reader() else { return found };
+    let mut begins = begins.iter().copied().peekable();
+    // The block, whether it does something already, and the locals that it has assigned.
+    let mut block: Option<(u32, bool, HashSet<u32>)> = None;
+    for (operator, offset) in operators.into_iter_with_offsets().map_while(Result::ok) {
+        if begins.next_if(|begin| *begin as usize <= offset).is_some() {
+            block = Some((offset as u32, false, HashSet::new()));
+        } else if begins.peek().is_none() && block.is_none() {
+            break;
+        }
+        let Some((begin, begun, assigned)) = &mut block else { continue };
+        let is_structure =
+            matches!(operator, Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End);
+        if is_structure && !*begun {
+            continue;
+        }
+        *begun |= !is_structure;
+        match operator {
+            Operator::LocalGet { local_index }
+                if !assigned.contains(&local_index) && except.binary_search(&local_index).is_err() =>
+            {
+                found.push(*begin);
+                block = None;
+            }
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                assigned.insert(local_index);
+            }
+            Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Else
+            | Operator::End
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. }
+            | Operator::Return
+            | Operator::Unreachable => block = None,
+            _ => {}
+        }
+    }
+    found
+}
+
 /// What the operator at the begin of `code` does, and what comes behind it, if it is one of those that bodies are full of.
 fn common(code: &[u8]) -> Option<(Effect, &[u8])> {
     let (&byte, rest) = code.split_first()?;
@@ -688,6 +734,29 @@ mod tests {
             (61, 62, vec![(62, false), (63, false)], 64),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn blocks_read_what_others_assigned() {
+        let wasm = wat::parse_str(
+            "(module (func (param i32) (local i32 i32)
+                block local.get 0 br_if 0 unreachable end
+                i32.const 1 local.set 1 local.get 1 local.set 2 local.get 0 br_if 0
+                block local.get 2 br_if 0 end
+                block end local.get 0 local.set 1))",
+        );
+        let wasm = wasm.expect("the text is right");
+        let tunables = Tunables::default();
+        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+        let input = &translation.functions[0];
+        let begin = input.body.get_operators_reader().expect("it has operators").original_position() as u32;
+        // The function's begin; behind the first `end`; in a block of one's own; before an empty one.
+        let begins = [0, 8, 22, 27].map(|offset| begin + offset);
+        let read = |except: &[u32]| {
+            blocks_that_read(input, &begins, except).iter().map(|offset| offset - begin).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&[]), [0, 8, 22, 27]);
+        assert_eq!(read(&[0]), [22], "what is at hand, and what a block assigned itself, come from nowhere else");
     }
 
     #[test]

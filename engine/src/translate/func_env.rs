@@ -33,8 +33,9 @@ pub(crate) const ENTRY_BIT: u32 = 1 << 30;
 pub(crate) const HOME_BIT: u32 = 1 << 29;
 /// The source location, but for the offset, of the instruction at which the opening line of a function is shown.
 pub(crate) const OPENING_BITS: u32 = ANCHOR_BIT | ENTRY_BIT;
-/// The source location, but for the offset, of an instruction to which a call returns that has nothing left to do.
-const RETURN_BITS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
+/// The source location, but for the offset, of an instruction to which a call returns that has nothing left to do, and of those before
+/// the anchor of a statement that [`reloads`](AnchorRange::reloads). A function has only one of the two.
+pub(crate) const RETURN_BITS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 /// The bits of a source location that are no part of the offset, in a function that has full debug info.
 pub(crate) const SOURCE_FLAGS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 
@@ -121,6 +122,8 @@ pub(crate) struct AnchorRange {
     pub(crate) end: u32,
     /// Where its anchor goes.
     pub(crate) spot: Spot,
+    /// Instructions come before the anchor, which stand for what a native build loads there.
+    pub(crate) reloads: bool,
 }
 
 /// What one function's translation does for the debugger.
@@ -476,6 +479,23 @@ impl<'a> FuncEnv<'a> {
         builder.set_srcloc(ir::SourceLoc::new(anchor | ANCHOR_BIT));
         builder.ins().debugtrap();
         builder.set_srcloc(ir::SourceLoc::new(operator));
+    }
+
+    /// Do instructions come before the anchors of statements?
+    pub(crate) fn reloads(&self) -> bool {
+        self.anchors.iter().any(|anchor| anchor.reloads)
+    }
+
+    /// Puts the anchor of a statement here, before the current operator.
+    fn emit_statement(&self, builder: &mut FunctionBuilder<'_>, anchor: AnchorRange, operator: u32) {
+        if anchor.reloads {
+            // Were they of the same operator, they would be one to the code generator.
+            let other = self.operators.get(self.next_operator).copied().unwrap_or(operator);
+            for of in [anchor.start, other, anchor.start] {
+                Self::emit_anchor(builder, of | RETURN_BITS, operator);
+            }
+        }
+        Self::emit_anchor(builder, anchor.start, operator);
     }
 
     /// Puts an instruction behind the call of the function at this position, if its callers have one and a statement begins there.
@@ -1156,7 +1176,7 @@ impl FuncEnvironment for FuncEnv<'_> {
             } else if !state.reachable() || structural {
                 self.pending_anchor = Some(anchor);
             } else {
-                Self::emit_anchor(builder, anchor.start, offset);
+                self.emit_statement(builder, anchor, offset);
             }
         }
         if matches!(op, Operator::Loop { .. })

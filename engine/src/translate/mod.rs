@@ -18,12 +18,12 @@ mod spill;
 
 #[cfg(test)]
 pub(crate) use body_scan::Effect;
-pub(crate) use body_scan::{BodyScan, LoopAtEntry, ends_of_blocks, operator_behind};
+pub(crate) use body_scan::{BodyScan, LoopAtEntry, blocks_that_read, ends_of_blocks, operator_behind};
 pub(crate) use continued::{FollowedVariable, Place, continued};
 pub use error::TranslateError;
 pub(crate) use func_env::{
-    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, OPENING_BITS, SOURCE_FLAGS,
-    guest_signature,
+    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, OPENING_BITS, RETURN_BITS,
+    SOURCE_FLAGS, guest_signature,
 };
 pub(crate) use home_stores::{NamedRange, needed_stores};
 pub(crate) use operand_stack::{Followed, StackSpan, plan as plan_stack_copies, spans as operand_stack_spans};
