@@ -40,6 +40,8 @@ cp $place/records.wasm records/records-zig.wasm
 
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name inventory --remap-path-prefix "$PWD=." \
     inventory/main.rs -o inventory/inventory.wasm
+/usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name sums -C panic=abort -C link-arg=-lc \
+    --remap-path-prefix "$PWD=." sums/main.rs -o sums/sums.wasm
 
 # Classes in units of their own.
 clang++-19 $target -O0 -std=c++17 -fno-exceptions -fdebug-types-section -nostartfiles -Wl,--no-entry -Wl,--export=run \

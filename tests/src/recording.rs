@@ -9,8 +9,10 @@ use crate::{engine, package, programs, tool};
 /// How a recording differs from the native one.
 #[derive(Debug)]
 pub struct Comparison {
-    /// The stops of the native recording, and how many of them are met in order.
+    /// The stops of the native recording, several ones on one line counted once, and how many of them are met in order.
     pub stops: (usize, usize),
+    /// The same of all stops.
+    pub unfolded_stops: (usize, usize),
     /// The variables that the native recording shows at those stops, and how many of them read the same.
     pub values: (usize, usize),
     /// Stops that the native recording has not.
@@ -65,6 +67,7 @@ pub fn compare(native: &Path, other: &Path) -> Comparison {
     };
     Comparison {
         stops: (figure("native_stops"), figure("stops_met")),
+        unfolded_stops: (figure("unfolded_native_stops"), figure("unfolded_stops_met")),
         values: (figure("native_values"), figure("values_equal")),
         extra_stops: figure("extra_stops"),
         table: script("table", format!("here={}", other.display())),

@@ -219,8 +219,9 @@ impl Walk<'_> {
             }
             Shape::Loop { is_for, body, .. } if !self.statements.tokens_of(*body).contains(&before) => {
                 let place = if *is_for { self.statements.end(number) } else { place };
-                let at = self.pass(At { passed: self.pass_loop(0)?, place, ..at })?;
-                self.behind(&path, at)
+                let at = At { here: Here::Nowhere, passed: self.pass_loop(0)?, place, ..at };
+                let is_left = self.statements.goes_on(number);
+                self.behind(&path, if is_left { self.pass(at)? } else { at })
             }
             Shape::Do { condition, .. } if condition.contains(&before) => self.behind_do(&path, condition, at),
             Shape::Switch { header, body } if header.contains(&before) || before == *tokens.start() => {
@@ -592,6 +593,8 @@ mod tests {
             [(10, "n))"), (12, "one"), (20, "goto out;\n                n"), (30, "n--"), (34, "goto out; // again")];
         let rows = [&rows[..], &[(50, "two"), (60, "last")]].concat();
         assert_eq!(found(text, &rows, &[(34, &[42], 50)]), []);
+        let back = [&rows[..4], &[(34, "for (;;)")], &rows[5..]].concat();
+        assert_eq!(found(&text.replace("goto out; // again", ""), &back, &[(34, &[41, 42], 50)]), []);
         let left = text.replace("if (one(n))\n", "if (one(n)) break; else if (n)\n");
         assert_eq!(found(&left, &rows, &[(34, &[42, 44], 50)]), one(42, "} // of the loop"));
     }

@@ -137,8 +137,43 @@ static int turns(int n) {
     return left;
 }
 
+// The body begins on a line of its own, some blocks end with others, and what is never left has no end.
+static int scan(const char *text, int quote)
+{
+    int seen = 0;
+    if (quote) {
+        for (int at = 0; text[at]; at++) {
+            if (text[at] == quote)
+                seen++;
+        }
+    }
+    for (;;) {
+        switch (*text++) {
+        case '"':
+            if (quote == '"')
+                break;
+            switch (seen) {
+            case 0:
+                return -1;
+            case 1:
+                return -2;
+            default:
+                goto out;
+            }
+        default:
+            if (!text[-1])
+                goto out;
+            break;
+        }
+        seen++;
+    }
+out:
+    return seen;
+}
+
 int main(void) {
     int sum = loops(6) + turns(7);
+    sum += scan("a\"b\"c", '"') + scan("a\"bc", 'b') + scan("xyx", 'x') + scan("a\"a\"a", 'a') + scan("", 0);
     for (int code = 0; code < 6; code++) {
         sum += kind(code);
         switch (code) {
