@@ -370,7 +370,7 @@ fn scan_entries<'a>(
     let mut is_llvm = false;
     let mut opens = false;
     let mut is_clang = false;
-    let mut is_rust = false;
+    let mut reloads = false;
     let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
@@ -383,7 +383,7 @@ fn scan_entries<'a>(
             is_clang = source::is_clang(dwarf, unit, &entry);
             scan.is_c = is_clang;
             let language = source::language(&entry).filter(|_| is_llvm);
-            is_rust = language == Some(source::Language::Rust);
+            reloads = language == Some(source::Language::Rust) && source::keeps_variables_in_memory(unit);
             let language = language.filter(|_| wants_lasting);
             scan.lasting = LastingScan::new(language, producer(dwarf, unit, &entry));
         }
@@ -408,7 +408,7 @@ fn scan_entries<'a>(
                 match is_optimized(&entry) {
                     true if opens => scan.opened.push((position, place_of(unit, &entry))),
                     false if is_clang => scan.unoptimized.push(position),
-                    false if is_rust => scan.reloading.push(position),
+                    false if reloads => scan.reloading.push(position),
                     _ => {}
                 }
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));

@@ -1130,6 +1130,27 @@ mod tests {
     }
 
     #[test]
+    fn only_unoptimized_rust_reloads() {
+        let reloading = |program: &str| {
+            let path = format!("{}/../tests/programs/{program}.wasm", env!("CARGO_MANIFEST_DIR"));
+            let wasm = std::fs::read(path).expect("the program is there");
+            let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+            let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+            let mut report = CompileReport::default();
+            let files = DebugFiles::default();
+            let debug = GuestDebug::scan(&translation, &files, &[], &mut report);
+            let uses = debug.expect("it has debug info").uses.functions;
+            (uses.iter().filter(|uses| uses.reloads).count(), uses.iter().filter(|uses| uses.described).count())
+        };
+        // `main`, its two functions, the handler of panics, and the library's generic ones for them.
+        let (sums, described) = reloading("sums/sums");
+        assert!(sums > 4 && sums < described, "{sums} of {described}: the library is optimized");
+        let (optimized, described) = reloading("abilities/rust-O2");
+        assert!(optimized * 20 < described, "{optimized} of {described}");
+        assert_eq!(reloading("shapes/shapes").0, 0);
+    }
+
+    #[test]
     fn lines_cost_no_code() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/kernels/kernels-debug.wasm");
         let wasm = std::fs::read(path).expect("the program is there");
