@@ -155,6 +155,9 @@ pub struct Scan {
     pub losses: Losses,
 }
 
+/// So many variables have one place for one that has a list, where a unit was not optimized.
+const PLACES_TO_LISTS: usize = 8;
+
 /// What one unit says of the functions.
 #[derive(Default)]
 struct UnitScan<'a> {
@@ -171,8 +174,10 @@ struct UnitScan<'a> {
     opened: Vec<(usize, Option<(u64, u64)>)>,
     /// Functions whose blocks may end without a row for the jump that natively is there.
     unoptimized: Vec<usize>,
-    /// See [`FunctionUses::reloads`].
+    /// Functions of Rust; see [`FunctionUses::reloads`].
     reloading: Vec<usize>,
+    /// How many of their variables have one place, and how many a list.
+    located: (usize, usize),
     thunks: Vec<(usize, String)>,
     lasting: LastingScan<'a>,
     static_objects: Vec<StaticObject>,
@@ -240,7 +245,9 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         for position in scan.lines.opened() {
             functions[position].opening_stop = true;
         }
-        for position in scan.reloading {
+        // Compilers do not say of Rust whether it was optimized, but then most variables have lists.
+        let (places, lists) = scan.located;
+        for position in scan.reloading.into_iter().filter(|_| lists < places / PLACES_TO_LISTS) {
             functions[position].reloads = true;
         }
         for (position, name) in scan.thunks {
@@ -370,7 +377,7 @@ fn scan_entries<'a>(
     let mut is_llvm = false;
     let mut opens = false;
     let mut is_clang = false;
-    let mut reloads = false;
+    let mut is_rust = false;
     let mut budget = dwarf.range_budget(unit);
     while !entries.is_empty() {
         if !entries.read_entry(&mut entry)? {
@@ -383,7 +390,7 @@ fn scan_entries<'a>(
             is_clang = source::is_clang(dwarf, unit, &entry);
             scan.is_c = is_clang;
             let language = source::language(&entry).filter(|_| is_llvm);
-            reloads = language == Some(source::Language::Rust) && source::keeps_variables_in_memory(unit);
+            is_rust = language == Some(source::Language::Rust);
             let language = language.filter(|_| wants_lasting);
             scan.lasting = LastingScan::new(language, producer(dwarf, unit, &entry));
         }
@@ -408,7 +415,7 @@ fn scan_entries<'a>(
                 match is_optimized(&entry) {
                     true if opens => scan.opened.push((position, place_of(unit, &entry))),
                     false if is_clang => scan.unoptimized.push(position),
-                    false if reloads => scan.reloading.push(position),
+                    false if is_rust => scan.reloading.push(position),
                     _ => {}
                 }
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));
@@ -435,6 +442,12 @@ fn scan_entries<'a>(
             }
             let is_location = is_llvm && attr.name() == gimli::constants::DW_AT_location;
             let variable = u32::try_from(entry.offset().0).ok().filter(|_| is_location);
+            if is_rust && is_location {
+                match attr.value() {
+                    AttributeValue::Exprloc(_) | AttributeValue::Block(_) => scan.located.0 += 1,
+                    _ => scan.located.1 += 1,
+                }
+            }
             let place = Place { begin, end: None, at_entry: false, variable };
             match attr.value() {
                 AttributeValue::Exprloc(expression) => {

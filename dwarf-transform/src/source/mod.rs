@@ -88,23 +88,15 @@ pub(crate) fn is_clang<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry
 
 /// Do location lists tell where variables are?
 fn has_location_lists(unit: &Unit<'_>) -> bool {
-    let lists = [constants::DW_FORM_sec_offset, constants::DW_FORM_loclistx, constants::DW_FORM_data4];
-    let mut kinds = (1..).map_while(|code| unit.abbreviations.get(code));
-    kinds.any(|kind| is_located(kind, &lists))
-}
-
-/// Has each variable one place, in memory, as without optimization? (Compilers do not say that of units of Rust.)
-pub(crate) fn keeps_variables_in_memory(unit: &Unit<'_>) -> bool {
-    let mut kinds = (1..).map_while(|code| unit.abbreviations.get(code));
-    let is_parameter = |kind: &gimli::Abbreviation| kind.tag() == constants::DW_TAG_formal_parameter;
-    kinds.any(|kind| is_parameter(kind) && is_located(kind, &[constants::DW_FORM_exprloc, constants::DW_FORM_block1]))
-        && !has_location_lists(unit)
-}
-
-/// Have entries of this kind a location, in one of these forms?
-fn is_located(kind: &gimli::Abbreviation, forms: &[gimli::DwForm]) -> bool {
-    let mut locations = kind.attributes().iter().filter(|attribute| attribute.name() == constants::DW_AT_location);
-    locations.any(|location| forms.contains(&location.form()))
+    let kinds = (1..).map_while(|code| unit.abbreviations.get(code));
+    let is_list = |attribute: &gimli::AttributeSpecification| {
+        attribute.name() == constants::DW_AT_location
+            && matches!(
+                attribute.form(),
+                constants::DW_FORM_sec_offset | constants::DW_FORM_loclistx | constants::DW_FORM_data4
+            )
+    };
+    kinds.flat_map(|kind| kind.attributes()).any(is_list)
 }
 
 /// Languages whose texts are understood.
