@@ -111,8 +111,8 @@ pub(crate) fn function_rows(
             continue;
         };
         if is_reload {
-            let before = guest[..position].iter().rev().find(|row| row.line != 0 && !is_of_line(row, source));
-            let before = before.filter(|before| !last.same_place(before));
+            let is_other = |row: &&GuestRow| row.line != 0 && (row.file, row.line) != (source.file, source.line);
+            let before = guest[..position].iter().rev().find(is_other).filter(|before| !last.same_place(before));
             rows.extend(before.map(|before| NativeRow::new(row.text.0 + 1, before, false)));
             continue;
         }
@@ -126,10 +126,6 @@ pub(crate) fn function_rows(
         rows.push(next);
     }
     rows
-}
-
-fn is_of_line(row: &GuestRow, other: &GuestRow) -> bool {
-    (row.file, row.line) == (other.file, other.line)
 }
 
 /// Suits the rows of a function to gdb, which stops where a person steps out of a callee if a row begins there. One does

@@ -52,6 +52,8 @@ pub(super) enum Shape {
 struct Statement {
     shape: Shape,
     tokens: RangeInclusive<usize>,
+    goes_on: bool,
+    may_break: bool,
 }
 
 /// The statements of one function.
@@ -117,7 +119,16 @@ impl<'t> Statements<'t> {
 
     /// Can what comes behind a statement be reached from its end? (Calls may not return; that is not known.)
     pub(super) fn goes_on(&self, number: usize) -> bool {
-        match self.shape(number) {
+        self.all[number].goes_on
+    }
+
+    fn may_break(&self, number: usize) -> bool {
+        self.all[number].may_break
+    }
+
+    /// [`Statements::goes_on`], of one whose parts are known.
+    fn find_goes_on(&self, shape: &Shape) -> bool {
+        match shape {
             Shape::Jump | Shape::Return => false,
             Shape::Compound(children) => children.last().is_none_or(|last| self.goes_on(*last)),
             Shape::If { then, otherwise: Some(otherwise), .. } => self.goes_on(*then) || self.goes_on(*otherwise),
@@ -136,11 +147,11 @@ impl<'t> Statements<'t> {
             || children.iter().any(|child| self.may_break(*child))
     }
 
-    /// Is there a `break` in a statement that leaves what is around it? It may be in a macro.
-    fn may_break(&self, number: usize) -> bool {
-        match self.shape(number) {
-            Shape::Jump => self.begins_with(number, Kind::Break),
-            Shape::Simple => !self.tokens.is(*self.tokens_of(number).end(), b';'),
+    /// Is there a `break` in a statement of these tokens that leaves what is around it? It may be in a macro.
+    fn find_may_break(&self, shape: &Shape, tokens: &RangeInclusive<usize>) -> bool {
+        match shape {
+            Shape::Jump => self.tokens.kind(*tokens.start()) == Some(Kind::Break),
+            Shape::Simple => !self.tokens.is(*tokens.end(), b';'),
             Shape::Compound(children) => children.iter().any(|child| self.may_break(*child)),
             Shape::If { then, otherwise, .. } => {
                 self.may_break(*then) || otherwise.is_some_and(|otherwise| self.may_break(otherwise))
@@ -156,7 +167,9 @@ impl<'t> Statements<'t> {
     }
 
     fn add(&mut self, shape: Shape, tokens: RangeInclusive<usize>) -> usize {
-        self.all.push(Statement { shape, tokens });
+        let goes_on = self.find_goes_on(&shape);
+        let may_break = self.find_may_break(&shape, &tokens);
+        self.all.push(Statement { shape, tokens, goes_on, may_break });
         self.all.len() - 1
     }
 

@@ -347,9 +347,8 @@ fn compile_functions(
                     let flavour = translation.tunables.pointer_flavour;
                     let uses = &debug.uses.functions[number];
                     let mut anchors = anchor_ranges(&uses.statements, &body, base, flavour);
-                    match uses.reloads && flavour == PointerFlavour::Gdb {
-                        true => find_reloads(&mut anchors, uses, input, &body),
-                        false => anchors.iter_mut().for_each(|anchor| anchor.reloads = false),
+                    if uses.reloads && flavour == PointerFlavour::Gdb {
+                        find_reloads(&mut anchors, uses, (&body, input), base);
                     }
                     anchors
                 }
@@ -646,22 +645,22 @@ fn anchor_ranges(
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
             let joins = || (statement.is_stmt || all_rows) && body.is_reached_from_elsewhere(start);
             let begins = statement.new_line && !(statement.again && only_operands(number));
-            let reloads = begins && statement.spot == dwarf_transform::Spot::Operator;
-            (begins || joins()).then_some(AnchorRange { start, end, spot: statement.spot, reloads })
+            (begins || joins()).then_some(AnchorRange { start, end, spot: statement.spot, reloads: false })
         })
         .collect()
 }
 
-/// Which statements have instructions before their anchors: those of another line than the row before, at the begin of a block that
-/// uses what other blocks computed. The frame's base, and what else is a variable's place, is always at hand.
+/// Finds the statements that have instructions before their anchors: those of another line than the row before, at the begin of a block
+/// that uses what other blocks computed. The frame's base, and what else is a variable's place, is always at hand.
 fn find_reloads(
     anchors: &mut [AnchorRange],
     uses: &dwarf_transform::FunctionUses,
-    input: &FunctionInput<'_>,
-    body: &BodyScan,
+    (body, input): (&BodyScan, &FunctionInput<'_>),
+    base: usize,
 ) {
-    let blocks = anchors.iter().filter(|anchor| anchor.reloads && body.is_reached_from_elsewhere(anchor.start));
-    let begins: Vec<u32> = blocks.map(|anchor| anchor.start).collect();
+    let statements = uses.statements.iter().filter(|it| it.new_line && it.spot == dwarf_transform::Spot::Operator);
+    let starts = statements.map(|statement| (base as u32).saturating_add(statement.offset.0));
+    let begins: Vec<u32> = starts.filter(|start| body.is_reached_from_elsewhere(*start)).collect();
     let found = blocks_that_read(input, &begins, &uses.locals);
     for anchor in anchors {
         anchor.reloads = found.binary_search(&anchor.start).is_ok();
