@@ -40,6 +40,7 @@ cp $place/records.wasm records/records-zig.wasm
 
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name inventory --remap-path-prefix "$PWD=." \
     inventory/main.rs -o inventory/inventory.wasm
+# Its native twin (gdb/native.sh) takes RUST_FLAGS="-C link-arg=-lc".
 /usr/bin/rustc --target wasm32-wasi -g --edition 2021 --crate-name sums -C panic=abort -C link-arg=-lc \
     --remap-path-prefix "$PWD=." sums/main.rs -o sums/sums.wasm
 
