@@ -339,21 +339,17 @@ mod tests {
         let rows = [(0, None), (111, Some(10)), (120, Some(20)), (128, Some(30)), (131, Some(30))];
         let mut code = native(&rows, &[111, 120, 131]);
         code.reloads = vec![TextOffset(128)];
-        let lines_of = |hidden: &[bool]| {
-            let rows = function_rows(&lines, &code, None, hidden);
+        let lines_of = |code: &NativeFunction, hidden: &[bool]| {
+            let rows = function_rows(&lines, code, None, hidden);
             rows.iter().map(|row| (row.text, row.line, row.is_stmt)).collect::<Vec<_>>()
         };
         // Where the row before has that line, it goes on.
-        assert_eq!(lines_of(&[])[2..], [(120, 6, true), (131, 5, true)]);
+        assert_eq!(lines_of(&code, &[])[2..], [(120, 6, true), (131, 5, true)]);
         code.rows.insert(3, AddressRow { text: TextOffset(124), ..code.rows[1] });
         code.rows[3].anchor = false;
-        let lines_of = |hidden: &[bool]| {
-            let rows = function_rows(&lines, &code, None, hidden);
-            rows.iter().map(|row| (row.text, row.line, row.is_stmt)).collect::<Vec<_>>()
-        };
         let expected = [(120, 6, true), (124, 5, false), (129, 6, false), (131, 5, true)];
-        assert_eq!(lines_of(&[])[2..], expected);
-        assert_eq!(lines_of(&[false, false, false, false, true])[2..], expected, "it is not the optimizer's");
+        assert_eq!(lines_of(&code, &[])[2..], expected);
+        assert_eq!(lines_of(&code, &[false, false, false, false, true])[2..], expected, "it is not the optimizer's");
     }
 
     #[test]

@@ -147,7 +147,6 @@ pub(super) fn compile_guest(
         flags,
         homes: homes.as_ref(),
         loops: &env.loops_at_entries,
-        reloads: env.reloads(),
         body: input.body.get_operators_reader().map_or(0, |operators| operators.original_position() as u32),
     };
     let compiled = extract(shared, &code, &scratch.context.func, source).map_err(|reason| {
@@ -206,8 +205,6 @@ struct Source<'a> {
     homes: Option<&'a HomeSlots>,
     /// The loops that inlined functions begin with.
     loops: &'a [LoopAtEntry],
-    /// Anchors of statements have instructions before them.
-    reloads: bool,
     /// The file offset of the first operator, behind the declarations of the locals.
     body: u32,
 }
@@ -308,7 +305,7 @@ fn rows(
     source: Source<'_>,
     slot: Option<home_stores::FrameOffset>,
 ) -> Result<(), String> {
-    let Source { flags, loops, reloads, body, .. } = source;
+    let Source { flags, loops, body, .. } = source;
     let size = out.code.len() as u32;
     let mut at = 0;
     let mut in_body = false;
@@ -370,7 +367,7 @@ fn rows(
             if anchor && range.end > range.start + 1 {
                 out.rows.push(Row { start: range.start + 1, wasm, anchor: false });
             }
-            if reloads && set == RETURN_BITS {
+            if set == RETURN_BITS {
                 join_reloads(out, range.start);
             }
         }
@@ -385,7 +382,8 @@ fn rows(
     Ok(())
 }
 
-/// Makes one row of the three bytes that end at `last`, if they are what a statement that reloads begins with, and two instructions.
+/// Makes one row of the three bytes that end at `last`, if they are what a statement that reloads begins with, and two instructions. (What
+/// a call returns to lies behind the call.)
 fn join_reloads(out: &mut CompiledFunction, last: u32) {
     let [.., first, second, third] = out.rows[..] else { return };
     let are_in_line = first.start + 1 == second.start && second.start + 1 == third.start && third.start == last;

@@ -17,8 +17,8 @@ use crate::debug_files::{DebugFiles, Source};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FollowedVariable, FunctionInput, HomeSlots,
-    ModuleTranslation, NamedRange, Reaching, SOURCE_FLAGS, TranslateError, blocks_that_read, ends_of_blocks,
-    needed_stores, operand_stack_spans, operator_behind,
+    ModuleTranslation, NamedRange, Reaching, SOURCE_FLAGS, TranslateError, ends_of_blocks, needed_stores,
+    operand_stack_spans, operator_behind,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -661,7 +661,10 @@ fn find_reloads(
     let statements = uses.statements.iter().filter(|it| it.new_line && it.spot == dwarf_transform::Spot::Operator);
     let starts = statements.map(|statement| (base as u32).saturating_add(statement.offset.0));
     let begins: Vec<u32> = starts.filter(|start| body.is_reached_from_elsewhere(*start)).collect();
-    let found = blocks_that_read(input, &begins, &uses.locals);
+    let ends = begins.iter().skip(1).copied().chain([u32::MAX]);
+    let blocks = begins.iter().zip(ends).map(|(begin, end)| *begin..end);
+    let reading = blocks.filter(|block| body.reads_from_elsewhere(input, block.clone(), &uses.locals));
+    let found: Vec<u32> = reading.map(|block| block.start).collect();
     for anchor in anchors {
         anchor.reloads = found.binary_search(&anchor.start).is_ok();
     }

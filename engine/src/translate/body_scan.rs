@@ -291,6 +291,36 @@ impl BodyScan {
                 .any(joins)
     }
 
+    /// Does the basic block that begins at `code.start`, as far as it lies in `code`, read a local that it has not assigned, other than
+    /// these (sorted)?
+    pub(crate) fn reads_from_elsewhere(&self, input: &FunctionInput<'_>, code: Range<u32>, except: &[u32]) -> bool {
+        let Ok(first) = self.offsets.binary_search(&code.start) else { return false };
+        let next = self.effects.partition_point(|effect| (effect.0 as usize) < first);
+        let mut effects = self.effects[next..].iter().copied().peekable();
+        let mut assigned = HashSet::new();
+        let mut begun = false;
+        for (number, &offset) in self.offsets.iter().enumerate().skip(first).take_while(|it| *it.1 < code.end) {
+            match effects.next_if(|effect| effect.0 as usize == number).map(|effect| effect.1) {
+                None => {
+                    let local = local_read(bytes_from(input, offset));
+                    if local.is_some_and(|local| !assigned.contains(&local) && except.binary_search(&local).is_err()) {
+                        return true;
+                    }
+                    begun = true;
+                }
+                Some(Effect::Set(local)) => {
+                    assigned.insert(local);
+                    begun = true;
+                }
+                Some(Effect::Block) => {}
+                // What comes before the block's first operator that does something.
+                Some(Effect::Loop | Effect::Else | Effect::End(_)) if !begun => {}
+                Some(_) => return false,
+            }
+        }
+        false
+    }
+
     /// Is there nothing from `begin` to `end` but operands, of what comes later?
     pub(crate) fn are_operands(&self, begin: u32, end: u32) -> bool {
         let (Ok(from), Ok(to)) = (self.offsets.binary_search(&begin), self.offsets.binary_search(&end)) else {
@@ -336,6 +366,19 @@ fn each_operator(input: &FunctionInput<'_>, labels: &mut Vec<u32>, mut what: imp
     }
 }
 
+/// The bytes of a body from this file offset on.
+fn bytes_from<'a>(input: &FunctionInput<'a>, offset: u32) -> &'a [u8] {
+    let range = input.body.range();
+    let bytes = input.body.get_binary_reader().read_bytes(range.len()).unwrap_or_default();
+    (offset as usize).checked_sub(range.start).and_then(|at| bytes.get(at..)).unwrap_or_default()
+}
+
+/// The local of the `local.get` that `code` begins with.
+fn local_read(code: &[u8]) -> Option<u32> {
+    let (0x20, rest) = code.split_first()? else { return None };
+    number(rest).map(|(local, _)| local)
+}
+
 /// How far away an operator may be that takes what a call has given.
 const FARTHEST_USE: usize = 64;
 
@@ -344,10 +387,7 @@ const FARTHEST_USE: usize = 64;
 /// It does nothing where a result is dropped, nor where the result stays in its register until it is used: until then, no other
 /// value may be computed.
 pub(crate) fn operator_behind(input: &FunctionInput<'_>, offset: u32) -> u32 {
-    let range = input.body.range();
-    let bytes = input.body.get_binary_reader().read_bytes(range.len()).unwrap_or_default();
-    let rest = (offset as usize).checked_sub(range.start).and_then(|at| bytes.get(at..)).unwrap_or_default();
-    let mut reader = BinaryReader::new(rest, offset as usize);
+    let mut reader = BinaryReader::new(bytes_from(input, offset), offset as usize);
     let _call = reader.read_operator();
     let mut behind = reader.original_position() as u32;
     let mut result = None;
@@ -419,51 +459,6 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
         }
         before = Some((offset, effect));
     });
-    found
-}
-
-/// Which of the blocks that begin at `begins` (sorted file offsets) read a local that they did not assign, other than these.
-pub(crate) fn blocks_that_read(input: &FunctionInput<'_>, begins: &[u32], except: &[u32]) -> Vec<u32> {
-    let mut found = Vec::new();
-    let Ok(operators) = input.body.get_operators_reader() else { return found };
-    let mut begins = begins.iter().copied().peekable();
-    // The block, whether it does something already, and the locals that it has assigned.
-    let mut block: Option<(u32, bool, HashSet<u32>)> = None;
-    for (operator, offset) in operators.into_iter_with_offsets().map_while(Result::ok) {
-        if begins.next_if(|begin| *begin as usize <= offset).is_some() {
-            block = Some((offset as u32, false, HashSet::new()));
-        } else if begins.peek().is_none() && block.is_none() {
-            break;
-        }
-        let Some((begin, begun, assigned)) = &mut block else { continue };
-        let is_structure =
-            matches!(operator, Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End);
-        if is_structure && !*begun {
-            continue;
-        }
-        *begun |= !is_structure;
-        match operator {
-            Operator::LocalGet { local_index }
-                if !assigned.contains(&local_index) && except.binary_search(&local_index).is_err() =>
-            {
-                found.push(*begin);
-                block = None;
-            }
-            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                assigned.insert(local_index);
-            }
-            Operator::Loop { .. }
-            | Operator::If { .. }
-            | Operator::Else
-            | Operator::End
-            | Operator::Br { .. }
-            | Operator::BrIf { .. }
-            | Operator::BrTable { .. }
-            | Operator::Return
-            | Operator::Unreachable => block = None,
-            _ => {}
-        }
-    }
     found
 }
 
@@ -752,8 +747,10 @@ mod tests {
         let begin = input.body.get_operators_reader().expect("it has operators").original_position() as u32;
         // The function's begin; behind the first `end`; in a block of one's own; before an empty one.
         let begins = [0, 8, 22, 27].map(|offset| begin + offset);
+        let scan = BodyScan::read(input);
         let read = |except: &[u32]| {
-            blocks_that_read(input, &begins, except).iter().map(|offset| offset - begin).collect::<Vec<_>>()
+            let found = begins.into_iter().filter(|offset| scan.reads_from_elsewhere(input, *offset..u32::MAX, except));
+            found.map(|offset| offset - begin).collect::<Vec<_>>()
         };
         assert_eq!(read(&[]), [0, 8, 22, 27]);
         assert_eq!(read(&[0]), [22], "what is at hand, and what a block assigned itself, come from nowhere else");

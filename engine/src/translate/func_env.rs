@@ -34,7 +34,7 @@ pub(crate) const HOME_BIT: u32 = 1 << 29;
 /// The source location, but for the offset, of the instruction at which the opening line of a function is shown.
 pub(crate) const OPENING_BITS: u32 = ANCHOR_BIT | ENTRY_BIT;
 /// The source location, but for the offset, of an instruction to which a call returns that has nothing left to do, and of those before
-/// the anchor of a statement that [`reloads`](AnchorRange::reloads). A function has only one of the two.
+/// the anchor of a statement that [`reloads`](AnchorRange::reloads), which are three in line.
 pub(crate) const RETURN_BITS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
 /// The bits of a source location that are no part of the offset, in a function that has full debug info.
 pub(crate) const SOURCE_FLAGS: u32 = ANCHOR_BIT | ENTRY_BIT | HOME_BIT;
@@ -479,11 +479,6 @@ impl<'a> FuncEnv<'a> {
         builder.set_srcloc(ir::SourceLoc::new(anchor | ANCHOR_BIT));
         builder.ins().debugtrap();
         builder.set_srcloc(ir::SourceLoc::new(operator));
-    }
-
-    /// Do instructions come before the anchors of statements?
-    pub(crate) fn reloads(&self) -> bool {
-        self.anchors.iter().any(|anchor| anchor.reloads)
     }
 
     /// Puts the anchor of a statement here, before the current operator.
