@@ -10,7 +10,7 @@ use crate::expression::GuestExpression;
 use crate::guest::GuestFunction;
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::UnitLines;
-use crate::scope::{Entry, declaration_of, name_of, place_of};
+use crate::scope::{Entry, declaration_of, name_of, place_of, version_behind};
 use crate::source::{Language, Originals, Texts};
 use gimli::{AttributeValue, Operation, Reader, UnitOffset, constants as c};
 use std::collections::HashMap;
@@ -394,14 +394,9 @@ impl<'a> LastingScan<'a> {
 /// Is this the name of a compiler with an LLVM that follows variables from one basic block of wasm to the next? It does from version 16 on, which
 /// came with version 1.70 of rustc.
 fn follows_variables(producer: &str) -> bool {
-    let behind = |word: &str| {
-        let mut numbers = producer.split_once(word)?.1.split(|character: char| !character.is_ascii_digit());
-        let mut number = || numbers.next()?.parse::<u32>().ok();
-        Some((number()?, number()))
-    };
-    match behind("rustc version ") {
-        Some((major, minor)) => (major, minor.unwrap_or(0)) >= (1, 70),
-        None => behind("clang version ").is_some_and(|(major, _)| major >= 16),
+    match version_behind(producer, "rustc version ") {
+        Some(version) => version >= (1, 70),
+        None => version_behind(producer, "clang version ").is_some_and(|(major, _)| major >= 16),
     }
 }
 

@@ -12,7 +12,8 @@ use crate::lasting::{LastingScan, LastingVariable};
 use crate::loss::{LossKind, Losses};
 use crate::native::ENTRY_VALUE_HOME;
 use crate::scope::{
-    Code, Entry, has_result, is_optimized, lowest, opens_with_a_stop, place_of, producer, scope_code, subprogram_code,
+    Code, Entry, calls_end_blocks, has_result, is_optimized, lowest, opens_with_a_stop, place_of, producer, scope_code,
+    subprogram_code,
 };
 use crate::source::{self, Originals};
 use crate::static_objects::{StaticObject, linkage_name, static_object};
@@ -127,6 +128,8 @@ pub struct FunctionUses {
     /// It is Rust that was not optimized: natively, a block that uses what was computed in others begins by loading that. Such code has
     /// no line, and so gdb gives it the line before.
     pub reloads: bool,
+    /// Natively, each call of this Rust ends its basic block. What is loaded behind it has line 0 then.
+    pub calls_end_blocks: bool,
     /// Variables that keep their value, and whose locations may hold on where their lists end; sorted by variable.
     /// [`NativeFunction::continued`](field@crate::NativeFunction::continued) says where.
     pub lasting: Vec<LastingVariable>,
@@ -176,6 +179,8 @@ struct UnitScan<'a> {
     unoptimized: Vec<usize>,
     /// Functions of Rust; see [`FunctionUses::reloads`].
     reloading: Vec<usize>,
+    /// See [`FunctionUses::calls_end_blocks`].
+    calls_end_blocks: bool,
     /// How many of their variables have one place, and how many a list.
     located: (usize, usize),
     thunks: Vec<(usize, String)>,
@@ -249,6 +254,7 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         let (places, lists) = scan.located;
         for position in scan.reloading.into_iter().filter(|_| lists < places / PLACES_TO_LISTS) {
             functions[position].reloads = true;
+            functions[position].calls_end_blocks = scan.calls_end_blocks;
         }
         for (position, name) in scan.thunks {
             functions[position].thunk = Some(name);
@@ -391,6 +397,7 @@ fn scan_entries<'a>(
             scan.is_c = is_clang;
             let language = source::language(&entry).filter(|_| is_llvm);
             is_rust = language == Some(source::Language::Rust);
+            scan.calls_end_blocks = is_rust && calls_end_blocks(dwarf, unit, &entry);
             let language = language.filter(|_| wants_lasting);
             scan.lasting = LastingScan::new(language, producer(dwarf, unit, &entry));
         }

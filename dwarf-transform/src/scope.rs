@@ -24,6 +24,20 @@ pub(crate) fn producer<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry
     dwarf.sections(unit).attr_string(unit, producer).ok()
 }
 
+/// Major and minor version that come behind `words` in a producer's name.
+pub(crate) fn version_behind(producer: &str, words: &str) -> Option<(u32, u32)> {
+    let mut numbers = producer.split_once(words)?.1.split(|character: char| !character.is_ascii_digit());
+    let mut number = || numbers.next()?.parse::<u32>().ok();
+    Some((number()?, number().unwrap_or(0)))
+}
+
+/// Does each call end a basic block of the code that LLVM is given? In Rust it did before version 1.67.
+pub(crate) fn calls_end_blocks<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, root: &Entry<'a>) -> bool {
+    let producer = producer(dwarf, unit, root);
+    let producer = producer.as_ref().and_then(|producer| std::str::from_utf8(producer.slice()).ok());
+    producer.and_then(|producer| version_behind(producer, "rustc version ")).is_some_and(|version| version < (1, 67))
+}
+
 /// Whether gdb stops at the opening line of this unit's optimized functions when it steps into them.
 ///
 /// It does in native code, where such a function has no frame pointer that would let gdb find the end of its prologue,

@@ -18,7 +18,7 @@ record() { # name, program
     RECORD_SOURCES="$source${MORE_SOURCES:+:$MORE_SOURCES}" RECORD_MAIN="$main" "$here/record.sh" "$work/$1.json" "$2"
 }
 
-main=main
+main=${RECORD_MAIN:-main}
 case $source in
 *.rs)
     name=$(basename "$(dirname "$source")" | tr -c 'a-zA-Z0-9\n' _)
@@ -27,7 +27,7 @@ case $source in
         -C link-arg="$work/memory.o" ${RUST_FLAGS-} "$source" -o "$work/plain" 2>"$work/rustc.log" || { cat "$work/rustc.log" >&2; exit 1; }
     cp "$work/plain" "$work/zero"
     cp "$work/plain" "$work/pattern"
-    main="$name::main"
+    main="${RECORD_MAIN:-$name::main}"
     ;;
 *)
     case $source in

@@ -6,6 +6,7 @@
 //! address that is lost is the one between the two.
 
 use super::function::{CompiledFunction, Row};
+use crate::translate::AnchorRange;
 
 /// What an anchor is as an instruction of its own.
 pub(super) const NOP: u8 = 0x90;
@@ -85,6 +86,27 @@ pub(super) fn absorb(function: &mut CompiledFunction, flow: &Flow, stay_apart: b
         }
     }
     function.rows = rows;
+}
+
+/// Lets statements begin where a call returns to if they come right behind it, and what lies between is no more than what the
+/// register allocator moves and the space of arguments that is taken back: natively nothing lies there. `made` are instructions that stand
+/// for what does; sorted.
+pub(super) fn meet_returns(rows: &mut [Row], flow: &Flow, anchors: &[AnchorRange], made: &[u32]) {
+    for number in 1..rows.len() {
+        let (before, row) = (rows[number - 1], &mut rows[number]);
+        let Some(statement) = row.wasm.filter(|_| row.anchor) else { continue };
+        let of_call = anchors.binary_search_by_key(&statement, |anchor| anchor.start);
+        let of_call = of_call.ok().and_then(|position| anchors[position].behind_call);
+        let last = flow.returns.partition_point(|address| *address <= row.start).checked_sub(1);
+        if let Some(address) = last.map(|last| flow.returns[last])
+            && of_call.is_some()
+            && of_call == before.wasm
+            && before.start < address
+            && made.get(made.partition_point(|at| *at < address)).is_none_or(|at| *at >= row.start)
+        {
+            row.start = address;
+        }
+    }
 }
 
 /// The length of the instruction that `code` begins with, if it may get a prefix: it goes on behind it, whatever it does,

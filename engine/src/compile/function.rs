@@ -3,8 +3,8 @@
 use super::{CompileError, anchors, home_stores, leading, returns, stack_check};
 use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    ANCHOR_BIT, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry, OPENING_BITS,
-    RETURN_BITS, SOURCE_FLAGS, TranslateError,
+    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, FunctionInput, HOME_BIT, HomeSlots, LoopAtEntry,
+    OPENING_BITS, RETURN_BITS, SOURCE_FLAGS, TranslateError,
 };
 use crate::types::ValType;
 use artifact::TrapCode;
@@ -147,6 +147,7 @@ pub(super) fn compile_guest(
         flags,
         homes: homes.as_ref(),
         loops: &env.loops_at_entries,
+        anchors: env.anchors,
         body: input.body.get_operators_reader().map_or(0, |operators| operators.original_position() as u32),
     };
     let compiled = extract(shared, &code, &scratch.context.func, source).map_err(|reason| {
@@ -205,6 +206,7 @@ struct Source<'a> {
     homes: Option<&'a HomeSlots>,
     /// The loops that inlined functions begin with.
     loops: &'a [LoopAtEntry],
+    anchors: &'a [AnchorRange],
     /// The file offset of the first operator, behind the declarations of the locals.
     body: u32,
 }
@@ -243,7 +245,7 @@ fn extract(
     let slot = source.homes.and_then(|homes| homes.slot);
     // The slot's begin, relative to the frame pointer.
     let slot = slot.map(|slot| compiled.sized_stackslot_offsets[slot] as i32 - compiled.frame_size as i32);
-    rows(&mut out, compiled, source, slot.filter(|_| is_x86).map(home_stores::FrameOffset))?;
+    let made = rows(&mut out, compiled, source, slot.filter(|_| is_x86).map(home_stores::FrameOffset))?;
     let has_debug_info = shared.tunables.debug_info != DebugInfo::None;
     let flow = has_debug_info.then(|| {
         let returns = buffer.call_sites().iter().map(|site| site.ret_addr);
@@ -251,9 +253,12 @@ fn extract(
     });
     if is_x86 {
         if let Some(flow) = flow.as_ref().filter(|_| out.rows.iter().any(|row| row.anchor)) {
-            // lldb is given rows that begin one byte behind a return address.
+            // lldb stops where a call returns to.
             let stay_apart = shared.tunables.pointer_flavour == PointerFlavour::Lldb;
             anchors::absorb(&mut out, flow, stay_apart);
+            if stay_apart {
+                anchors::meet_returns(&mut out.rows, flow, source.anchors, &made);
+            }
         }
         stack_check::inline(&mut out);
     }
@@ -298,13 +303,15 @@ fn extract(
 /// The address map: every instruction has a row, those of the compiler's own have no operator. So have the first values of locals
 /// where the optimizer makes them within the body: it is not the function's beginning that is executed there.
 ///
-/// `slot` is where stores to homes go, if they are to be completed.
+/// `slot` is where stores to homes go, if they are to be completed. Gives the offsets of the instructions that were made for what calls
+/// return to.
 fn rows(
     out: &mut CompiledFunction,
     compiled: &CompiledCode,
     source: Source<'_>,
     slot: Option<home_stores::FrameOffset>,
-) -> Result<(), String> {
+) -> Result<Vec<u32>, String> {
+    let mut made = Vec::new();
     let Source { flags, loops, body, .. } = source;
     let size = out.code.len() as u32;
     let mut at = 0;
@@ -368,6 +375,7 @@ fn rows(
                 out.rows.push(Row { start: range.start + 1, wasm, anchor: false });
             }
             if set == RETURN_BITS {
+                made.push(range.start);
                 join_reloads(out, range.start);
             }
         }
@@ -379,7 +387,7 @@ fn rows(
     if out.prologue_end == 0 {
         out.prologue_end = out.rows.iter().find(|row| row.wasm.is_some()).map_or(0, |row| row.start);
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Makes one row of the three bytes that end at `last`, if they are what a statement that reloads begins with, and two instructions. (What

@@ -9,6 +9,7 @@ mod guest_symbols;
 mod home_stores;
 mod isa;
 mod leading;
+mod reloads;
 mod returns;
 mod stack_check;
 mod trampolines;
@@ -346,9 +347,13 @@ fn compile_functions(
                 Some(debug) if has_anchors => {
                     let flavour = translation.tunables.pointer_flavour;
                     let uses = &debug.uses.functions[number];
-                    let mut anchors = anchor_ranges(&uses.statements, &body, base, flavour);
-                    if uses.reloads && flavour == PointerFlavour::Gdb {
-                        find_reloads(&mut anchors, uses, (&body, input), base);
+                    let mut anchors = anchor_ranges(&uses.statements, (&body, input), base, flavour);
+                    if uses.reloads {
+                        let has_place = has_result_place(&translation.module, input, uses);
+                        let reloads = reloads::find(uses, (&body, input), base, (flavour, has_place));
+                        for anchor in &mut anchors {
+                            anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
+                        }
                     }
                     anchors
                 }
@@ -628,11 +633,11 @@ fn continued(
 /// of another line, be it marked a statement or not.
 fn anchor_ranges(
     statements: &[dwarf_transform::Statement],
-    body: &BodyScan,
+    (body, input): (&BodyScan, &FunctionInput<'_>),
     base: usize,
     flavour: PointerFlavour,
 ) -> Vec<AnchorRange> {
-    let all_rows = flavour == PointerFlavour::Lldb;
+    let is_lldb = flavour == PointerFlavour::Lldb;
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
     let only_operands = |number: usize| {
         let next = statements[number + 1..].iter().find(|next| next.new_line);
@@ -643,31 +648,15 @@ fn anchor_ranges(
         .enumerate()
         .filter_map(|(number, statement)| {
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
-            let joins = || (statement.is_stmt || all_rows) && body.is_reached_from_elsewhere(start);
+            let joins = || (statement.is_stmt || is_lldb) && body.is_reached_from_elsewhere(start);
             let begins = statement.new_line && !(statement.again && only_operands(number));
-            (begins || joins()).then_some(AnchorRange { start, end, spot: statement.spot, reloads: false })
+            (begins || joins()).then(|| {
+                let is_operator = statement.spot == dwarf_transform::Spot::Operator;
+                let behind_call = if is_lldb && is_operator { body.call_before(input, start) } else { None };
+                AnchorRange { start, end, spot: statement.spot, reloads: false, behind_call }
+            })
         })
         .collect()
-}
-
-/// Finds the statements that have instructions before their anchors: those of another line than the row before, at the begin of a block
-/// that uses what other blocks computed. The frame's base, and what else is a variable's place, is always at hand.
-fn find_reloads(
-    anchors: &mut [AnchorRange],
-    uses: &dwarf_transform::FunctionUses,
-    (body, input): (&BodyScan, &FunctionInput<'_>),
-    base: usize,
-) {
-    let statements = uses.statements.iter().filter(|it| it.new_line && it.spot == dwarf_transform::Spot::Operator);
-    let starts = statements.map(|statement| (base as u32).saturating_add(statement.offset.0));
-    let begins: Vec<u32> = starts.filter(|start| body.is_reached_from_elsewhere(*start)).collect();
-    let ends = begins.iter().skip(1).copied().chain([u32::MAX]);
-    let blocks = begins.iter().zip(ends).map(|(begin, end)| *begin..end);
-    let reading = blocks.filter(|block| body.reads_from_elsewhere(input, block.clone(), &uses.locals));
-    let found: Vec<u32> = reading.map(|block| block.start).collect();
-    for anchor in anchors {
-        anchor.reloads = found.binary_search(&anchor.start).is_ok();
-    }
 }
 
 /// A module's code in one piece.

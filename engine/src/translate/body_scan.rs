@@ -321,6 +321,45 @@ impl BodyScan {
         false
     }
 
+    /// The file offset of a call that comes right before the operator at `offset`; its result may be dropped between them.
+    pub(crate) fn call_before(&self, input: &FunctionInput<'_>, offset: u32) -> Option<u32> {
+        let number = self.offsets.binary_search(&offset).ok()?;
+        let mut before = self.offsets[..number].iter().rev().take(2).map(|at| (*at, bytes_from(input, *at)));
+        match before.next()? {
+            (at, code) if is_call(code) => Some(at),
+            (_, [DROP, ..]) => before.next().filter(|it| is_call(it.1)).map(|it| it.0),
+            _ => None,
+        }
+    }
+
+    /// File offset of the first call from `offset` on, or the body's end.
+    pub(crate) fn next_call(&self, input: &FunctionInput<'_>, offset: u32) -> u32 {
+        let from = self.offsets.partition_point(|at| *at < offset);
+        let call = self.offsets[from..].iter().find(|at| is_call(bytes_from(input, **at)));
+        call.copied().unwrap_or(self.end)
+    }
+
+    /// How the basic block of the operator at `offset` ends, and the file offset of its last operator.
+    pub(crate) fn end_of_block(&self, offset: u32) -> Option<(u32, Effect)> {
+        let first = self.offsets.partition_point(|at| *at < offset);
+        let next = self.effects.partition_point(|effect| (effect.0 as usize) < first);
+        let goes_on = |effect: Effect| matches!(effect, Effect::Set(_) | Effect::Block) || effect.does_nothing();
+        let last = self.effects[next..].iter().find(|effect| !goes_on(effect.1));
+        last.map(|&(number, effect)| (self.offsets[number as usize], effect))
+    }
+
+    /// Is what lies in `code` nothing but operands, of the call that comes behind it, and is none of them an address of static data?
+    pub(crate) fn are_arguments(&self, input: &FunctionInput<'_>, code: Range<u32>) -> bool {
+        let numbers = [code.start, code.end].map(|offset| self.offsets.partition_point(|at| *at < offset));
+        let [from, to] = numbers;
+        let is_operand = |number: usize| match self.makes[number] {
+            Makes::Nothing => !is_address(bytes_from(input, self.offsets[number])),
+            Makes::Operand => true,
+            Makes::Effect => matches!(self.effect(number as u32), Effect::Set(_)),
+        };
+        from < to && to < self.offsets.len() && (from..to).all(is_operand)
+    }
+
     /// Is there nothing from `begin` to `end` but operands, of what comes later?
     pub(crate) fn are_operands(&self, begin: u32, end: u32) -> bool {
         let (Ok(from), Ok(to)) = (self.offsets.binary_search(&begin), self.offsets.binary_search(&end)) else {
@@ -377,6 +416,24 @@ fn bytes_from<'a>(input: &FunctionInput<'a>, offset: u32) -> &'a [u8] {
 fn local_read(code: &[u8]) -> Option<u32> {
     let (0x20, rest) = code.split_first()? else { return None };
     number(rest).map(|(local, _)| local)
+}
+
+const DROP: u8 = 0x1a;
+
+/// Does `code` begin with `call`, `call_indirect` or `call_ref`?
+fn is_call(code: &[u8]) -> bool {
+    matches!(code.first(), Some(0x10 | 0x11 | 0x14))
+}
+
+/// Where linkers put the first static data, unless the stack comes before it.
+const FIRST_DATA: u32 = 1024;
+
+/// Does `code` begin with an `i32.const` that may be an address of static data?
+fn is_address(code: &[u8]) -> bool {
+    match code {
+        [0x41, rest @ ..] => number(rest).is_none_or(|(value, _)| value >= FIRST_DATA),
+        _ => false,
+    }
 }
 
 /// How far away an operator may be that takes what a call has given.

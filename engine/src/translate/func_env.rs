@@ -122,8 +122,11 @@ pub(crate) struct AnchorRange {
     pub(crate) end: u32,
     /// Where its anchor goes.
     pub(crate) spot: Spot,
-    /// Instructions come before the anchor, which stand for what a native build loads there.
+    /// A native build loads something there first, for which instructions of ours stand: before the anchor (gdb), or behind the call that
+    /// the statement is returned to from (lldb).
     pub(crate) reloads: bool,
+    /// For lldb: the file offset of the call that comes right before it.
+    pub(crate) behind_call: Option<u32>,
 }
 
 /// What one function's translation does for the debugger.
@@ -164,7 +167,7 @@ pub(crate) struct FuncEnv<'a> {
     operators: Vec<u32>,
     next_operator: usize,
     /// Where statements begin and end, sorted.
-    anchors: &'a [AnchorRange],
+    pub(crate) anchors: &'a [AnchorRange],
     opening_stop: bool,
     /// See [`DebugPlan::returned_to`].
     returned_to: &'a [bool],
@@ -483,7 +486,7 @@ impl<'a> FuncEnv<'a> {
 
     /// Puts the anchor of a statement here, before the current operator.
     fn emit_statement(&self, builder: &mut FunctionBuilder<'_>, anchor: AnchorRange, operator: u32) {
-        if anchor.reloads {
+        if anchor.reloads && anchor.behind_call.is_none() {
             // Were they of the same operator, they would be one to the code generator.
             let other = self.operators.get(self.next_operator).copied().unwrap_or(operator);
             for of in [anchor.start, other, anchor.start] {
@@ -493,15 +496,16 @@ impl<'a> FuncEnv<'a> {
         Self::emit_anchor(builder, anchor.start, operator);
     }
 
-    /// Puts an instruction behind the call of the function at this position, if its callers have one and a statement begins there.
-    fn emit_returned_to(&mut self, builder: &mut FunctionBuilder<'_>, callee: usize) {
-        let behind = self.operators.get(self.next_operator).copied();
-        let begins_statement = self.anchors.get(self.next_anchor).is_some_and(|anchor| Some(anchor.start) == behind);
+    /// Puts an instruction behind a call if natively there is one and a statement begins there. `callee` is the function's position,
+    /// where it is known.
+    fn emit_returned_to(&mut self, builder: &mut FunctionBuilder<'_>, callee: Option<u32>) {
         let operator = self.next_operator.checked_sub(1).and_then(|number| self.operators.get(number).copied());
-        if let Some(operator) = operator
-            && begins_statement
-            && self.returned_to.get(callee).copied().unwrap_or(false)
-        {
+        let next = self.anchors.get(self.next_anchor);
+        let Some(operator) = operator.filter(|call| next.is_some_and(|next| next.behind_call == Some(*call))) else {
+            return;
+        };
+        let callers_have_one = callee.and_then(|callee| self.returned_to.get(callee as usize)).copied();
+        if callers_have_one.unwrap_or(false) || next.is_some_and(|next| next.reloads) {
             Self::emit_anchor(builder, operator | RETURN_BITS, operator);
         }
     }
@@ -720,7 +724,7 @@ impl FuncEnvironment for FuncEnv<'_> {
         if let Some(position) = self.module.defined_function(callee_index.as_u32()) {
             let args = self.direct_args(builder, call_args);
             let call = builder.ins().call(callee, &args);
-            self.emit_returned_to(builder, position as usize);
+            self.emit_returned_to(builder, Some(position));
             return Ok(call);
         }
         let signature = builder.func.dfg.ext_funcs[callee].signature;
@@ -739,7 +743,9 @@ impl FuncEnvironment for FuncEnv<'_> {
     ) -> WasmResult<Option<ir::Inst>> {
         let func_ref = self.indirect_callee(builder, table_index, sig_index, callee);
         let (code, args) = self.call_target(builder, func_ref, call_args);
-        Ok(Some(builder.ins().call_indirect(sig_ref, code, &args)))
+        let call = builder.ins().call_indirect(sig_ref, code, &args);
+        self.emit_returned_to(builder, None);
+        Ok(Some(call))
     }
 
     fn translate_return_call(
@@ -800,7 +806,9 @@ impl FuncEnvironment for FuncEnv<'_> {
     ) -> WasmResult<ir::Inst> {
         builder.ins().trapz(callee, ir::TrapCode::NullReference);
         let (code, args) = self.call_target(builder, callee, call_args);
-        Ok(builder.ins().call_indirect(sig_ref, code, &args))
+        let call = builder.ins().call_indirect(sig_ref, code, &args);
+        self.emit_returned_to(builder, None);
+        Ok(call)
     }
 
     fn translate_memory_grow(

@@ -1,0 +1,73 @@
+//! Statements of unoptimized Rust that natively begin by loading something.
+//!
+//! What LLVM loads for an instruction, and addresses that it computes, have no line, and debuggers count them to the line before: gdb where a
+//! branch leads there, lldb where a call returns. Instructions of ours stand for them ([`AnchorRange::reloads`]).
+//!
+//! [`AnchorRange::reloads`]: crate::translate::AnchorRange::reloads
+
+use crate::environ::PointerFlavour;
+use crate::translate::{BodyScan, Effect, FunctionInput};
+use dwarf_transform::{FunctionUses, Spot};
+
+/// File offsets of the statements of a function that begin so: sorted. `has_result_place` says that the function gives back where its
+/// result lies.
+pub(super) fn find(
+    uses: &FunctionUses,
+    (body, input): (&BodyScan, &FunctionInput<'_>),
+    base: usize,
+    (flavour, has_result_place): (PointerFlavour, bool),
+) -> Vec<u32> {
+    let statements = uses.statements.iter().filter(|it| it.new_line && it.spot == Spot::Operator);
+    let starts = statements.map(|statement| (base as u32).saturating_add(statement.offset.0));
+    match flavour {
+        PointerFlavour::Gdb => where_branches_lead(starts, uses, body, input),
+        PointerFlavour::Lldb if uses.calls_end_blocks => Vec::new(),
+        PointerFlavour::Lldb => where_calls_return(starts, uses, (body, input), has_result_place),
+    }
+}
+
+/// The statements at the begin of a block that uses what other blocks computed. The frame's base, and what else is a variable's
+/// place, is always at hand.
+fn where_branches_lead(
+    starts: impl Iterator<Item = u32>,
+    uses: &FunctionUses,
+    body: &BodyScan,
+    input: &FunctionInput<'_>,
+) -> Vec<u32> {
+    let begins: Vec<u32> = starts.filter(|start| body.is_reached_from_elsewhere(*start)).collect();
+    let ends = begins.iter().skip(1).copied().chain([u32::MAX]);
+    let blocks = begins.iter().zip(ends).map(|(begin, end)| *begin..end);
+    let reading = blocks.filter(|block| body.reads_from_elsewhere(input, block.clone(), &uses.locals));
+    reading.map(|block| block.start).collect()
+}
+
+/// The statements right behind calls, before whose first instruction something is loaded.
+fn where_calls_return(
+    starts: impl Iterator<Item = u32>,
+    uses: &FunctionUses,
+    (body, input): (&BodyScan, &FunctionInput<'_>),
+    has_result_place: bool,
+) -> Vec<u32> {
+    // How the block ends is looked for once in each.
+    let mut end_of_block: Option<(u32, Effect)> = None;
+    starts
+        .filter(|start| body.call_before(input, *start).is_some())
+        .filter(|&start| {
+            if end_of_block.is_none_or(|(end, _)| end < start) {
+                end_of_block = body.end_of_block(start);
+            }
+            let code = start..body.next_call(input, start);
+            let is_last = code.end == body.end;
+            body.reads_from_elsewhere(input, code.clone(), &uses.locals)
+                || match end_of_block.map(|(_, effect)| effect) {
+                    // LLVM selects the instructions of all that comes before a `switch` at once, and then addresses of variables that
+                    // are passed on have no line.
+                    Some(Effect::BrTable { .. }) => {
+                        !body.is_reached_from_elsewhere(start) && body.are_arguments(input, code)
+                    }
+                    Some(Effect::Leave | Effect::End(BodyScan::FUNCTION)) => has_result_place && is_last,
+                    _ => false,
+                }
+        })
+        .collect()
+}
