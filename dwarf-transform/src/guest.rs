@@ -68,6 +68,12 @@ pub struct Joins {
     pub before: WasmOffset,
     /// In order. Where a loop begins behind a conditional branch, none.
     pub ends: Vec<BlockEnd>,
+    /// The conditional branch to the first `end` that comes last, if control goes on to the `end` from the operator before.
+    pub guard: Option<WasmOffset>,
+    /// The operator before is a call, or drops the result of one; told where there is a guard.
+    pub calls: bool,
+    /// Where the last loop began or block ended before; 0 if none did.
+    pub joined: WasmOffset,
     /// Right behind the operator before: the first `end`, or what begins.
     pub begin: WasmOffset,
     /// The next operator that is more than the begin of a block or loop.

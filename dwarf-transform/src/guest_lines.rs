@@ -187,8 +187,7 @@ impl UnitLines {
                     let taken = |row: &GuestRow| added.binary_search_by_key(&row.offset, |added| added.row.offset);
                     rows.extend(own.iter().filter_map(|row| match taken(row) {
                         Err(_) => Some(*row),
-                        // What a loop begins with has code.
-                        Ok(at) => added[at].loop_head.map(|offset| GuestRow { offset, ..*row }),
+                        Ok(at) => added[at].moved.map(|offset| GuestRow { offset, ..*row }),
                     }));
                     rows.extend(added.iter().map(|added| added.row));
                     rows[begin..].sort_by_key(|row| row.offset);
@@ -376,7 +375,7 @@ mod tests {
             row: GuestRow { spot: Spot::BehindEnd, ..GuestRow::at(offset, line) },
             before: offset - 2,
             inner: (0, 0),
-            loop_head: None,
+            moved: None,
         };
         lines.add(BTreeMap::from([(3, vec![jump(18, 22), jump(28, 21)])]));
         let found = lines.function(3).iter().map(|row| (row.offset, row.line, row.is_stmt));

@@ -250,9 +250,7 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         for position in scan.lines.opened() {
             functions[position].opening_stop = true;
         }
-        // Compilers do not say of Rust whether it was optimized, but then most variables have lists.
-        let (places, lists) = scan.located;
-        for position in scan.reloading.into_iter().filter(|_| lists < places / PLACES_TO_LISTS) {
+        for position in scan.reloading {
             functions[position].reloads = true;
             functions[position].calls_end_blocks = scan.calls_end_blocks;
         }
@@ -349,6 +347,11 @@ fn scan_unit<'a>(
         losses.count(LossKind::MalformedUnit, || format!("{place}: {error}"));
     }
     scan.losses = losses;
+    // Compilers do not say of Rust whether it was optimized, but then most variables have lists.
+    let (places, lists) = scan.located;
+    if lists >= places / PLACES_TO_LISTS {
+        scan.reloading.clear();
+    }
     scan
 }
 
@@ -361,6 +364,7 @@ fn complete_unit<'a>(
 ) {
     if let Some(originals) = originals {
         source::complete(&mut scan.lines, &scan.unoptimized, dwarf, unit, originals);
+        source::complete_rust(&mut scan.lines, &scan.reloading, dwarf, unit, originals);
         scan.lasting.ask(dwarf, unit, originals, &scan.lines);
     }
     for (position, place) in std::mem::take(&mut scan.opened) {

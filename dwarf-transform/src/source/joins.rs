@@ -18,8 +18,8 @@ pub(crate) struct MissingRow {
     pub(crate) before: u32,
     /// but not in those that begin in these lines: there is the last statement of its block.
     pub(crate) inner: (u32, u32),
-    /// Where a loop begins there: its first operator that does something.
-    pub(crate) loop_head: Option<u32>,
+    /// Where the row that is there goes instead: the first operator behind that does something.
+    pub(crate) moved: Option<u32>,
 }
 
 /// The rows that a function's line table lacks where blocks end: of `rows`, those that it has, the ones of `file` are looked at,
@@ -77,8 +77,9 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
                 epilogue_begin: false,
                 spot,
             };
-            let loop_head = first.ends.is_empty().then_some(first.after.0);
-            found.push(MissingRow { row, before: first.before.0, inner, loop_head });
+            // What a loop begins with has code.
+            let moved = first.ends.is_empty().then_some(first.after.0);
+            found.push(MissingRow { row, before: first.before.0, inner, moved });
         }
     }
     found
@@ -491,6 +492,9 @@ mod tests {
                 before: WasmOffset(*before),
                 begin: WasmOffset(ends.first().map_or(before + 2, |end| *end)),
                 ends: ends.iter().map(|end| BlockEnd { offset: WasmOffset(*end), is_loop: end % 2 == 1 }).collect(),
+                guard: None,
+                calls: false,
+                joined: WasmOffset(0),
                 after: WasmOffset(*after),
             })
             .collect();

@@ -49,7 +49,7 @@ pub struct SourceFile {
     pub md5: Option<[u8; 16]>,
 }
 
-/// The files that the line tables of C and C++ units name, and the rows of which may be completed.
+/// The files that the line tables of units name whose texts can tell more.
 pub(crate) fn source_files(dwarf: &GuestDwarf<'_>) -> Vec<SourceFile> {
     let mut found = BTreeSet::new();
     for unit in &dwarf.units {
@@ -59,7 +59,7 @@ pub(crate) fn source_files(dwarf: &GuestDwarf<'_>) -> Vec<SourceFile> {
         let is_skeleton = unit.dwo_id.is_some();
         let wanted = is_skeleton
             || (is_c(root) && may_be_unoptimized(unit))
-            || (language(root).is_some() && has_location_lists(unit));
+            || language(root).is_some_and(|language| language == Language::Rust || has_location_lists(unit));
         let Some(header) = header(unit).filter(|_| wanted) else { continue };
         let first = u64::from(header.version() < 5);
         for (number, file) in (first..).zip(header.file_names()) {
@@ -288,15 +288,31 @@ impl<'t> Texts<'t> {
     }
 }
 
-/// Adds the rows that are missing in `functions` (by position) where blocks end.
-pub(crate) fn complete<'a>(
+/// Adds the rows that are missing in `functions` (by position) of unoptimized Rust behind an `if`.
+pub(crate) fn complete_rust<'a>(
     lines: &mut UnitLines,
     functions: &[usize],
     dwarf: &GuestDwarf<'a>,
     unit: &Unit<'a>,
     originals: &Originals<'_>,
 ) {
-    // The functions with code from each file.
+    let files = files_of(lines, functions);
+    let found = files.into_par_iter().flat_map_iter(|(file, functions)| {
+        let text = originals.lines(dwarf, unit, file.into());
+        let complete = |text: Arc<Lines<'_>>| -> Vec<(usize, Vec<MissingRow>)> {
+            let missing = |position: usize| {
+                rust::missing_rows(lines.function(position), file, &text, &(originals.joins)(position))
+            };
+            functions.into_iter().map(|position| (position, missing(position))).collect()
+        };
+        text.map_or_else(Vec::new, complete)
+    });
+    let found: Vec<_> = found.collect();
+    add_missing(lines, found);
+}
+
+/// The functions with code from each file.
+fn files_of(lines: &UnitLines, functions: &[usize]) -> BTreeMap<u32, Vec<usize>> {
     let mut files: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for &position in functions {
         for row in lines.function(position).iter().filter(|row| row.line != 0) {
@@ -306,6 +322,26 @@ pub(crate) fn complete<'a>(
             }
         }
     }
+    files
+}
+
+fn add_missing(lines: &mut UnitLines, found: Vec<(usize, Vec<MissingRow>)>) {
+    let mut added: BTreeMap<usize, Vec<MissingRow>> = BTreeMap::new();
+    for (position, rows) in found {
+        added.entry(position).or_default().extend(rows);
+    }
+    lines.add(added);
+}
+
+/// Adds the rows that are missing in `functions` (by position) where blocks end.
+pub(crate) fn complete<'a>(
+    lines: &mut UnitLines,
+    functions: &[usize],
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    originals: &Originals<'_>,
+) {
+    let files = files_of(lines, functions);
     let executed = executed(lines, files.keys().copied());
     let files: Vec<_> = files.into_iter().zip(executed.into_values()).collect();
     let found = files.into_par_iter().flat_map_iter(|((file, functions), executed)| {
@@ -329,11 +365,8 @@ pub(crate) fn complete<'a>(
             groups.into_par_iter().flat_map_iter(complete).collect()
         })
     });
-    let mut added: BTreeMap<usize, Vec<MissingRow>> = BTreeMap::new();
-    for (position, rows) in found.collect::<Vec<_>>() {
-        added.entry(position).or_default().extend(rows);
-    }
-    lines.add(added);
+    let found: Vec<_> = found.collect();
+    add_missing(lines, found);
 }
 
 /// Functions that have to be looked at together, because their lines overlap: one was inlined into the others.

@@ -242,6 +242,9 @@ fn joins(input: &FunctionInput<'_>, base: usize) -> Vec<dwarf_transform::Joins> 
         before: offset(run.before),
         begin: offset(run.begin),
         ends: run.ends.iter().map(end).collect(),
+        guard: run.guard.map(offset),
+        calls: run.calls,
+        joined: offset(run.joined),
         after: offset(run.after),
     });
     runs.collect()

@@ -85,6 +85,12 @@ pub(crate) struct EndsOfBlocks {
     pub(crate) begin: u32,
     /// Each `end`, and whether it ends a loop.
     pub(crate) ends: Vec<(u32, bool)>,
+    /// The conditional branch to the first `end` that comes last, if control goes on to the `end` from the operator before.
+    pub(crate) guard: Option<u32>,
+    /// The operator before is a call, or drops the result of one; told where there is a guard.
+    pub(crate) calls: bool,
+    /// Where the last loop began or block ended before.
+    pub(crate) joined: u32,
     /// The next operator that is not the begin of a block or loop.
     pub(crate) after: u32,
 }
@@ -477,15 +483,17 @@ pub(crate) fn operator_behind(input: &FunctionInput<'_>, offset: u32) -> u32 {
 /// conditional branches.
 pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
     let mut found: Vec<EndsOfBlocks> = Vec::new();
-    // What is not ended yet; of a function, an `if`, nothing.
-    let mut open: Vec<Option<bool>> = vec![None];
+    // What is not ended yet, of a function, an `if`, nothing; and the last conditional branch to its end.
+    let mut open: Vec<(Option<bool>, Option<u32>)> = vec![(None, None)];
+    // Where branches have joined last.
+    let mut joined = 0;
     let mut before: Option<(u32, Effect)> = None;
     // The ends that the current operator may follow, and whether blocks and loops have begun since.
     let mut run: Option<(EndsOfBlocks, bool, bool)> = None;
     each_operator(input, &mut Vec::new(), |offset, effect| {
-        let ended = match effect {
-            Effect::End(_) => open.pop().flatten(),
-            _ => None,
+        let (ended, guard) = match effect {
+            Effect::End(_) => open.pop().unwrap_or_default(),
+            _ => (None, None),
         };
         let begins = matches!(effect, Effect::Block | Effect::Loop);
         match (&mut run, ended) {
@@ -503,16 +511,29 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
                     && (ended.is_some() || (begins && matches!(branch, Effect::BrIf(_))))
                 {
                     let ends = ended.map(|is_loop| (offset, is_loop)).into_iter().collect();
-                    let ends = EndsOfBlocks { before, begin: offset, ends, after: offset };
+                    let goes_on = branch.does_nothing() || matches!(branch, Effect::Set(_));
+                    let guard = guard.filter(|_| goes_on);
+                    let calls = guard.is_some() && {
+                        let code = bytes_from(input, before);
+                        code.first() == Some(&DROP) || is_call(code)
+                    };
+                    let ends = EndsOfBlocks { before, begin: offset, ends, guard, calls, joined, after: offset };
                     run = Some((ends, begins, effect == Effect::Loop));
                 }
             }
         }
         match effect {
-            Effect::Block => open.push(Some(false)),
-            Effect::Loop => open.push(Some(true)),
-            Effect::If => open.push(None),
+            Effect::Block => open.push((Some(false), None)),
+            Effect::Loop => open.push((Some(true), None)),
+            Effect::If => open.push((None, None)),
+            Effect::BrIf(label) => {
+                let to = open.iter_mut().nth_back(label as usize);
+                to.into_iter().for_each(|to| to.1 = Some(offset));
+            }
             _ => {}
+        }
+        if matches!(effect, Effect::Loop | Effect::Else | Effect::End(_)) {
+            joined = offset;
         }
         before = Some((offset, effect));
     });
