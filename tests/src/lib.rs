@@ -14,7 +14,7 @@ mod session;
 pub use module::{Section, module, sections};
 pub use place::{at, line};
 pub use process::{Process, core_of, free_port, run_for, wait_for_listener, wait_until};
-pub use recording::{Comparison, compare, record};
+pub use recording::{Comparison, assert_like_native, compare, record};
 pub use session::{Answers, Session, assert_in_order, everything_said, normalized};
 
 use std::collections::BTreeSet;

@@ -21,24 +21,61 @@ pub struct Comparison {
     pub table: String,
 }
 
-/// Steps a bundled program's wasm build in the engine's code and writes the recording to `out`.
+/// Steps a bundled program's wasm build in the engine's code and writes the recording to `out`. `settings` are environment
+/// variables of `record.sh`.
 ///
 /// # Panics
 ///
-/// Panics if gdb is missing or the session fails.
-pub fn record(source: &str, program: &str, level: u8, out: &Path) {
-    drop(tool("gdb", "gdb"));
+/// Panics if the debugger is missing or the session fails.
+pub fn record(source: &str, program: &str, level: u8, settings: &[(&str, &str)], out: &Path) {
+    match settings.contains(&("DEBUGGER", "lldb")) {
+        true => drop(tool("lldb-19", "lldb-19")),
+        false => drop(tool("gdb", "gdb")),
+    }
     let output = Command::new(package().join("gdb/jit.sh"))
         .arg(engine())
         .arg(level.to_string())
         .arg(source)
         .arg(format!("{program}.wasm"))
         .arg(out)
+        .envs(settings.iter().copied())
         .current_dir(programs())
         .output()
         .expect("a shell is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(fs::metadata(out).is_ok_and(|it| it.len() > 0), "gdb wrote no recording");
+    assert!(fs::metadata(out).is_ok_and(|it| it.len() > 0), "the debugger wrote no recording");
+}
+
+/// Steps every build of `source` at both levels beside the native recording, which lies beside the source. `settings` are environment
+/// variables of `record.sh`; 95 % of the native values are the least, and these percentages of the stops and of the stops that are counted
+/// singly where a line is stopped at more than once.
+///
+/// # Panics
+///
+/// Panics if there is less.
+pub fn assert_like_native(source: &str, builds: &[&str], settings: &[(&str, &str)], (stops, unfolded): (usize, usize)) {
+    let scratch = tempfile::tempdir().expect("a directory can be made");
+    let is_lldb = settings.contains(&("DEBUGGER", "lldb"));
+    let native = programs().join(source).with_file_name(if is_lldb { "native-lldb.json" } else { "native.json" });
+    let mut failures = Vec::new();
+    for build in builds {
+        for level in [0, 2] {
+            let out = scratch.path().join("recording.json");
+            record(source, build, level, settings, &out);
+            let comparison = compare(&native, &out);
+            println!("{build} at level {level}\n{}", comparison.table);
+            assert!(comparison.stops.0 > 50 && comparison.values.0 > 100, "the native recording is empty");
+            let enough = |(all, good): (usize, usize), percent| good * 100 >= all * percent;
+            if !enough(comparison.stops, stops)
+                || !enough(comparison.unfolded_stops, unfolded)
+                || !enough(comparison.values, 95)
+                || comparison.extra_stops * 20 > comparison.stops.0
+            {
+                failures.push(format!("{build} at level {level}\n{}", comparison.table));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// Compares a recording with the native one.

@@ -8,6 +8,8 @@
 //! blocks in the function's code. A row is added only where all of it agrees: every row of the function is where a token
 //! begins, the row before and the row after the ends of blocks are where the text leads, and so is the number of ends.
 //!
+//! Unoptimized Rust has such jumps behind each `if` without an `else`; [`rust`] finds them by the branch to the `end`.
+//!
 //! [`assigned`] and [`rust`] look for what assigns the variables of a function, for those that the compiler has lost on the way.
 
 mod assigned;

@@ -27,7 +27,7 @@ pub(super) fn missing_rows(rows: &[GuestRow], file: u32, text: &Lines<'_>, joins
         let inside = rows.iter().skip(rows.partition_point(|row| row.offset <= guard));
         let mut inside = inside.take_while(|row| row.offset <= joins.before.0);
         let first = inside.clone().find(|row| row.file == file && row.line > condition.line)?;
-        if joins.joined.0 > guard {
+        if joins.joined.0 > first.offset {
             let last = inside.find(|row| row.offset >= joins.joined.0 && row.file == file && row.line > first.line)?;
             let indentation = |line: u32| text.line(line).iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             if indentation(first.line) != indentation(last.line) {

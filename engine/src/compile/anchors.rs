@@ -264,4 +264,25 @@ mod tests {
         assert_eq!(can_take_prefix(&[PREFIX, PREFIX, 0x01, 0xd1]), Some(4));
         assert_eq!(can_take_prefix(&[PREFIX, PREFIX, PREFIX, 0x01, 0xd1]), None);
     }
+
+    #[test]
+    fn statements_begin_where_calls_return_to() {
+        // A call of operator 10 that returns to 5, something that was moved, and the anchor of what comes behind.
+        let behind = |call: Option<u32>| {
+            let spot = dwarf_transform::Spot::Operator;
+            [AnchorRange { start: 12, end: 20, spot, reloads: false, behind_call: call }]
+        };
+        let begin = |call: Option<u32>, rows: &[Row], made: &[u32]| {
+            let mut rows = rows.to_vec();
+            meet_returns(&mut rows, &Flow::new([5].into_iter(), &[]), &behind(call), made);
+            rows.last().expect("there are some").start
+        };
+        let rows = [row(0, 10, false), row(9, 12, true)];
+        assert_eq!(begin(Some(10), &rows, &[]), 5);
+        assert_eq!(begin(None, &rows, &[]), 9, "something comes between in the wasm");
+        assert_eq!(begin(Some(10), &rows, &[5]), 9, "natively something is there");
+        assert_eq!(begin(Some(10), &rows, &[9]), 5);
+        let moved = [row(0, 10, false), row(6, 11, false), row(9, 12, true)];
+        assert_eq!(begin(Some(10), &moved, &[]), 9, "code of another operator comes between");
+    }
 }

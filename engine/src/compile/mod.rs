@@ -350,7 +350,8 @@ fn compile_functions(
                 Some(debug) if has_anchors => {
                     let flavour = translation.tunables.pointer_flavour;
                     let uses = &debug.uses.functions[number];
-                    let mut anchors = anchor_ranges(&uses.statements, (&body, input), base, flavour);
+                    let call_before = |start| body.call_before(input, start);
+                    let mut anchors = anchor_ranges(&uses.statements, &body, base, flavour, call_before);
                     if uses.reloads {
                         let has_place = has_result_place(&translation.module, input, uses);
                         let reloads = reloads::find(uses, (&body, input), base, (flavour, has_place));
@@ -636,9 +637,10 @@ fn continued(
 /// of another line, be it marked a statement or not.
 fn anchor_ranges(
     statements: &[dwarf_transform::Statement],
-    (body, input): (&BodyScan, &FunctionInput<'_>),
+    body: &BodyScan,
     base: usize,
     flavour: PointerFlavour,
+    call_before: impl Fn(u32) -> Option<u32>,
 ) -> Vec<AnchorRange> {
     let is_lldb = flavour == PointerFlavour::Lldb;
     let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
@@ -655,7 +657,7 @@ fn anchor_ranges(
             let begins = statement.new_line && !(statement.again && only_operands(number));
             (begins || joins()).then(|| {
                 let is_operator = statement.spot == dwarf_transform::Spot::Operator;
-                let behind_call = if is_lldb && is_operator { body.call_before(input, start) } else { None };
+                let behind_call = if is_lldb && is_operator { call_before(start) } else { None };
                 AnchorRange { start, end, spot: statement.spot, reloads: false, behind_call }
             })
         })
@@ -1115,7 +1117,7 @@ mod tests {
             spot: dwarf_transform::Spot::Operator,
         };
         let anchored = |rows: &[_], flavour| {
-            anchor_ranges(rows, &body, 100, flavour).iter().map(|anchor| anchor.start).collect::<Vec<_>>()
+            anchor_ranges(rows, &body, 100, flavour, |_| None).iter().map(|anchor| anchor.start).collect::<Vec<_>>()
         };
         let rows = [row(0, false), row(2, false)];
         assert_eq!(anchored(&rows, PointerFlavour::Lldb), [102]);
@@ -1142,6 +1144,31 @@ mod tests {
         let (optimized, described) = reloading("abilities/rust-O2");
         assert!(optimized * 20 < described, "{optimized} of {described}");
         assert_eq!(reloading("shapes/shapes").0, 0);
+    }
+
+    #[test]
+    fn rust_loads_something_behind_some_calls() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/calls/calls.wasm");
+        let wasm = std::fs::read(path).expect("the program is there");
+        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+        let (files, mut report) = (DebugFiles::default(), CompileReport::default());
+        let debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        let base = translation.code_section.start;
+        // How many statements of the function whose mangled name has this in it begin so.
+        let count = |name: &str, calls_end_blocks: bool| {
+            let is_it = |index: u32| translation.names.functions.iter().any(|it| *it.0 == index && it.1.contains(name));
+            let mut functions = translation.functions.iter().zip(&debug.uses.functions);
+            let (input, uses) = functions.find(|(input, _)| is_it(input.index)).expect("it is there");
+            let uses = dwarf_transform::FunctionUses { calls_end_blocks, ..uses.clone() };
+            let has_place = has_result_place(&translation.module, input, &uses);
+            reloads::find(&uses, (&BodyScan::read(input), input), base, (PointerFlavour::Lldb, has_place)).len()
+        };
+        assert_eq!(count("5calls4fill17", false), 3, "parameters are passed on");
+        assert_eq!(count("5calls7widened17", false), 1, "the place of the result is given back");
+        assert_eq!(count("5calls6weight17", false), 2, "addresses of variables are passed on, and a `match` comes");
+        assert_eq!(count("5calls5Store4push17", false), 0, "nothing is called");
+        assert_eq!(count("5calls4fill17", true), 0, "line 0 is behind each call");
     }
 
     #[test]

@@ -485,6 +485,10 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
     let mut found: Vec<EndsOfBlocks> = Vec::new();
     // What is not ended yet, of a function, an `if`, nothing; and the last conditional branch to its end.
     let mut open: Vec<(Option<bool>, Option<u32>)> = vec![(None, None)];
+    let guards = |open: &mut Vec<(Option<bool>, Option<u32>)>, label: u32, branch: u32| {
+        let to = open.iter_mut().nth_back(label as usize);
+        to.into_iter().for_each(|to| to.1 = Some(branch));
+    };
     // Where branches have joined last.
     let mut joined = 0;
     let mut before: Option<(u32, Effect)> = None;
@@ -526,9 +530,12 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
             Effect::Block => open.push((Some(false), None)),
             Effect::Loop => open.push((Some(true), None)),
             Effect::If => open.push((None, None)),
-            Effect::BrIf(label) => {
-                let to = open.iter_mut().nth_back(label as usize);
-                to.into_iter().for_each(|to| to.1 = Some(offset));
+            Effect::BrIf(label) => guards(&mut open, label, offset),
+            // The other way of the branch before.
+            Effect::Br(label) => {
+                if let Some((branch, Effect::BrIf(_))) = before {
+                    guards(&mut open, label, branch);
+                }
             }
             _ => {}
         }
@@ -832,6 +839,64 @@ mod tests {
         };
         assert_eq!(read(&[]), [0, 8, 22, 27]);
         assert_eq!(read(&[0]), [22], "what is at hand, and what a block assigned itself, come from nowhere else");
+    }
+
+    #[test]
+    fn what_lies_around_calls_is_known() {
+        let wasm = wat::parse_str(
+            "(module (func $f (param i32) (result i32) (local i32)
+                local.get 0 call $f drop
+                i32.const 16 local.get 0 i32.add local.tee 1 call $f local.set 1
+                i32.const 70000 call $f i32.load local.set 1
+                block local.get 1 br_table 0 0 end
+                local.get 1 return)
+             (memory 1))",
+        );
+        let wasm = wasm.expect("the text is right");
+        let tunables = Tunables::default();
+        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+        let input = &translation.functions[0];
+        let scan = BodyScan::read(input);
+        let at = |number: usize| scan.offsets[number];
+        let before = |number: usize| scan.call_before(input, at(number)).map(|call| scan.offsets.binary_search(&call));
+        assert_eq!([2, 3, 9].map(before), [Some(Ok(1)), Some(Ok(1)), None], "what is set is not dropped");
+        assert_eq!(before(4), None);
+        assert_eq!(scan.next_call(input, at(2)), at(7));
+        assert_eq!(scan.next_call(input, at(12)), scan.end);
+        assert!(scan.are_arguments(input, at(3)..at(7)));
+        assert!(!scan.are_arguments(input, at(9)..at(10)), "it may be an address of static data");
+        assert!(!scan.are_arguments(input, at(11)..at(15)), "memory is read");
+        assert!(!scan.are_arguments(input, at(3)..at(3)), "nothing is passed");
+        let end = scan.end_of_block(at(0)).expect("it has an end");
+        assert_eq!((scan.offsets.binary_search(&end.0), end.1), (Ok(15), Effect::BrTable { first: 0, count: 2 }));
+        assert_eq!(scan.end_of_block(at(17)).map(|end| end.1), Some(Effect::Leave));
+    }
+
+    #[test]
+    fn ends_know_the_branch_that_guards_them() {
+        let wasm = wat::parse_str(
+            "(module (func $f (param i32)
+                block local.get 0 br_if 0 nop end
+                block local.get 0 br_if 0 call $g drop end
+                block block local.get 0 br_if 0 br 1 end nop end
+                block local.get 0 br_if 0 return end)
+             (func $g (result i32) i32.const 0))",
+        );
+        let wasm = wasm.expect("the text is right");
+        let tunables = Tunables::default();
+        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+        let scan = BodyScan::read(&translation.functions[0]);
+        let number = |offset: u32| scan.offsets.binary_search(&offset).ok();
+        let found = ends_of_blocks(&translation.functions[0]);
+        let found = found.iter().map(|it| (number(it.guard.unwrap_or(0)), it.calls, number(it.joined)));
+        let expected = [
+            (Some(2), false, None),
+            (Some(7), true, Some(4)),
+            (None, false, Some(10)),
+            (Some(14), false, Some(16)),
+            (None, false, Some(18)),
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]

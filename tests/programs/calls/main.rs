@@ -1,5 +1,6 @@
 //! What calls return to: natively, where the next statement loads something first that has no line, lldb stops at the call once more, and
-//! where it does not, at the next statement.
+//! where it does not, at the next statement. And what comes behind an `if` without an `else`: natively it lies before the block, from which
+//! a jump leads there that has the line of the `if`.
 
 #![no_std]
 #![no_main]
@@ -74,6 +75,36 @@ fn each<F: FnMut(u32, u32)>(store: &Store, mut then: F) -> u32 {
     sum
 }
 
+fn clamp(store: &mut Store, limit: u32, really: bool) -> u32 {
+    if store.sum > limit {
+        store.sum = limit;
+    }
+    if really && store.used > 3 {
+        if store.last == 1 {
+            store.last = 2;
+        }
+        store.used = 3;
+    }
+    if limit > 5
+        && store.used == 3
+    {
+        store.mark(Kind::Small);
+    }
+    if store.sum == 0 || limit > 7 {
+        store.last ^= 1;
+    }
+    if !really {
+        store.last ^= 2;
+    }
+    if limit > 6 {
+        match store.last & 3 {
+            1 => store.used = 4,
+            _ => store.used = 5,
+        }
+    }
+    store.last
+}
+
 fn weight(kind: Kind) -> u32 {
     let first = empty(kind);
     let second = copied(&first);
@@ -101,5 +132,10 @@ extern "C" fn main() -> i32 {
     let weights = weight(kind).wrapping_add(weight(Kind::Small)).wrapping_add(weight(Kind::Large));
     store.mark(Kind::Large);
     let wide = widened(&store);
+    let mut limit = 4u32;
+    while limit < 12 {
+        last = last.wrapping_add(clamp(&mut store, limit, limit & 1 == 0));
+        limit = limit.wrapping_add(3);
+    }
     (wide.sum.wrapping_add(weights) as i32).wrapping_add(last as i32)
 }
