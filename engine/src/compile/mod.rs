@@ -353,6 +353,9 @@ fn compile_functions(
                     let call_before = |start| body.call_before(input, start);
                     let mut anchors = anchor_ranges(&uses.statements, &body, base, flavour, call_before);
                     if uses.reloads {
+                        if flavour == PointerFlavour::Gdb {
+                            leave_out_moves(&mut anchors, &uses.statements, &body, base);
+                        }
                         let has_place = has_result_place(&translation.module, input, uses);
                         let reloads = reloads::find(uses, (&body, input), base, (flavour, has_place));
                         for anchor in &mut anchors {
@@ -662,6 +665,21 @@ fn anchor_ranges(
             })
         })
         .collect()
+}
+
+/// Unoptimized Rust: where nothing comes before the next statement but constants that go into locals, these belong to it natively.
+fn leave_out_moves(
+    anchors: &mut Vec<AnchorRange>,
+    statements: &[dwarf_transform::Statement],
+    body: &BodyScan,
+    base: usize,
+) {
+    let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
+    let starts: Vec<u32> = statements.iter().filter(|it| it.new_line).map(|it| file_offset(it.offset)).collect();
+    anchors.retain(|anchor| {
+        let next = starts.get(starts.partition_point(|start| *start <= anchor.start));
+        anchor.spot != dwarf_transform::Spot::Operator || !next.is_some_and(|next| body.are_moves(anchor.start, *next))
+    });
 }
 
 /// A module's code in one piece.
@@ -1144,6 +1162,36 @@ mod tests {
         let (optimized, described) = reloading("abilities/rust-O2");
         assert!(optimized * 20 < described, "{optimized} of {described}");
         assert_eq!(reloading("shapes/shapes").0, 0);
+    }
+
+    #[test]
+    fn constants_of_the_next_statement_begin_none() {
+        use crate::translate::Effect::{End, Operand, Set, Silent};
+        // Where branches join: a constant goes into a local, and then its statement comes; a sum is something else.
+        let body = BodyScan::of_bytes(&[End(0), Silent, Set(1), Operand, Set(2), Operand], &[]);
+        let statement = |offset| dwarf_transform::Statement {
+            offset: dwarf_transform::WasmOffset(offset),
+            end: dwarf_transform::WasmOffset(offset + 1),
+            is_stmt: true,
+            new_line: true,
+            again: false,
+            spot: dwarf_transform::Spot::Operator,
+        };
+        let statements = [0, 3, 5].map(statement);
+        let anchor = |start| AnchorRange {
+            start,
+            end: 6,
+            spot: dwarf_transform::Spot::Operator,
+            reloads: false,
+            behind_call: None,
+        };
+        let left = |spot: dwarf_transform::Spot| {
+            let mut anchors = vec![AnchorRange { spot, ..anchor(0) }, anchor(3), anchor(5)];
+            leave_out_moves(&mut anchors, &statements, &body, 0);
+            anchors.iter().map(|anchor| anchor.start).collect::<Vec<_>>()
+        };
+        assert_eq!(left(dwarf_transform::Spot::Operator), [3, 5]);
+        assert_eq!(left(dwarf_transform::Spot::BehindEnd), [0, 3, 5], "a jump is there");
     }
 
     #[test]

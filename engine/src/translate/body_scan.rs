@@ -378,6 +378,17 @@ impl BodyScan {
             && effects.next().is_none_or(|effect| effect.0 as usize >= to)
     }
 
+    /// Is there nothing from `begin` to `end` but constants and locals that go into others, at ends and begins of blocks?
+    pub(crate) fn are_moves(&self, begin: u32, end: u32) -> bool {
+        let [from, to] = [begin, end].map(|offset| self.offsets.partition_point(|at| *at < offset));
+        let is_move = |number: usize| match self.makes[number] {
+            Makes::Nothing => true,
+            Makes::Operand => false,
+            Makes::Effect => matches!(self.effect(number as u32), Effect::Set(_) | Effect::End(_)),
+        };
+        from < to && (from..to).all(is_move)
+    }
+
     /// Is there nothing from `begin` to `end` but one `local.set` or `local.tee`, which makes no code of its own?
     pub(crate) fn is_one_set(&self, begin: u32, end: u32) -> bool {
         self.offsets.binary_search(&begin).is_ok_and(|number| {
@@ -742,7 +753,7 @@ impl<'a> VisitOperator<'a> for Effects<'_> {
 #[cfg(test)]
 impl BodyScan {
     /// A body of one byte an operator.
-    pub(super) fn of_bytes(effects: &[Effect], labels: &[u32]) -> BodyScan {
+    pub(crate) fn of_bytes(effects: &[Effect], labels: &[u32]) -> BodyScan {
         let end = effects.len() as u32;
         let makes = effects.iter().map(|effect| effect.makes()).collect();
         let effects = (0..end).zip(effects.iter().copied()).filter(|effect| !effect.1.does_nothing()).collect();
@@ -948,6 +959,7 @@ mod tests {
         let scan = BodyScan::of_bytes(&[Silent, Operand, Silent, None, Silent, Set(0), Block, Silent, None], &[]);
         assert!(scan.are_operands(0, 3) && scan.are_operands(2, 3) && scan.are_operands(4, 5));
         assert!(!scan.are_operands(0, 4) && !scan.are_operands(4, 6) && !scan.are_operands(6, 8));
+        assert!(scan.are_moves(4, 8) && !scan.are_moves(3, 8) && !scan.are_moves(0, 2) && !scan.are_moves(5, 5));
         let plain = ["I32Add", "F64Sqrt", "I32WrapI64", "I64TruncSatF64S", "I32Eqz"];
         assert!(plain.into_iter().all(is_plain_arithmetic));
         let others =
