@@ -24,12 +24,13 @@ pub(super) fn missing_rows(rows: &[GuestRow], file: u32, text: &Lines<'_>, joins
             return None;
         }
         // What the block ends with is one of its own statements, and none of one within it.
-        let inside = rows.iter().skip(rows.partition_point(|row| row.offset <= guard));
-        let mut inside = inside.take_while(|row| row.offset <= joins.before.0);
+        let inside = &rows[rows.partition_point(|row| row.offset <= guard)..];
+        let mut inside = inside.iter().take(MOST_ROWS).take_while(|row| row.offset <= joins.before.0);
         let first = inside.clone().find(|row| row.file == file && row.line > condition.line)?;
         if joins.joined.0 > first.offset {
             let last = inside.find(|row| row.offset >= joins.joined.0 && row.file == file && row.line > first.line)?;
-            let indentation = |line: u32| text.line(line).iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let is_space = |byte: &&u8| byte.is_ascii_whitespace();
+            let indentation = |line: u32| text.line(line).iter().take(LONGEST_CONDITION.1).take_while(is_space).count();
             if indentation(first.line) != indentation(last.line) {
                 return None;
             }
@@ -54,13 +55,17 @@ pub(super) fn missing_rows(rows: &[GuestRow], file: u32, text: &Lines<'_>, joins
     joins.iter().filter_map(missing).collect()
 }
 
-/// How many lines a condition may have.
-const LONGEST_CONDITION: u32 = 8;
+/// How many rows of a block are looked at: blocks lie in one another.
+const MOST_ROWS: usize = 1000;
+
+/// How many lines and bytes, with what stands around it there, a condition may have.
+const LONGEST_CONDITION: (u32, usize) = (8, 4096);
 
 /// Line and column of the `if` whose condition has a part here.
 fn begin_of_if(text: &Lines<'_>, line: u32, column: usize) -> Option<(u32, usize)> {
-    (line.saturating_sub(LONGEST_CONDITION).max(1)..=line).rev().find_map(|first| {
-        let behind = text.text(first..line.saturating_add(1));
+    let (lines, bytes) = LONGEST_CONDITION;
+    (line.saturating_sub(lines).max(1)..=line).rev().find_map(|first| {
+        let behind = Some(text.text(first..line.saturating_add(1))).filter(|text| text.len() <= bytes)?;
         Some((first, condition_of(behind, text.text(first..line).len() + column)?))
     })
 }
