@@ -46,8 +46,9 @@ cp $place/records.wasm records/records-zig.wasm
 
 # Rust from 1.67 on (this is 1.85) puts what comes behind a call into the same block. MODERN_RUSTC is such a compiler for wasm32-wasip1. The native
 # twin takes the same flags as that of sums, and for lldb RECORD_MAIN=main.
-${MODERN_RUSTC:-rustc} --target wasm32-wasip1 -g --edition 2021 --crate-name calls -C panic=abort --remap-path-prefix "$PWD=." \
-    calls/main.rs -o calls/calls.wasm
+modern=${MODERN_RUSTC:-rustc}
+$modern --target wasm32-wasip1 -g --edition 2021 --crate-name calls -C panic=abort --remap-path-prefix "$PWD=." \
+    --remap-path-prefix "$($modern --print sysroot)/lib/rustlib/src/rust=/rustc" calls/main.rs -o calls/calls.wasm
 
 # Classes in units of their own.
 clang++-19 $target -O0 -std=c++17 -fno-exceptions -fdebug-types-section -nostartfiles -Wl,--no-entry -Wl,--export=run \
