@@ -66,23 +66,28 @@ pub(crate) fn missing_rows(rows: &[GuestRow], file: u32, tokens: &Tokens, joins:
         }
         for (end, place, inner) in walk.found {
             let spot = if end.is_some() { Spot::BehindEnd } else { Spot::Before };
-            let row = GuestRow {
-                offset: end.map_or(first.begin, |end| ends[end].offset()).0,
-                file,
-                line: place.line,
-                column: place.column,
-                discriminator: 0,
-                is_stmt: true,
-                prologue_end: false,
-                epilogue_begin: false,
-                spot,
-            };
+            let row = jump_row(end.map_or(first.begin, |end| ends[end].offset()).0, file, place, spot);
             // What a loop begins with has code.
             let moved = first.ends.is_empty().then_some(first.after.0);
             found.push(MissingRow { row, before: first.before.0, inner, moved });
         }
     }
     found
+}
+
+/// The row of a jump that has none.
+pub(super) fn jump_row(offset: u32, file: u32, place: Place, spot: Spot) -> GuestRow {
+    GuestRow {
+        offset,
+        file,
+        line: place.line,
+        column: place.column,
+        discriminator: 0,
+        is_stmt: true,
+        prologue_end: false,
+        epilogue_begin: false,
+        spot,
+    }
 }
 
 /// What stands between two rows.

@@ -1,7 +1,8 @@
 //! What the text of a Rust program says of its variables and conditions.
 
-use super::MissingRow;
+use super::joins::jump_row;
 use super::tokens::Lines;
+use super::{MissingRow, Place};
 use crate::guest::Joins;
 use crate::guest_lines::{GuestRow, covering};
 use crate::scan::Spot;
@@ -38,17 +39,8 @@ pub(super) fn missing_rows(rows: &[GuestRow], file: u32, text: &Lines<'_>, joins
         let (line, column) = begin_of_if(text, condition.line, condition.column as usize - 1)?;
         // A call takes the jump to its own line. gdb does not stop there once more, but lldb does.
         let (line, column) = if joins.calls { (before.line, before.column) } else { (line, column as u32 + 1) };
-        let row = GuestRow {
-            offset: end,
-            file,
-            line,
-            column,
-            discriminator: 0,
-            is_stmt: !joins.calls,
-            prologue_end: false,
-            epilogue_begin: false,
-            spot: Spot::Before,
-        };
+        let row = jump_row(end, file, Place { line, column }, Spot::Before);
+        let row = GuestRow { is_stmt: !joins.calls, ..row };
         let moved = (next.offset == end).then_some(joins.after.0);
         Some(MissingRow { row, before: joins.before.0, inner: (condition.line + 1, before.line), moved })
     };
@@ -74,7 +66,6 @@ fn begin_of_if(text: &Lines<'_>, line: u32, column: usize) -> Option<(u32, usize
 /// bytes before it. (Where the condition is negated, or is one of several of which one is enough, rustc puts the block first.)
 fn condition_of(text: &[u8], column: usize) -> Option<usize> {
     let before = text.get(..column)?;
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 128;
     let begin = memchr::memmem::rfind_iter(before, b"if").find(|&at| {
         let behind = before.get(at + 2).is_some_and(|byte| !is_word(*byte));
         behind && !before[..at].last().is_some_and(|byte| is_word(*byte))
@@ -87,9 +78,13 @@ fn condition_of(text: &[u8], column: usize) -> Option<usize> {
     (is_inside && !negates && !has(b"||") && !has(b"let ")).then_some(begin)
 }
 
+/// Is it a part of a name or a keyword?
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 128
+}
+
 /// Is `name` bound in this line, and nowhere in it so that it can be assigned?
 pub(super) fn is_immutable(line: &[u8], name: &[u8]) -> bool {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 128;
     let name = name.strip_prefix(b"r#").unwrap_or(name);
     let mut is_bound = false;
     for at in memchr::memmem::find_iter(line, name) {

@@ -285,6 +285,11 @@ fn wasm_offset(file_offset: usize, base: usize) -> dwarf_transform::WasmOffset {
     dwarf_transform::WasmOffset(file_offset.saturating_sub(base) as u32)
 }
 
+/// The place in the file of an address of the guest's code section, which begins at `base`.
+fn file_offset(offset: dwarf_transform::WasmOffset, base: usize) -> u32 {
+    (base as u32).saturating_add(offset.0)
+}
+
 /// The types of a function's locals, parameters first.
 pub(crate) fn local_types(module: &Module, input: &crate::translate::FunctionInput<'_>) -> Vec<ValType> {
     let mut types = module.func_type(input.index).params.to_vec();
@@ -437,7 +442,7 @@ fn debug_plan<'a>(
     continued: &[dwarf_transform::Continued],
     base: usize,
 ) -> DebugPlan<'a> {
-    let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
+    let file_offset = |offset| file_offset(offset, base);
     let has_uses = !uses.locals.is_empty() || !uses.stack_values.is_empty();
     let types = if has_uses { local_types(shared.module, input) } else { Vec::new() };
     let value_of = |it: &dwarf_transform::Continued| {
@@ -646,7 +651,7 @@ fn anchor_ranges(
     call_before: impl Fn(u32) -> Option<u32>,
 ) -> Vec<AnchorRange> {
     let is_lldb = flavour == PointerFlavour::Lldb;
-    let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
+    let file_offset = |offset| file_offset(offset, base);
     let only_operands = |number: usize| {
         let next = statements[number + 1..].iter().find(|next| next.new_line);
         next.is_some_and(|next| body.are_operands(file_offset(statements[number].offset), file_offset(next.offset)))
@@ -674,7 +679,7 @@ fn leave_out_moves(
     body: &BodyScan,
     base: usize,
 ) {
-    let file_offset = |offset: dwarf_transform::WasmOffset| (base as u32).saturating_add(offset.0);
+    let file_offset = |offset| file_offset(offset, base);
     let starts: Vec<u32> = statements.iter().filter(|it| it.new_line).map(|it| file_offset(it.offset)).collect();
     anchors.retain(|anchor| {
         let next = starts.get(starts.partition_point(|start| *start <= anchor.start));

@@ -18,7 +18,7 @@ pub(super) fn find(
     (flavour, has_result_place): (PointerFlavour, bool),
 ) -> Vec<u32> {
     let statements = uses.statements.iter().filter(|it| it.new_line && it.spot == Spot::Operator);
-    let starts = statements.map(|statement| (base as u32).saturating_add(statement.offset.0));
+    let starts = statements.map(|statement| super::file_offset(statement.offset, base));
     match flavour {
         PointerFlavour::Gdb => where_branches_lead(starts, uses, body, input),
         PointerFlavour::Lldb if uses.calls_end_blocks => Vec::new(),

@@ -269,6 +269,12 @@ impl BodyScan {
         sorted
     }
 
+    /// The numbers of the operators that begin in `code`.
+    fn numbers(&self, code: Range<u32>) -> Range<usize> {
+        let number = |offset: u32| self.offsets.partition_point(|at| *at < offset);
+        number(code.start)..number(code.end)
+    }
+
     /// What the operator `number` does.
     pub(crate) fn effect(&self, number: u32) -> Effect {
         let found = self.effects.binary_search_by_key(&number, |effect| effect.0);
@@ -356,14 +362,13 @@ impl BodyScan {
 
     /// Is what lies in `code` nothing but operands, of the call that comes behind it, and is none of them an address of static data?
     pub(crate) fn are_arguments(&self, input: &FunctionInput<'_>, code: Range<u32>) -> bool {
-        let numbers = [code.start, code.end].map(|offset| self.offsets.partition_point(|at| *at < offset));
-        let [from, to] = numbers;
+        let numbers = self.numbers(code);
         let is_operand = |number: usize| match self.makes[number] {
             Makes::Nothing => !is_address(bytes_from(input, self.offsets[number])),
             Makes::Operand => true,
             Makes::Effect => matches!(self.effect(number as u32), Effect::Set(_)),
         };
-        from < to && to < self.offsets.len() && (from..to).all(is_operand)
+        !numbers.is_empty() && numbers.end < self.offsets.len() && numbers.into_iter().all(is_operand)
     }
 
     /// Is there nothing from `begin` to `end` but operands, of what comes later?
@@ -380,13 +385,13 @@ impl BodyScan {
 
     /// Is there nothing from `begin` to `end` but constants and locals that go into others, at ends and begins of blocks?
     pub(crate) fn are_moves(&self, begin: u32, end: u32) -> bool {
-        let [from, to] = [begin, end].map(|offset| self.offsets.partition_point(|at| *at < offset));
+        let numbers = self.numbers(begin..end);
         let is_move = |number: usize| match self.makes[number] {
             Makes::Nothing => true,
             Makes::Operand => false,
             Makes::Effect => matches!(self.effect(number as u32), Effect::Set(_) | Effect::End(_)),
         };
-        from < to && (from..to).all(is_move)
+        !numbers.is_empty() && numbers.into_iter().all(is_move)
     }
 
     /// Is there nothing from `begin` to `end` but one `local.set` or `local.tee`, which makes no code of its own?
