@@ -7,6 +7,7 @@ use object::elf;
 use crate::elf::{ABSOLUTE, Contents, ElfImage, ImageSection, ImageSymbol};
 use crate::read::META_HEADER;
 use crate::rows::{AddressMapRow, FunctionKind, FunctionRow, HomeRow, RelocationRow, StackMapRow, TrapRow};
+use crate::table::{Row as _, Table};
 use crate::{
     BuildError, CodeOffset, FORMAT_VERSION, INSTANCE_SYMBOL, LinkLayout, Loss, Machine, RelocationTarget, TextOffset,
     WasmOffset, section,
@@ -108,7 +109,7 @@ pub struct Function {
     /// Its wasm body; empty for code that has none.
     pub body: std::ops::Range<u32>,
     /// Code to operators, in any order. A row covers the code up to the next row.
-    pub address_map: Vec<AddressMapEntry>,
+    pub address_map: AddressMap,
     /// Its trapping instructions, in any order.
     pub traps: Vec<Trap>,
     /// Its safepoints, in any order.
@@ -128,7 +129,7 @@ impl Function {
             text,
             size,
             body: 0..0,
-            address_map: Vec::new(),
+            address_map: AddressMap::default(),
             traps: Vec::new(),
             stack_maps: Vec::new(),
             homes: Vec::new(),
@@ -150,6 +151,42 @@ pub struct AddressMapEntry {
     pub wasm: Option<WasmOffset>,
     /// Is this a statement anchor?
     pub anchor: bool,
+}
+
+/// Entries of a function's address map in eight bytes each: there are more of them than of anything else in an artifact.
+#[derive(Clone, Default)]
+pub struct AddressMap(Vec<u8>);
+
+impl AddressMap {
+    /// Adds an entry. Offsets of 2 GiB and more, which lie in no function, count as the largest below.
+    pub fn push(&mut self, entry: AddressMapEntry) {
+        let text = TextOffset(entry.code.0.min(i32::MAX as u32));
+        AddressMapRow { text, wasm: entry.wasm, anchor: entry.anchor }.encode(&mut self.0);
+    }
+
+    /// The entries, in the order in which they were added.
+    pub fn entries(&self) -> impl Iterator<Item = AddressMapEntry> {
+        Table::<AddressMapRow>::new(&self.0).iter().map(|row| AddressMapEntry {
+            code: CodeOffset(row.text.0),
+            wasm: row.wasm,
+            anchor: row.anchor,
+        })
+    }
+}
+
+impl FromIterator<AddressMapEntry> for AddressMap {
+    fn from_iter<I: IntoIterator<Item = AddressMapEntry>>(entries: I) -> AddressMap {
+        let entries = entries.into_iter();
+        let mut map = AddressMap(Vec::with_capacity(entries.size_hint().0 * AddressMapRow::SIZE));
+        entries.for_each(|entry| map.push(entry));
+        map
+    }
+}
+
+impl std::fmt::Debug for AddressMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.entries()).finish()
+    }
 }
 
 /// An instruction that traps.
@@ -511,7 +548,7 @@ fn text_offset(
 
 /// Sorted, one row an offset (the last one given wins, an anchor stays an anchor), no repeated rows.
 fn address_map_rows(function: &Function) -> Result<Vec<AddressMapRow>, BuildError> {
-    let mut entries = function.address_map.clone();
+    let mut entries: Vec<_> = function.address_map.entries().collect();
     entries.sort_by_key(|entry| entry.code);
     let mut rows: Vec<AddressMapRow> = Vec::with_capacity(entries.len());
     for entry in entries {

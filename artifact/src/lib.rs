@@ -65,8 +65,8 @@ mod table;
 mod trap;
 
 pub use builder::{
-    AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, GuestSymbol, GuestSymbolKind, LocalHome,
-    StackMap, Symbol, Trap,
+    AddressMap, AddressMapEntry, ArtifactBuilder, DebugRelocation, DebugSection, Function, GuestSymbol,
+    GuestSymbolKind, LocalHome, StackMap, Symbol, Trap,
 };
 pub use error::{ArtifactError, BuildError};
 pub use file::{FILE_START, read_file};

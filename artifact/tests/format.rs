@@ -85,14 +85,16 @@ fn operators_without_code_and_repeated_rows_are_merged() {
     let mut function = Function::new(FunctionKind::Guest(0), "f", TextOffset(0), 8);
     let row = |code, wasm, anchor| artifact::AddressMapEntry { code: CodeOffset(code), wasm, anchor };
     let at = |offset| Some(WasmOffset(offset));
-    function.address_map = vec![
+    function.address_map = [
         row(4, at(9), false),
         row(0, at(5), false),
         row(2, at(5), false),  // the same operator goes on
         row(3, at(7), true),   // an anchor of which nothing is left ...
         row(3, at(8), false),  // ... and the operator after it
         row(8, at(10), false), // no code at all
-    ];
+    ]
+    .into_iter()
+    .collect();
     builder.functions.push(function);
     let bytes = builder.finish().unwrap();
     let artifact = Artifact::parse(&bytes).unwrap();

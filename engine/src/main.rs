@@ -33,6 +33,7 @@ enum Command {
 
 /// Parses the arguments, does what they ask for, and says how the process is to end.
 fn run_process() -> i32 {
+    keep_large_blocks_apart();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(answer) => {
@@ -54,6 +55,16 @@ fn run_process() -> i32 {
             let _ = writeln!(io::stderr(), "error: {error:#}");
             1
         }
+    }
+}
+
+/// Has glibc give large blocks back when they are freed. Else it takes them for the usual size after the first, and keeps more
+/// and more of them in the heaps of its threads: 65 instead of 54 MB at the peak of sqlite `-O2` with `-g`, in the same time.
+fn keep_large_blocks_apart() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it has no preconditions, and touches no memory that is in use.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 512 << 10);
     }
 }
 

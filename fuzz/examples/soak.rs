@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::time::{Duration, Instant};
-use wasmscope_fuzz::mutate::{Random, mutate};
+use wasmscope_fuzz::mutate::{Random, mutate, mutate_program};
 use wasmscope_fuzz::{checks, generate};
 
 /// A generated module for each seed that gives one.
@@ -15,7 +15,7 @@ fn module(seed: u64) -> Option<Vec<u8>> {
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let [_, target, amount, last] = &args[..] else {
-        panic!("usage: soak compile_bytes|load_artifact|differential SECONDS SEED, or soak corpus COUNT FOLDER")
+        panic!("usage: soak compile_bytes|load_artifact|differential|program SECONDS SEED, or soak corpus COUNT FOLDER")
     };
     let amount: u64 = amount.parse().expect("a number");
     if target == "corpus" {
@@ -27,6 +27,7 @@ fn main() {
         return;
     }
     let mut seed: u64 = last.parse().expect("a seed");
+    let programs = checks::programs(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs").as_ref());
     let end = Instant::now() + Duration::from_secs(amount);
     let (mut inputs, mut compared) = (0u64, 0u64);
     while Instant::now() < end {
@@ -51,6 +52,12 @@ fn main() {
                 true
             }
             "differential" => checks::agree_with_oracle(&wasm),
+            "program" => {
+                let program = &programs[random.below(programs.len())];
+                let (wasm, files) = mutate_program(&program.wasm, &program.files, &mut random);
+                checks::compile_program(&wasm, &files);
+                true
+            }
             other => panic!("no target {other:?}"),
         };
         // For a crash that nothing catches.

@@ -4,8 +4,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::{Path, PathBuf};
+use wasmscope::compile::Compilation;
+use wasmscope::debug_files::DebugFiles;
 use wasmscope::{
-    Config, DebugInfo, Engine, Extern, Instance, Linker, Module, OptLevel, Store, Trap, Tunables, V128, Val, wat_source,
+    Config, DebugInfo, Engine, Extern, Instance, Linker, Module, OptLevel, PointerFlavour, Store, Trap, Tunables, V128,
+    Val, wat_source,
 };
 
 /// Settings whose code differs.
@@ -59,6 +63,49 @@ pub fn load_artifact(bytes: &[u8]) {
     if let Ok(module) = unsafe { Module::deserialize(&engine(tunables), bytes) } {
         let _ = module.exports().count();
         let _ = module.imports().count();
+    }
+}
+
+/// A program and the files of its debug info, its sources among them.
+pub struct Program {
+    pub path: PathBuf,
+    pub wasm: Vec<u8>,
+    pub files: DebugFiles,
+}
+
+/// The programs in the folders within `folder` whose sources lie beside them. Large ones take too long to be compiled again and again.
+pub fn programs(folder: &Path) -> Vec<Program> {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = entries(folder).flat_map(|folder| entries(&folder)).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    paths.sort();
+    let program = |path: PathBuf| {
+        let wasm = std::fs::read(&path).ok().filter(|wasm| wasm.len() < 1 << 20)?;
+        let mut files = DebugFiles::find(&path, &wasm, DebugInfo::Full);
+        // What is changed is the original, too.
+        files.sources.iter_mut().for_each(|source| source.md5 = None);
+        (!files.sources.is_empty()).then_some(Program { path, wasm, files })
+    };
+    paths.into_iter().filter_map(program).collect()
+}
+
+/// Whatever debug info and sources say, a program is refused or compiles with what of them can be said, and can be loaded.
+pub fn compile_program(wasm: &[u8], files: &DebugFiles) {
+    for (opt_level, pointer_flavour) in [
+        (OptLevel::None, PointerFlavour::Gdb),
+        (OptLevel::Speed, PointerFlavour::Gdb),
+        (OptLevel::Speed, PointerFlavour::Lldb),
+    ] {
+        let tunables = Tunables { debug_info: DebugInfo::Full, opt_level, pointer_flavour, ..Tunables::default() };
+        if let Ok(compilation) = Compilation::with_debug_files(wasm, files.clone(), &tunables) {
+            let internal = compilation.report().warnings.iter().find(|warning| warning.contains("internal error"));
+            assert_eq!(internal, None, "{opt_level:?} {pointer_flavour:?}");
+            // SAFETY: just compiled.
+            let loaded = unsafe { Module::deserialize(&engine(tunables), compilation.artifact()) };
+            if let Err(error) = loaded {
+                panic!("{opt_level:?} {pointer_flavour:?}: the artifact does not load: {error:#}");
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pseudo-random bytes and mutations that are the same everywhere.
 
+use wasmscope::debug_files::DebugFiles;
+
 /// SplitMix64.
 pub struct Random(pub u64);
 
@@ -51,4 +53,95 @@ pub fn mutate(bytes: &[u8], random: &mut Random) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Changes a few places of a source text: lines, words that mean something, bytes.
+pub fn mutate_text(text: &[u8], random: &mut Random) -> Vec<u8> {
+    const WORDS: [&str; 44] = [
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        ";",
+        ",",
+        "\"",
+        "'",
+        "/*",
+        "*/",
+        "//",
+        "\\\n",
+        "\n",
+        "\r\n",
+        "\t",
+        "é",
+        "&&",
+        "||",
+        "!",
+        "=",
+        "++",
+        "=>",
+        "->",
+        "?",
+        ":",
+        "<",
+        "r#\"",
+        "#define X {\n",
+        "#if 0\n",
+        "#endif\n",
+        "if (x) ",
+        "else ",
+        "for (;;) ",
+        "while (x) ",
+        "do ",
+        "switch (x) {",
+        "case 1: ",
+        "goto x; ",
+        "return; ",
+        "if let ",
+        "match x {",
+        "let mut ",
+    ];
+    let mut out = text.to_vec();
+    for _ in 0..=random.below(6) {
+        let lines: Vec<usize> =
+            std::iter::once(0).chain((0..out.len()).filter(|&at| out[at] == b'\n').map(|at| at + 1)).collect();
+        let line = |number: usize| lines[number]..lines.get(number + 1).copied().unwrap_or(out.len());
+        let (one, other) = (line(random.below(lines.len())), line(random.below(lines.len())));
+        match random.below(8) {
+            0 => drop(out.drain(one)),
+            1 => {
+                let copied = out[one].to_vec();
+                out.splice(other.start..other.start, copied);
+            }
+            2 => {
+                let copied = out[one].to_vec();
+                out.splice(other, copied);
+            }
+            3..=6 => {
+                let at = random.below(out.len() + 1);
+                let end = if random.below(2) == 0 { at } else { (at + random.below(4)).min(out.len()) };
+                out.splice(at..end, WORDS[random.below(WORDS.len())].bytes());
+            }
+            _ => out = mutate(&out, random),
+        }
+    }
+    out
+}
+
+/// Changes the sources of a program, or now and then its bytes from `debug_info` on instead, where its debug info lies.
+pub fn mutate_program(wasm: &[u8], files: &DebugFiles, random: &mut Random) -> (Vec<u8>, DebugFiles) {
+    let (mut wasm, mut files) = (wasm.to_vec(), files.clone());
+    if random.below(4) == 0 {
+        let name = b".debug_info";
+        let begin = wasm.windows(name.len()).position(|window| window == name).unwrap_or(0);
+        let changed = mutate(&wasm[begin..], random);
+        wasm.splice(begin.., changed);
+    }
+    if random.below(4) != 0 && !files.sources.is_empty() {
+        let source = random.below(files.sources.len());
+        files.sources[source].text = mutate_text(&files.sources[source].text, random);
+    }
+    (wasm, files)
 }

@@ -15,8 +15,8 @@
 #![allow(dead_code, reason = "each test file that includes this uses a part of it")]
 
 use artifact::{
-    AddressMapEntry, ArtifactBuilder, CodeOffset, DebugRelocation, DebugSection, Function, FunctionKind, LinkLayout,
-    LocalHome, Machine, RelocationTarget, StackMap, Symbol, TextOffset, Trap, TrapCode, WasmOffset,
+    AddressMap, AddressMapEntry, ArtifactBuilder, CodeOffset, DebugRelocation, DebugSection, Function, FunctionKind,
+    LinkLayout, LocalHome, Machine, RelocationTarget, StackMap, Symbol, TextOffset, Trap, TrapCode, WasmOffset,
 };
 use gimli::write::{
     Address, AttributeValue, CallFrameInstruction, CommonInformationEntry, Dwarf, EhFrame, EndianVec, Expression,
@@ -74,12 +74,11 @@ pub fn builder() -> ArtifactBuilder {
 
     let mut inner = Function::new(FunctionKind::Guest(0), "inner", TextOffset(0), INNER.len() as u32);
     inner.body = 2..9;
-    inner.address_map = address_map(&[(0, None), (7, Some(3)), (10, Some(7)), (13, None)]);
+    inner.address_map = address_map(&[(0, None), (7, Some(3)), (10, Some(7)), (13, None)], None);
     inner.homes = vec![LocalHome { local: 0, cfa_offset: -20, size: 4, writable: true }];
     let mut outer = Function::new(FunctionKind::Guest(1), "outer", TextOffset(OUTER_AT), OUTER.len() as u32);
     outer.body = 10..19;
-    outer.address_map = address_map(&[(0, None), (11, Some(11)), (14, Some(13)), (19, Some(17)), (21, None)]);
-    outer.address_map[1].anchor = true;
+    outer.address_map = address_map(&[(0, None), (11, Some(11)), (14, Some(13)), (19, Some(17)), (21, None)], Some(11));
     outer.homes = vec![LocalHome { local: 0, cfa_offset: -20, size: 4, writable: false }];
     outer.vmctx_home = Some(-32);
     outer.traps = vec![Trap { code: CodeOffset(23), trap_code: TrapCode::UnreachableCodeReached as u8 }];
@@ -96,11 +95,11 @@ pub fn bytes() -> Vec<u8> {
     builder().finish().expect("the sample is sound")
 }
 
-fn address_map(rows: &[(u32, Option<u32>)]) -> Vec<AddressMapEntry> {
+fn address_map(rows: &[(u32, Option<u32>)], anchor: Option<u32>) -> AddressMap {
     let entry = |&(code, wasm): &(u32, Option<u32>)| AddressMapEntry {
         code: CodeOffset(code),
         wasm: wasm.map(WasmOffset),
-        anchor: false,
+        anchor: anchor == Some(code),
     };
     rows.iter().map(entry).collect()
 }

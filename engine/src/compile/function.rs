@@ -102,7 +102,7 @@ pub(super) struct ModuleContext<'a> {
 /// Compiles a guest function.
 pub(super) fn compile_guest(
     shared: &ModuleContext<'_>,
-    input: &mut FunctionInput<'_>,
+    input: &FunctionInput<'_>,
     debug: Option<DebugPlan<'_>>,
     scratch: &mut Scratch,
 ) -> Result<CompiledFunction, CompileError> {
@@ -113,8 +113,8 @@ pub(super) fn compile_guest(
     if let Some(debug) = debug {
         env = env.with_debug_info(debug);
     }
-    let validator = input.validator.take().expect("each function is compiled once");
-    let mut validator = validator.into_validator(std::mem::take(&mut scratch.allocations));
+    let allocations = std::mem::take(&mut scratch.allocations);
+    let mut validator = input.new_validator(allocations).expect("it was not compiled before");
     scratch.context.clear();
     scratch.context.func.signature = crate::translate::guest_signature(ty);
     let translated =

@@ -5,6 +5,7 @@
 
 mod anchors;
 mod function;
+mod guest_function;
 mod guest_symbols;
 mod home_stores;
 mod isa;
@@ -15,17 +16,17 @@ mod stack_check;
 mod trampolines;
 
 use crate::debug_files::{DebugFiles, Source};
-use crate::environ::{DebugInfo, Module, OptLevel, PointerFlavour, Tunables, VMOffsets};
+use crate::environ::{DebugInfo, Module, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    AnchorRange, BodyScan, DebugPlan, Declarations, Followed, FollowedVariable, FunctionInput, HomeSlots,
-    ModuleTranslation, NamedRange, Reaching, SOURCE_FLAGS, TranslateError, ends_of_blocks, needed_stores,
-    operand_stack_spans, operator_behind,
+    Declarations, FunctionInput, ModuleTranslation, SOURCE_FLAGS, TranslateError, ends_of_blocks, operand_stack_spans,
+    operator_behind,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
 use function::{CompiledFunction, ModuleContext, Scratch};
+use guest_function::{FunctionCompiler, returned_to};
 use rayon::prelude::*;
 use std::panic::AssertUnwindSafe;
 use thiserror::Error;
@@ -137,6 +138,7 @@ impl Compilation {
             }
         }
         let functions = compile_functions(&*isa, &mut translation, debug.as_ref())?;
+        report.warnings.extend(functions.warning(translation.module.num_imported_functions));
         let linked = link(&*isa, &translation, functions)?;
         let artifact = write_artifact(&*isa, &translation, linked, debug, &mut report)?;
         Ok(Compilation { artifact, report, declarations: translation.into_declarations() })
@@ -212,15 +214,25 @@ impl<'a> GuestDebug<'a> {
             memory64: module.memories.first().is_some_and(|memory| memory.memory64),
             thread_locals: thread_locals(translation),
         };
-        // Jumps that wasm does without are given anchors, which only full debug info has.
-        let scan = if translation.tunables.debug_info == DebugInfo::Full {
+        let scan = || {
+            // Jumps that wasm does without are given anchors, which only full debug info has.
+            if translation.tunables.debug_info != DebugInfo::Full {
+                return dwarf_transform::scan(&guest);
+            }
             let files: Vec<_> = sources.iter().map(Source::as_source).collect();
             let is_original = |position: usize| sources[position].is_original();
             let joins = |position: usize| joins(&translation.functions[position], base);
             let sources = dwarf_transform::GuestSources { files: &files, is_original: &is_original, joins: &joins };
             dwarf_transform::scan_with_sources(&guest, &sources)
-        } else {
-            dwarf_transform::scan(&guest)
+        };
+        // It reads what strangers have written; whatever it does, the program must run.
+        let scan = match std::panic::catch_unwind(AssertUnwindSafe(scan)) {
+            Ok(scan) => scan,
+            Err(panic) => {
+                let reason = panic_message(&*panic);
+                report.warnings.push(format!("the debug info cannot be read (internal error: {reason})"));
+                return None;
+            }
         };
         if scan.zeroed_addresses {
             report.warnings.push(
@@ -324,8 +336,24 @@ fn dwarf_type(ty: ValType) -> dwarf_transform::ValType {
 /// All code of a module before it is linked.
 struct CompiledFunctions {
     guest: Vec<CompiledFunction>,
+    /// Of those that are compiled without debug info because something went wrong with it: what that was.
+    without_debug_info: Vec<Option<String>>,
     array_to_wasm: Vec<(u32, CompiledFunction)>,
     wasm_to_array: Vec<(u32, CompiledFunction)>,
+}
+
+impl CompiledFunctions {
+    /// What a person should know about functions that are compiled without debug info. Imports have the first indices.
+    fn warning(&self, imports: u32) -> Option<String> {
+        let mut without =
+            (imports..).zip(&self.without_debug_info).filter_map(|(index, why)| Some((index, why.as_ref()?)));
+        let (index, why) = without.next()?;
+        let functions = match without.count() {
+            0 => format!("function {index} is"),
+            more => format!("function {index} and {more} more are"),
+        };
+        Some(format!("{functions} compiled without debug info ({why})"))
+    }
 }
 
 fn compile_functions(
@@ -339,66 +367,19 @@ fn compile_functions(
     let base = translation.code_section.start;
     let full = debug.filter(|_| translation.tunables.debug_info == DebugInfo::Full);
     let returned_to = full.map_or_else(Vec::new, |debug| returned_to(translation, &inputs, &debug.uses));
-    let has_anchors = matches!(isa.triple().architecture, target_lexicon::Architecture::X86_64);
-
+    let compiler = FunctionCompiler { shared: &shared, uses: full.map(|debug| &debug.uses), returned_to, base };
     // The largest first, one at a time: else a thread may begin with one when all others have nothing left to do.
     let mut order: Vec<_> = inputs.iter_mut().enumerate().collect();
     order.sort_by_key(|(_, input)| std::cmp::Reverse(input.body.range().len()));
     let mut guest = order
         .into_iter()
         .par_bridge()
-        .map_init(Scratch::new, |scratch, (number, input)| {
-            // A function that no debug info describes has nothing to show and pays for nothing.
-            let full = full.filter(|debug| debug.uses.functions[number].described);
-            let body = if full.is_some() { BodyScan::read(input) } else { BodyScan::default() };
-            let anchors = match full {
-                Some(debug) if has_anchors => {
-                    let flavour = translation.tunables.pointer_flavour;
-                    let uses = &debug.uses.functions[number];
-                    let call_before = |start| body.call_before(input, start);
-                    let mut anchors = anchor_ranges(&uses.statements, &body, base, flavour, call_before);
-                    if uses.reloads {
-                        if flavour == PointerFlavour::Gdb {
-                            leave_out_moves(&mut anchors, &uses.statements, &body, base);
-                        }
-                        let has_place = has_result_place(&translation.module, input, uses);
-                        let reloads = reloads::find(uses, (&body, input), base, (flavour, has_place));
-                        for anchor in &mut anchors {
-                            anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
-                        }
-                    }
-                    anchors
-                }
-                _ => Vec::new(),
-            };
-            let overwritten =
-                full.map_or_else(Vec::new, |debug| overwritten(&debug.uses.functions[number], &body, base as u32));
-            let parameters = translation.module.func_type(input.index).params.len();
-            let continued = full.map_or_else(Vec::new, |debug| {
-                continued(&debug.uses.functions[number], parameters, &body, base as u32)
-            });
-            let request = full.map(|debug| {
-                let uses = &debug.uses.functions[number];
-                debug_plan(&shared, input, uses, (body, &anchors, &returned_to), &continued, base)
-            });
-            // A panic of the code generator is a bug in it, but not one that should take the process down.
-            let (index, offset) = (input.index, input.body.range().start);
-            let compiled = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                function::compile_guest(&shared, input, request, scratch)
-            }));
-            let compiled = compiled
-                .unwrap_or_else(|panic| {
-                    *scratch = Scratch::new();
-                    let reason = format!("internal error of the code generator: {}", panic_message(&*panic));
-                    Err(TranslateError::Function { function: index, offset, reason }.into())
-                })
-                .map(|compiled| CompiledFunction { overwritten, continued, ..compiled });
-            (number, compiled)
-        })
-        .collect::<Vec<(usize, Result<CompiledFunction, CompileError>)>>();
+        .map_init(Scratch::new, |scratch, (number, input)| (number, compiler.compile(scratch, number, input)))
+        .collect::<Vec<_>>();
     guest.sort_unstable_by_key(|(number, _)| *number);
     // The first function in the module's order that fails is the one that is reported.
     let guest = guest.into_iter().map(|(_, compiled)| compiled).collect::<Result<Vec<_>, _>>()?;
+    let (guest, without_debug_info): (Vec<_>, Vec<_>) = guest.into_iter().unzip();
     translation.functions = inputs;
 
     let mut types = translation.module.trampoline_types();
@@ -420,6 +401,7 @@ fn compile_functions(
     };
     Ok(CompiledFunctions {
         guest,
+        without_debug_info,
         array_to_wasm: trampolines(trampolines::array_to_wasm)?,
         wasm_to_array: trampolines(trampolines::wasm_to_array)?,
     })
@@ -431,260 +413,6 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|message| (*message).to_owned()))
         .unwrap_or_else(|| "no message".to_owned())
-}
-
-/// What the translation of a function does for the debugger.
-fn debug_plan<'a>(
-    shared: &ModuleContext<'_>,
-    input: &FunctionInput<'_>,
-    uses: &dwarf_transform::FunctionUses,
-    (body, anchors, returned_to): (BodyScan, &'a [AnchorRange], &'a [bool]),
-    continued: &[dwarf_transform::Continued],
-    base: usize,
-) -> DebugPlan<'a> {
-    let file_offset = |offset| file_offset(offset, base);
-    let has_uses = !uses.locals.is_empty() || !uses.stack_values.is_empty();
-    let types = if has_uses { local_types(shared.module, input) } else { Vec::new() };
-    let value_of = |it: &dwarf_transform::Continued| {
-        let variable = uses.lasting.binary_search_by_key(&it.variable, |lasting| lasting.variable).ok()?;
-        uses.lasting[variable].places.iter().find(|place| place.begin == it.location)?.value?.local
-    };
-    let at_entry = continued.iter().filter(|it| it.at_entry).filter_map(value_of);
-    let at_entry = at_entry.map(|local| dwarf_transform::ENTRY_VALUE_HOME + local);
-    let mut homes: Vec<u32> = uses.locals.iter().copied().chain(at_entry).collect();
-    homes.sort_unstable();
-    homes.dedup();
-    let named = homes.iter().filter_map(|&home| {
-        let local = home.checked_sub(dwarf_transform::ENTRY_VALUE_HOME).unwrap_or(home);
-        Some((home, *types.get(local as usize)?))
-    });
-    // A `local.set` has no code of its own, unless a statement begins with it.
-    let begins_statement = |begin: u32| anchors.binary_search_by_key(&begin, |anchor| anchor.start).is_ok();
-    let (unseen, mut wanted): (Vec<_>, Vec<_>) = uses
-        .stack_values
-        .iter()
-        .map(|value| (file_offset(value.offset), value.depth, file_offset(value.end)))
-        .partition(|&(begin, _, end)| body.is_one_set(begin, end) && !begins_statement(begin));
-    wanted.sort_unstable();
-    let mut wanted: Vec<(u32, u32)> = wanted.into_iter().map(|(begin, depth, _)| (begin, depth)).collect();
-    wanted.dedup();
-    let followed = Followed { input, module: shared.module, body: &body, locals: &types };
-    let mut copies = crate::translate::plan_stack_copies(&followed, &wanted);
-    let unseen = unseen.into_iter().map(|(begin, depth, _)| (begin, depth));
-    copies.lost.extend(unseen.filter(|entry| wanted.binary_search(entry).is_err()));
-    let entries: Vec<_> =
-        copies.depths.iter().map(|(depth, ty)| (dwarf_transform::OPERAND_STACK_HOME + depth, *ty)).collect();
-    // Homes that are read back hold every value.
-    let needed = (shared.tunables.opt_level != OptLevel::None)
-        .then(|| {
-            let listed = uses
-                .local_uses
-                .iter()
-                .filter(|named| named.local < dwarf_transform::ENTRY_VALUE_HOME && named.begin < named.end)
-                .map(|named| (named.local, named.begin, named.end));
-            let continued = continued.iter().filter(|it| !it.at_entry);
-            let continued = continued.filter_map(|it| Some((value_of(it)?, it.begin, it.end)));
-            let named: Vec<_> = listed
-                .chain(continued)
-                .map(|(local, begin, end)| NamedRange { local, operators: file_offset(begin)..file_offset(end) })
-                .collect();
-            needed_stores(&body, &named)
-        })
-        .flatten();
-    let opening_stop =
-        uses.opening_stop && !anchors.is_empty() && shared.tunables.pointer_flavour == PointerFlavour::Gdb;
-    // Without anchors there is nothing that could stand before a loop.
-    let loops_at_entries = if anchors.is_empty() {
-        Vec::new()
-    } else {
-        let code =
-            |it: &dwarf_transform::InlinedCode| (file_offset(it.entry), file_offset(it.begin)..file_offset(it.end));
-        body.loops_at_entries(&uses.inlined.iter().map(code).collect::<Vec<_>>())
-    };
-    DebugPlan {
-        homes: HomeSlots::new(named.chain(entries)),
-        opening_stop,
-        operators: body.offsets,
-        anchors,
-        loops_at_entries,
-        copies,
-        needed,
-        result_place: has_result_place(shared.module, input, uses),
-        returned_to: if uses.is_c { returned_to } else { &[] },
-    }
-}
-
-/// Of each function, whether callers in C and C++ have an instruction behind the call: 32-bit code takes something off the stack where a
-/// result came through memory, and lldb stops there when a person steps out of the callee.
-fn returned_to(
-    translation: &ModuleTranslation<'_>,
-    inputs: &[FunctionInput<'_>],
-    uses: &dwarf_transform::VariableUses,
-) -> Vec<bool> {
-    if translation.tunables.pointer_flavour != PointerFlavour::Lldb {
-        return Vec::new();
-    }
-    let functions = inputs.iter().zip(&uses.functions);
-    functions.map(|(input, uses)| has_result_place(&translation.module, input, uses)).collect()
-}
-
-/// Is the function given a place for its result?
-fn has_result_place(module: &Module, input: &FunctionInput<'_>, uses: &dwarf_transform::FunctionUses) -> bool {
-    uses.has_result && crate::translate::takes_result_place(module, module.func_type(input.index))
-}
-
-/// Where locals hold something else than the variables that are said to be in them.
-fn overwritten(uses: &dwarf_transform::FunctionUses, body: &BodyScan, base: u32) -> Vec<dwarf_transform::Overwritten> {
-    let file_offset = |offset: dwarf_transform::WasmOffset| base.saturating_add(offset.0);
-    let mut uses: Vec<_> = uses.local_uses.iter().filter(|named| named.variable.is_some()).copied().collect();
-    uses.sort_by_key(|named| (named.local, named.variable));
-    let mut locals: Vec<u32> = uses.iter().map(|named| named.local).collect();
-    locals.dedup();
-    let mut assignments = body.assignments(&locals);
-    // The locations of one variable in one local, with the assignments that they begin behind.
-    let mut variables: Vec<(&[dwarf_transform::LocalUse], Vec<u32>)> = Vec::new();
-    let of_one = |one: &dwarf_transform::LocalUse, other: &dwarf_transform::LocalUse| {
-        (one.local, one.variable) == (other.local, other.variable)
-    };
-    for locations in uses.chunk_by(of_one) {
-        let local = locations[0].local;
-        let mut own: Vec<u32> = locations.iter().map(|location| file_offset(location.begin)).collect();
-        own.sort_unstable();
-        let first = assignments.partition_point(|assignment| assignment.local < local);
-        let mut of_local = assignments[first..].iter().take_while(|assignment| assignment.local == local);
-        // Where the variable is located behind each assignment, the local holds nothing else.
-        if of_local.any(|assignment| own.binary_search(&assignment.behind).is_err()) {
-            variables.push((locations, own));
-        }
-    }
-    let asked = |local| variables.binary_search_by_key(&local, |(locations, _)| locations[0].local).is_ok();
-    assignments.retain(|assignment| asked(assignment.local));
-    let Some(mut reaching) = Reaching::of(body, assignments) else { return Vec::new() };
-    let mut found: Vec<dwarf_transform::Overwritten> = Vec::new();
-    for (locations, own) in &variables {
-        for location in *locations {
-            let range = file_offset(location.begin)..file_offset(location.end);
-            let foreign = reaching.foreign(location.local, range, |behind| own.binary_search(&behind).is_ok());
-            found.extend(foreign.into_iter().map(|range| {
-                let [begin, end] = [range.start, range.end].map(|at| dwarf_transform::WasmOffset(at - base));
-                dwarf_transform::Overwritten { location: *location, begin, end }
-            }));
-        }
-    }
-    found.sort_unstable();
-    found
-}
-
-/// Where variables that keep their value still are although the guest's lists have ended.
-fn continued(
-    uses: &dwarf_transform::FunctionUses,
-    parameters: usize,
-    body: &BodyScan,
-    base: u32,
-) -> Vec<dwarf_transform::Continued> {
-    let file_offset = |offset: dwarf_transform::WasmOffset| base.saturating_add(offset.0);
-    let is_parameter = |variable: &&dwarf_transform::LastingVariable| {
-        variable.at_entry.is_some_and(|local| (local as usize) < parameters)
-    };
-    let mut entered: Vec<u32> = uses.lasting.iter().filter(is_parameter).filter_map(|it| it.at_entry).collect();
-    entered.sort_unstable();
-    let assigned = body.assignments(&entered);
-    let (entered, followed): (Vec<_>, Vec<_>) = uses.lasting.iter().partition(is_parameter);
-    let place = |place: &dwarf_transform::LastingPlace| crate::translate::Place {
-        begin: file_offset(place.begin),
-        end: file_offset(place.end),
-        same: place.value.map(|value| value.same),
-        local: place.value.and_then(|value| value.local),
-    };
-    let places: Vec<Vec<_>> = followed.iter().map(|variable| variable.places.iter().map(place).collect()).collect();
-    let variables = followed.iter().zip(&places).map(|(variable, places)| FollowedVariable {
-        scope: variable
-            .scope
-            .as_ref()
-            .map(|scope| scope.iter().map(|range| file_offset(range.start)..file_offset(range.end)).collect()),
-        places,
-    });
-    let found = crate::translate::continued(body, &variables.collect::<Vec<_>>());
-    let mut found: Vec<_> = found
-        .into_iter()
-        .map(|it| {
-            let variable = followed[it.variable];
-            let [begin, end] = [it.operators.start, it.operators.end].map(|at| dwarf_transform::WasmOffset(at - base));
-            dwarf_transform::Continued {
-                variable: variable.variable,
-                location: variable.places[it.place].begin,
-                begin,
-                end,
-                at_entry: false,
-            }
-        })
-        .collect();
-    // A parameter is what its local was on entry, wherever the list says nothing.
-    let (Some(&first), end) = (body.offsets.first(), body.end) else { return found };
-    let [first, end] = [first, end].map(|offset| dwarf_transform::WasmOffset(offset - base));
-    for variable in entered {
-        let Some((location, local)) = variable.places.first().map(|place| place.begin).zip(variable.at_entry) else {
-            continue;
-        };
-        let at_entry = assigned.binary_search_by_key(&local, |it| it.local).is_ok();
-        let mut begin = first;
-        for place in variable.places.iter().map(|place| (place.begin, place.end)).chain([(end, end)]) {
-            if begin < place.0 {
-                let variable = variable.variable;
-                found.push(dwarf_transform::Continued { variable, location, begin, end: place.0, at_entry });
-            }
-            begin = begin.max(place.1);
-        }
-    }
-    found.sort_unstable();
-    found
-}
-
-/// The statements that need an anchor. One whose first row pushes nothing but operands, before another statement, is
-/// executed after that one, where its next row begins. lldb stops, in a step, wherever a branch leads to the begin of a row
-/// of another line, be it marked a statement or not.
-fn anchor_ranges(
-    statements: &[dwarf_transform::Statement],
-    body: &BodyScan,
-    base: usize,
-    flavour: PointerFlavour,
-    call_before: impl Fn(u32) -> Option<u32>,
-) -> Vec<AnchorRange> {
-    let is_lldb = flavour == PointerFlavour::Lldb;
-    let file_offset = |offset| file_offset(offset, base);
-    let only_operands = |number: usize| {
-        let next = statements[number + 1..].iter().find(|next| next.new_line);
-        next.is_some_and(|next| body.are_operands(file_offset(statements[number].offset), file_offset(next.offset)))
-    };
-    statements
-        .iter()
-        .enumerate()
-        .filter_map(|(number, statement)| {
-            let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
-            let joins = || (statement.is_stmt || is_lldb) && body.is_reached_from_elsewhere(start);
-            let begins = statement.new_line && !(statement.again && only_operands(number));
-            (begins || joins()).then(|| {
-                let is_operator = statement.spot == dwarf_transform::Spot::Operator;
-                let behind_call = if is_lldb && is_operator { call_before(start) } else { None };
-                AnchorRange { start, end, spot: statement.spot, reloads: false, behind_call }
-            })
-        })
-        .collect()
-}
-
-/// Unoptimized Rust: where nothing comes before the next statement but constants that go into locals, these belong to it natively.
-fn leave_out_moves(
-    anchors: &mut Vec<AnchorRange>,
-    statements: &[dwarf_transform::Statement],
-    body: &BodyScan,
-    base: usize,
-) {
-    let file_offset = |offset| file_offset(offset, base);
-    let starts: Vec<u32> = statements.iter().filter(|it| it.new_line).map(|it| file_offset(it.offset)).collect();
-    anchors.retain(|anchor| {
-        let next = starts.get(starts.partition_point(|start| *start <= anchor.start));
-        anchor.spot != dwarf_transform::Spot::Operator || !next.is_some_and(|next| body.are_moves(anchor.start, *next))
-    });
 }
 
 /// A module's code in one piece.
@@ -1005,7 +733,7 @@ fn native_module(
         };
         let input = &translation.functions[module.defined_function(index).expect("a guest function") as usize];
         let mut blocks = function.basic_blocks.iter().peekable();
-        let rows = function.rows.iter().map(|row| dwarf_transform::AddressRow {
+        let rows = function.rows.into_iter().map(|row| dwarf_transform::AddressRow {
             text: text(start + row.start),
             wasm: row.wasm.map(wasm),
             anchor: row.anchor,
@@ -1103,6 +831,34 @@ mod tests {
         assert!(!offsets_fit(0x8000_0000) && !offsets_fit(1 << 32), "no larger flag and no carry is let through");
     }
 
+    /// What the debug info of a function says must not keep the program from running, be it by a bug.
+    #[test]
+    fn functions_whose_debug_info_fails_are_compiled_without() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/shapes/shapes.wasm");
+        let wasm = std::fs::read(path).expect("the program is there");
+        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+        let isa = isa::build(&tunables).expect("this machine is one");
+        let mut translation = ModuleTranslation::parse(&wasm, &tunables).expect("the program is valid");
+        let (files, mut report) = (DebugFiles::default(), CompileReport::default());
+        let mut debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        // The last ones are missing, which is such a bug.
+        let imports = translation.module.num_imported_functions;
+        let all = debug.uses.functions.len();
+        debug.uses.functions.truncate(all - 3);
+        let compiled = compile_functions(&*isa, &mut translation, Some(&debug)).expect("all functions are compiled");
+        assert_eq!(compiled.guest.len(), all);
+        let homes =
+            |range: std::ops::Range<usize>| compiled.guest[range].iter().filter(|it| !it.homes.is_empty()).count();
+        assert!(homes(0..all - 3) > 10 && homes(all - 3..all) == 0);
+        let warning = compiled.warning(imports).expect("there is something to say");
+        let first = imports as usize + all - 3;
+        let begin = format!("function {first} and 2 more are compiled without debug info (function {first} at offset");
+        assert!(warning.starts_with(&begin) && warning.contains("internal error"), "{warning}");
+        let linked = link(&*isa, &translation, compiled).expect("the code can be linked");
+        write_artifact(&*isa, &translation, linked, Some(debug), &mut report).expect("the artifact is written");
+        assert_eq!(report.warnings, [""; 0]);
+    }
+
     #[test]
     fn code_out_of_reach_is_compiled_without_debug_info() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/shapes/shapes.wasm");
@@ -1120,32 +876,6 @@ mod tests {
         let (scanned, warnings) = scan(DebugInfo::Full, 0x2000_0000);
         assert!(!scanned);
         assert!(warnings[0].contains("ends at offset 0x20000000"), "{warnings:?}");
-    }
-
-    #[test]
-    fn rows_that_begin_no_statement_have_an_anchor_for_lldb_where_a_branch_leads() {
-        use crate::translate::Effect;
-        let body = BodyScan {
-            offsets: vec![100, 102, 104],
-            effects: vec![(1, Effect::Loop)],
-            end: 106,
-            ..BodyScan::default()
-        };
-        let row = |offset, is_stmt| dwarf_transform::Statement {
-            offset: dwarf_transform::WasmOffset(offset),
-            end: dwarf_transform::WasmOffset(offset + 2),
-            is_stmt,
-            new_line: false,
-            again: false,
-            spot: dwarf_transform::Spot::Operator,
-        };
-        let anchored = |rows: &[_], flavour| {
-            anchor_ranges(rows, &body, 100, flavour, |_| None).iter().map(|anchor| anchor.start).collect::<Vec<_>>()
-        };
-        let rows = [row(0, false), row(2, false)];
-        assert_eq!(anchored(&rows, PointerFlavour::Lldb), [102]);
-        assert!(anchored(&rows, PointerFlavour::Gdb).is_empty());
-        assert_eq!(anchored(&[row(0, true), row(2, true)], PointerFlavour::Gdb), [102]);
     }
 
     #[test]
@@ -1170,36 +900,6 @@ mod tests {
     }
 
     #[test]
-    fn constants_of_the_next_statement_begin_none() {
-        use crate::translate::Effect::{End, Operand, Set, Silent};
-        // Where branches join: a constant goes into a local, and then its statement comes; a sum is something else.
-        let body = BodyScan::of_bytes(&[End(0), Silent, Set(1), Operand, Set(2), Operand], &[]);
-        let statement = |offset| dwarf_transform::Statement {
-            offset: dwarf_transform::WasmOffset(offset),
-            end: dwarf_transform::WasmOffset(offset + 1),
-            is_stmt: true,
-            new_line: true,
-            again: false,
-            spot: dwarf_transform::Spot::Operator,
-        };
-        let statements = [0, 3, 5].map(statement);
-        let anchor = |start| AnchorRange {
-            start,
-            end: 6,
-            spot: dwarf_transform::Spot::Operator,
-            reloads: false,
-            behind_call: None,
-        };
-        let left = |spot: dwarf_transform::Spot| {
-            let mut anchors = vec![AnchorRange { spot, ..anchor(0) }, anchor(3), anchor(5)];
-            leave_out_moves(&mut anchors, &statements, &body, 0);
-            anchors.iter().map(|anchor| anchor.start).collect::<Vec<_>>()
-        };
-        assert_eq!(left(dwarf_transform::Spot::Operator), [3, 5]);
-        assert_eq!(left(dwarf_transform::Spot::BehindEnd), [0, 3, 5], "a jump is there");
-    }
-
-    #[test]
     fn rust_loads_something_behind_some_calls() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/calls/calls.wasm");
         let wasm = std::fs::read(path).expect("the program is there");
@@ -1214,8 +914,14 @@ mod tests {
             let mut functions = translation.functions.iter().zip(&debug.uses.functions);
             let (input, uses) = functions.find(|(input, _)| is_it(input.index)).expect("it is there");
             let uses = dwarf_transform::FunctionUses { calls_end_blocks, ..uses.clone() };
-            let has_place = has_result_place(&translation.module, input, &uses);
-            reloads::find(&uses, (&BodyScan::read(input), input), base, (PointerFlavour::Lldb, has_place)).len()
+            let has_place = guest_function::has_result_place(&translation.module, input, &uses);
+            reloads::find(
+                &uses,
+                (&crate::translate::BodyScan::read(input), input),
+                base,
+                (PointerFlavour::Lldb, has_place),
+            )
+            .len()
         };
         assert_eq!(count("5calls4fill17", false), 3, "parameters are passed on");
         assert_eq!(count("5calls7widened17", false), 1, "the place of the result is given back");

@@ -10,7 +10,7 @@ use crate::environ::Module;
 use crate::types::{HeapType, RefType, ValType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
-use wasmparser::{AbstractHeapType, BlockType, FuncToValidate, FuncValidator, FuncValidatorAllocations, Operator};
+use wasmparser::{AbstractHeapType, BlockType, FuncValidator, FuncValidatorAllocations, Operator};
 
 /// What is to be copied where.
 #[derive(Debug, Default)]
@@ -215,10 +215,7 @@ struct Tracker<'a> {
 
 impl<'a> Tracker<'a> {
     fn new(input: &'a FunctionInput<'_>, module: &'a Module) -> Option<Tracker<'a>> {
-        let given = input.validator.as_ref()?;
-        let mut validator =
-            FuncToValidate { resources: &given.resources, index: given.index, ty: given.ty, features: given.features }
-                .into_validator(FuncValidatorAllocations::default());
+        let mut validator = input.new_validator(FuncValidatorAllocations::default())?;
         validator.read_locals(&mut input.body.get_binary_reader()).ok()?;
         Some(Tracker { validator, module, stack: Vec::new(), blocks: vec![0], renewed: usize::MAX })
     }

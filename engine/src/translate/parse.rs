@@ -9,8 +9,8 @@ use crate::types::{FuncType, GlobalType, HeapType, MemoryType, RefType, TableTyp
 use std::collections::BTreeMap;
 use std::ops::Range;
 use wasmparser::{
-    AbstractHeapType, CompositeInnerType, Encoding, FuncToValidate, FunctionBody, Name, Operator, Parser, Payload,
-    TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    AbstractHeapType, CompositeInnerType, Encoding, FuncToValidate, FuncValidator, FuncValidatorAllocations,
+    FunctionBody, Name, Operator, Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 /// Everything that is known of a module before its functions are compiled: one context, passed whole.
@@ -52,8 +52,20 @@ pub struct FunctionInput<'a> {
     pub index: u32,
     /// The body.
     pub body: FunctionBody<'a>,
-    /// What is needed to validate it; taken by the thread that compiles it.
+    /// What is needed to validate it; thrown away by the thread that has compiled it.
     pub validator: Option<FuncToValidate<ValidatorResources>>,
+}
+
+impl FunctionInput<'_> {
+    /// A validator for the body, as long as what it needs is there.
+    pub(crate) fn new_validator(
+        &self,
+        allocations: FuncValidatorAllocations,
+    ) -> Option<FuncValidator<&ValidatorResources>> {
+        let FuncToValidate { resources, index, ty, features } = self.validator.as_ref()?;
+        let validator = FuncToValidate { resources, index: *index, ty: *ty, features: *features };
+        Some(validator.into_validator(allocations))
+    }
 }
 
 /// Names for people, from the name section.

