@@ -298,19 +298,43 @@ pub(crate) fn complete_rust<'a>(
     unit: &Unit<'a>,
     originals: &Originals<'_>,
 ) {
-    let files = files_of(lines, functions);
-    let found = files.into_par_iter().flat_map_iter(|(file, functions)| {
-        let text = originals.lines(dwarf, unit, file.into());
-        let complete = |text: Arc<Lines<'_>>| -> Vec<(usize, Vec<MissingRow>)> {
-            let missing = |position: usize| {
-                rust::missing_rows(lines.function(position), file, &text, &(originals.joins)(position))
-            };
-            functions.into_iter().map(|position| (position, missing(position))).collect()
-        };
-        text.map_or_else(Vec::new, complete)
+    let found = in_each_file(files_of(lines, functions), dwarf, unit, originals, |file, text, functions| {
+        let missing =
+            |position: usize| rust::missing_rows(lines.function(position), file, text, &(originals.joins)(position));
+        functions.into_iter().map(|position| (position, missing(position))).collect()
     });
-    let found: Vec<_> = found.collect();
-    add_missing(lines, found);
+    lines.add(found);
+}
+
+/// Adds the rows that are missing in `functions` (by position) where blocks end.
+pub(crate) fn complete<'a>(
+    lines: &mut UnitLines,
+    functions: &[usize],
+    dwarf: &GuestDwarf<'a>,
+    unit: &Unit<'a>,
+    originals: &Originals<'_>,
+) {
+    let files = files_of(lines, functions);
+    let executed = executed(lines, files.keys().copied());
+    let found = in_each_file(files, dwarf, unit, originals, |file, text, functions| {
+        let groups = groups(lines, file, functions);
+        let limits = groups.iter().skip(1).map(|group| group.lines.start).chain([u32::MAX]);
+        let groups: Vec<_> = groups.iter().zip(limits).collect();
+        let complete = |(group, limit): (&Group, u32)| -> Vec<(usize, Vec<MissingRow>)> {
+            let joins = |&position: &usize| (position, lines.function(position), (originals.joins)(position));
+            let functions: Vec<_> = group.functions.iter().map(joins).collect();
+            if !functions.iter().any(|(_, rows, joins)| joins.iter().any(|joins| may_lack_rows(rows, joins))) {
+                return Vec::new();
+            }
+            let Some(tokens) = Tokens::read(text, group.lines.clone(), limit, &executed[&file]) else {
+                return Vec::new();
+            };
+            let functions = functions.into_iter();
+            functions.map(|(position, rows, joins)| (position, missing_rows(rows, file, &tokens, &joins))).collect()
+        };
+        groups.into_par_iter().flat_map_iter(complete).collect()
+    });
+    lines.add(found);
 }
 
 /// The functions with code from each file.
@@ -327,48 +351,23 @@ fn files_of(lines: &UnitLines, functions: &[usize]) -> BTreeMap<u32, Vec<usize>>
     files
 }
 
-fn add_missing(lines: &mut UnitLines, found: Vec<(usize, Vec<MissingRow>)>) {
-    let mut added: BTreeMap<usize, Vec<MissingRow>> = BTreeMap::new();
-    for (position, rows) in found {
-        added.entry(position).or_default().extend(rows);
-    }
-    lines.add(added);
-}
-
-/// Adds the rows that are missing in `functions` (by position) where blocks end.
-pub(crate) fn complete<'a>(
-    lines: &mut UnitLines,
-    functions: &[usize],
+/// The rows of functions that `find` misses in the files that are at hand.
+fn in_each_file<'a>(
+    files: BTreeMap<u32, Vec<usize>>,
     dwarf: &GuestDwarf<'a>,
     unit: &Unit<'a>,
     originals: &Originals<'_>,
-) {
-    let files = files_of(lines, functions);
-    let executed = executed(lines, files.keys().copied());
-    let files: Vec<_> = files.into_iter().zip(executed.into_values()).collect();
-    let found = files.into_par_iter().flat_map_iter(|((file, functions), executed)| {
+    find: impl Fn(u32, &Lines<'_>, Vec<usize>) -> Vec<(usize, Vec<MissingRow>)> + Sync,
+) -> BTreeMap<usize, Vec<MissingRow>> {
+    let found = files.into_par_iter().flat_map_iter(|(file, functions)| {
         let text = originals.lines(dwarf, unit, file.into());
-        text.map_or_else(Vec::new, |text| {
-            let groups = groups(lines, file, functions);
-            let limits = groups.iter().skip(1).map(|group| group.lines.start).chain([u32::MAX]);
-            let groups: Vec<_> = groups.iter().zip(limits).collect();
-            let complete = |(group, limit): (&Group, u32)| -> Vec<(usize, Vec<MissingRow>)> {
-                let joins = |&position: &usize| (position, lines.function(position), (originals.joins)(position));
-                let functions: Vec<_> = group.functions.iter().map(joins).collect();
-                if !functions.iter().any(|(_, rows, joins)| joins.iter().any(|joins| may_lack_rows(rows, joins))) {
-                    return Vec::new();
-                }
-                let Some(tokens) = Tokens::read(&text, group.lines.clone(), limit, &executed) else {
-                    return Vec::new();
-                };
-                let functions = functions.into_iter();
-                functions.map(|(position, rows, joins)| (position, missing_rows(rows, file, &tokens, &joins))).collect()
-            };
-            groups.into_par_iter().flat_map_iter(complete).collect()
-        })
+        text.map_or_else(Vec::new, |text| find(file, &text, functions))
     });
-    let found: Vec<_> = found.collect();
-    add_missing(lines, found);
+    let mut missing: BTreeMap<usize, Vec<MissingRow>> = BTreeMap::new();
+    for (position, rows) in found.collect::<Vec<_>>() {
+        missing.entry(position).or_default().extend(rows);
+    }
+    missing
 }
 
 /// Functions that have to be looked at together, because their lines overlap: one was inlined into the others.
