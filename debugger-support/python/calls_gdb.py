@@ -133,15 +133,29 @@ class GuestMethodWorker(gdb.xmethod.XMethodWorker):
         whole = dynamic_object(this.dereference())
         if whole is None or bare(whole.type) == bare(this.type.strip_typedefs().target()):
             return address, int(this)
-        own = function_of(bare(whole.type), self.name)
-        if own is None or int(own.address) == address or not self.is_virtual(guest_word(int(this))):
+        class_name = self.overrider(guest_word(int(this)))
+        own = class_name and function_of(class_name, self.name)
+        part = own and part_of(whole, class_name)
+        if not part or int(own.address) == address:
             return address, int(this)
-        return int(own.address), int(whole.address)
+        return int(own.address), int(part.address)
 
-    def is_virtual(self, table):
-        """Is one of the functions of a virtual table of this one's name?"""
+    def overrider(self, table):
+        """The class whose function of this name a virtual table has; None where it has none."""
         names = (symbol_at(guest_word(table + 4 * index))[0] for index in range(MOST_VIRTUAL_FUNCTIONS))
-        return any("::%s(" % self.name in name for name in itertools.takewhile(lambda it: it and "(" in it, names))
+        for name in itertools.takewhile(lambda it: it and "(" in it, names):
+            match = re.match(r"(?:(?:non-)?virtual thunk to )?(.*)::%s\(" % re.escape(self.name), name)
+            if match:
+                return match[1]
+        return None
+
+
+def part_of(whole, class_name):
+    """The object itself or the part of it that is of a class."""
+    if bare(whole.type) == class_name:
+        return whole
+    bases = (whole[field] for field in whole.type.strip_typedefs().fields() if field.is_base_class)
+    return next(filter(None, (part_of(base, class_name) for base in bases)), None)
 
 
 def argument_bits(value, type_):

@@ -99,7 +99,13 @@ class LibcxxString(Printer):
         data, size = self.parts()
         if data.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY:
             # The string's own address may not fit into a guest pointer.
-            return data.string(errors="replace", length=size) if data.type.target().sizeof == 1 else data
+            if data.type.target().sizeof == 1:
+                return data.string(errors="replace", length=size)
+            character = data.type.strip_typedefs().target().strip_typedefs()
+            texts = [int(data[index]) for index in range(size)] + [0]
+            # gdb leaves the last zero out.
+            texts = b"".join((it & (1 << 8 * character.sizeof) - 1).to_bytes(character.sizeof, "little") for it in texts)
+            return gdb.Value(texts, character.array(size))
         return lazy_text(data, size)
 
     def display_hint(self):

@@ -6,8 +6,10 @@
 
 def symbol_at(address):
     """The name that gdb has for an address, and the distance from it."""
-    text = gdb.execute("info symbol 0x%x" % address, to_string=True)
-    match = re.match(r"^(.*?)(?: \+ (\d+))? in section ", text)
+    with Parameters(**{it: "on" for it in ("print demangle", "print asm-demangle") if not gdb.parameter(it)}):
+        text = gdb.execute("info symbol 0x%x" % address, to_string=True)
+    # With `set trace-commands on`, the command comes first.
+    match = re.search(r"^(?!\+)(.*?)(?: \+ (\d+))? in section ", text, re.MULTILINE)
     return (match[1], int(match[2] or 0)) if match else (None, 0)
 
 

@@ -119,6 +119,13 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 bytecode.op_fbreg(i64::try_from(offset).unwrap_or(0));
                 Some(self.exprloc(&bytecode.finish()))
             }
+            // gdb looks for a symbol of a global object without a location, and reports that there is none.
+            Err(Failure::Dropped)
+                if name == c::DW_AT_location
+                    && (entry.attr(c::DW_AT_external).is_some() || entry.attr(c::DW_AT_specification).is_some()) =>
+            {
+                Some(self.exprloc(&Expression::default()))
+            }
             Err(failure) => {
                 self.failed(failure, entry, name);
                 None

@@ -1,8 +1,9 @@
 //! Pointer types that the guest's debug info does not have, for casts at the prompt.
 //!
-//! gdb makes the type `T *` of a cast itself unless it has read a pointer type to `T`, and gives it the width of the host's
-//! pointers. So each unit gets a pointer type to each type that can be named and lacks one, `char` and `void` included. gdb
-//! reads them because they are the types of the members of a structure without a name.
+//! gdb makes the type `T *` of a cast, or of `&x`, itself unless it has read a pointer type to `T`, and gives it the width of the host's
+//! pointers. So each unit gets a pointer type to each type that can be named or that an object can have, where it lacks one,
+//! `char` and `void` included; in C and C++ a pointer to that, too (`(T **) p`). gdb reads them because they are the types of the
+//! members of a structure without a name.
 //!
 //! The types that C spells by keywords (`int *`, `unsigned *`) are out of reach: gdb takes its own for the host, whatever
 //! the debug info has.
@@ -16,8 +17,10 @@ use std::collections::HashSet;
 /// The types of a unit.
 #[derive(Default)]
 struct Types {
-    /// Those that a cast can name.
+    /// Those that a cast can name, by more than a pointer to something else.
     named: Vec<EntryId>,
+    /// Others that objects can have.
+    others: Vec<EntryId>,
     has_char: bool,
     /// Those that have a pointer type.
     pointed: HashSet<EntryId>,
@@ -35,21 +38,24 @@ impl UnitFiller<'_, '_, '_> {
         {
             return;
         }
-        let Types { named: mut targets, has_char, mut pointed } = self.types();
+        let Types { mut named, others, has_char, mut pointed } = self.types();
         let root = self.output.root();
-        if self.is_c_family() {
+        let is_c_family = self.is_c_family();
+        if is_c_family {
             if !has_char {
-                targets.push(self.character());
+                named.push(self.character());
             }
-            targets.push(self.void());
+            named.push(self.void());
         }
         let holder = self.output.add(root, c::DW_TAG_structure_type);
         self.output.get_mut(holder).set(c::DW_AT_byte_size, Value::Udata(4));
-        for target in targets {
+        let named = named.into_iter().map(|target| (target, is_c_family));
+        for (target, twice) in named.chain(others.into_iter().map(|target| (target, false))) {
             if pointed.insert(target) {
                 let pointer = self.guest_pointer(target);
+                let last = if twice { self.guest_pointer(pointer) } else { pointer };
                 let member = self.output.add(holder, c::DW_TAG_member);
-                self.output.get_mut(member).set(c::DW_AT_type, Value::UnitRef(pointer));
+                self.output.get_mut(member).set(c::DW_AT_type, Value::UnitRef(last));
             }
         }
     }
@@ -69,7 +75,7 @@ impl UnitFiller<'_, '_, '_> {
                         types.has_char |= name.slice() == b"char";
                     }
                 }
-                c::DW_TAG_array_type => types.named.push(id),
+                c::DW_TAG_array_type | c::DW_TAG_const_type | c::DW_TAG_volatile_type => types.others.push(id),
                 // The members of classes that are type definitions are many, and hardly ever cast to.
                 c::DW_TAG_typedef if is_class(plan.entries[entry.parent as usize].tag) => {}
                 c::DW_TAG_structure_type
@@ -77,12 +83,13 @@ impl UnitFiller<'_, '_, '_> {
                 | c::DW_TAG_union_type
                 | c::DW_TAG_enumeration_type
                 | c::DW_TAG_typedef
-                    if attribute(c::DW_AT_name).is_some() && attribute(c::DW_AT_declaration).is_none() =>
+                    if attribute(c::DW_AT_declaration).is_none() =>
                 {
-                    types.named.push(id);
+                    let has_name = attribute(c::DW_AT_name).is_some();
+                    if has_name { &mut types.named } else { &mut types.others }.push(id);
                 }
                 c::DW_TAG_pointer_type => {
-                    types.named.push(id);
+                    types.others.push(id);
                     let target = attribute(c::DW_AT_type).and_then(|ty| self.target(self.position, ty));
                     if let Some((unit, target)) = target
                         && unit == self.position

@@ -374,8 +374,10 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 }
                 found
             }
-            c::DW_TAG_array_type => match number(c::DW_AT_byte_size) {
+            c::DW_TAG_array_type => match self.elements(unit, entry) {
                 Some(0) => Scalars::None,
+                // In Rust only what fits in a pointer comes in a register.
+                Some(1) if !self.is_rust() => inner(budget),
                 _ => Scalars::Many,
             },
             c::DW_TAG_base_type => match number(c::DW_AT_byte_size) {
