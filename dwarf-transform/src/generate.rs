@@ -1,7 +1,7 @@
 //! Second stage: the native debugging information, as tables.
 
 use crate::address_table::AddressTable;
-use crate::entries::{Fill, Filled, ReturnedTypes, Strings, encoding, fill_unit};
+use crate::entries::{DeclaredSizes, Fill, Filled, ReturnedTypes, Strings, encoding, fill_unit};
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf};
 use crate::guest_lines::{GuestLines, UnitLines};
@@ -76,10 +76,12 @@ pub fn generate(
         lines: &lines,
         line_owner: &line_owner,
         returned: &ReturnedTypes::default(),
+        declared: &DeclaredSizes::default(),
     };
     let is_for_lldb = options.flavour == PointerFlavour::Lldb && !options.lines_only;
     let returned = if is_for_lldb { ReturnedTypes::find(fill) } else { ReturnedTypes::default() };
-    let fill = Fill { returned: &returned, ..fill };
+    let declared = DeclaredSizes::find(fill);
+    let fill = Fill { returned: &returned, declared: &declared, ..fill };
     let filled: Vec<Filled> =
         output.units.par_iter_mut().enumerate().map(|(position, unit)| fill_unit(fill, position, unit)).collect();
     let name = if encoding.version >= 5 { gimli::DW_AT_macros } else { gimli::DW_AT_GNU_macros };

@@ -1,6 +1,7 @@
 //! Fills the output's units: a clone of the guest's trees, with native code addresses and locations.
 
 mod attributes;
+mod declared;
 mod discriminants;
 mod host_references;
 mod locations;
@@ -15,6 +16,7 @@ mod wasm_variables;
 mod wide_floats;
 
 pub(crate) use attributes::is_callee_location;
+pub(crate) use declared::DeclaredSizes;
 use parts::{Part, Use};
 pub(crate) use results::ReturnedTypes;
 use results::ShownResult;
@@ -85,6 +87,7 @@ pub(crate) struct Fill<'f, 'a> {
     /// The functions whose lines each unit writes.
     pub(crate) line_owner: &'f [Vec<usize>],
     pub(crate) returned: &'f ReturnedTypes<'a>,
+    pub(crate) declared: &'f DeclaredSizes<'a>,
 }
 
 impl Fill<'_, '_> {
@@ -414,6 +417,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 self.attribute(&entry, here, attr);
             }
             self.pointer_size(id, planned.tag);
+            self.declared_size(&entry, here, id);
             self.mark_result(here, planned.tag, id);
             self.discriminant(&entry, planned.parent, id);
         }

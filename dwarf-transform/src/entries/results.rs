@@ -122,7 +122,7 @@ impl<'a> Fill<'_, 'a> {
 }
 
 /// Is this the tag of a structure, class or union?
-fn is_record(tag: gimli::DwTag) -> bool {
+pub(super) fn is_record(tag: gimli::DwTag) -> bool {
     matches!(tag, c::DW_TAG_structure_type | c::DW_TAG_class_type | c::DW_TAG_union_type)
 }
 
