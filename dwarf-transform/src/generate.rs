@@ -38,6 +38,7 @@ pub fn generate(
             addresses: AddressTable::default(),
             macros: Vec::new(),
             losses: Losses::default(),
+            linkage_names: Vec::new(),
         });
     }
     let dwarf = GuestDwarf::read(guest);
@@ -86,9 +87,11 @@ pub fn generate(
         output.units.par_iter_mut().enumerate().map(|(position, unit)| fill_unit(fill, position, unit)).collect();
     let name = if encoding.version >= 5 { gimli::DW_AT_macros } else { gimli::DW_AT_GNU_macros };
     let mut macros = MacroTable::default();
+    let mut linkage_names = Vec::new();
     for (position, (planned, filled)) in plan.units.into_iter().zip(filled).enumerate() {
         losses.merge(planned.losses);
         losses.merge(filled.losses);
+        linkage_names.extend(filled.linkage_names);
         if let Some(lists) = filled.macros {
             let offset = u32::try_from(macros.add(position, lists));
             let offset = offset.map_err(|_| Error::SectionTooLarge(SectionId::DebugMacro.name()))?;
@@ -96,7 +99,9 @@ pub fn generate(
             unit.set(unit.root(), name, Value::SecOffset(offset));
         }
     }
-    Ok(Generated { dwarf: output, version, addresses, macros: macros.units, losses })
+    linkage_names.sort_unstable();
+    linkage_names.dedup_by_key(|name| name.0);
+    Ok(Generated { dwarf: output, version, addresses, macros: macros.units, losses, linkage_names })
 }
 
 /// The addresses that units name by index: those of the functions that some subprogram describes.

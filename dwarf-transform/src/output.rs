@@ -18,6 +18,9 @@ pub struct Generated {
     pub macros: Vec<MacroUnit>,
     /// What could not be said.
     pub losses: Losses,
+    /// In the flavour for lldb: the names that C++'s linker knows functions by, with their positions, sorted. lldb finds templates and
+    /// members of classes by symbols of these names alone.
+    pub linkage_names: Vec<(usize, String)>,
 }
 
 /// What a relocated field is relative to.

@@ -36,6 +36,7 @@ use crate::options::{PointerFlavour, TransformOptions};
 use crate::plan::{Input, NONE, Plan};
 use crate::pointers::PointerKind;
 use crate::scope::{Entry, scope_begin};
+use crate::static_objects::linkage_name;
 use crate::tables::{EntryId, EntryReference, ExpressionId, LineProgram, LineRow, LineSequence, Unit as Output, Value};
 use gimli::{AttributeValue, DieReference, Encoding, Format, Section as _, UnitOffset, constants as c};
 use std::collections::HashMap;
@@ -135,6 +136,8 @@ struct UnitFiller<'u, 'f, 'a> {
     begin: Option<WasmOffset>,
     /// Some entry names a file.
     names_files: bool,
+    /// See [`Filled::linkage_names`].
+    linkage_names: Vec<(usize, String)>,
 }
 
 impl<'a> EntryLookup<'a> for UnitFiller<'_, '_, 'a> {
@@ -237,6 +240,8 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
 pub(crate) struct Filled {
     pub(crate) losses: Losses,
     pub(crate) macros: Option<UnitMacros>,
+    /// See [`Generated::linkage_names`](crate::Generated::linkage_names).
+    pub(crate) linkage_names: Vec<(usize, String)>,
 }
 
 /// Fills one unit.
@@ -262,6 +267,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 range_budget: fill.input.dwarf.range_budget(unit),
                 local_places: LocalPlaces::default(),
                 macros: None,
+                linkage_names: Vec::new(),
             };
             // An error in the entries was counted when they were planned, and ends both passes at the same entry.
             let _ = filler.entries();
@@ -270,7 +276,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
             filler.wasm_variables();
             filler.root();
             let macros = filler.macros.map(|source| filler.read_macros(source));
-            (Filled { losses: filler.losses, macros }, filler.names_files)
+            (Filled { losses: filler.losses, macros, linkage_names: filler.linkage_names }, filler.names_files)
         },
         || line_rows(fill, position, &files),
     );
@@ -285,6 +291,38 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
 impl<'a> UnitFiller<'_, '_, 'a> {
     fn scope_begin(&mut self, entry: &Entry<'a>) -> Option<u32> {
         scope_begin(self.fill.input.dwarf, self.unit, entry, &mut self.range_budget)
+    }
+
+    /// Keeps the name that C++'s linker knows a function by, its own or that of its declaration.
+    fn find_linkage_name(&mut self, entry: &Entry<'a>, function: u32) {
+        if function == NONE || self.fill.options.flavour != PointerFlavour::Lldb {
+            return;
+        }
+        let own = linkage_name(entry).map(|name| (self.position, name));
+        let origin = || {
+            let origin =
+                entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin))?;
+            let (mut unit, mut at) = self.target(self.position, origin)?;
+            for _ in 0..MAX_TYPE_CHAIN {
+                let attribute = |name| self.attribute_of(unit, at, name);
+                if let Some(name) = attribute(c::DW_AT_linkage_name) {
+                    return Some((unit, name));
+                }
+                let origin = attribute(c::DW_AT_specification).or_else(|| attribute(c::DW_AT_abstract_origin))?;
+                (unit, at) = self.target(unit, origin)?;
+            }
+            None
+        };
+        let Some((unit, name)) = own.or_else(origin) else { return };
+        let unit = &self.fill.input.dwarf.units[unit];
+        let Ok(name) = self.fill.input.dwarf.sections(unit).attr_string(unit, name) else { return };
+        // Rust's functions are found by the names of their entries.
+        if let Ok(name) = std::str::from_utf8(name.slice())
+            && name.starts_with("_Z")
+            && !self.is_rust()
+        {
+            self.linkage_names.push((function as usize, name.to_owned()));
+        }
     }
 
     fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
@@ -394,6 +432,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             if planned.tag == c::DW_TAG_subprogram {
                 let base = self.subprogram(&entry, id, planned.function, plan.codeless(here));
+                self.find_linkage_name(&entry, planned.function);
                 frame_bases.push((entry.depth(), base));
                 let begin = self.scope_begin(&entry).filter(|_| planned.function != NONE);
                 begins.extend(begin.map(|begin| (entry.depth(), WasmOffset(begin))));

@@ -514,8 +514,15 @@ fn write_artifact(
     let frames = frames?;
     let Linked { text, functions } = linked;
     builder.text = text;
-    let debug_sections = debug
-        .map_or_else(Vec::new, |debug| native_debug_info(translation, builder.text.len(), functions, debug, report));
+    let starts: Vec<(u32, u32)> = functions.iter().map(|(_, start, it)| (*start, it.code.len() as u32)).collect();
+    let DebugInfoSections { sections: debug_sections, linkage_names } = debug.map_or_else(Default::default, |debug| {
+        native_debug_info(translation, builder.text.len(), functions, debug, report)
+    });
+    // Guest functions come first.
+    builder.symbols.extend(linkage_names.into_iter().map(|(position, name)| {
+        let (start, size) = starts[position];
+        artifact::Symbol { name, text: artifact::TextOffset(start), size }
+    }));
     let at = LinkLayout::eh_frame_address(machine, builder.text.len());
     let mut addresses = SectionAddresses { text: artifact::TEXT_ADDRESS, eh_frame: at, eh_frame_hdr: 0 };
     builder.eh_frame = frames.eh_frame(addresses)?;
@@ -636,6 +643,14 @@ fn artifact_function(
     function
 }
 
+/// Debug info for a debugger.
+#[derive(Default)]
+struct DebugInfoSections {
+    sections: Vec<dwarf_transform::Section>,
+    /// Names of functions for the symbol table, by their positions.
+    linkage_names: Vec<(usize, String)>,
+}
+
 /// Translates the guest's debug info. Whatever goes wrong is reported; the program runs without it.
 fn native_debug_info(
     translation: &ModuleTranslation<'_>,
@@ -643,7 +658,7 @@ fn native_debug_info(
     functions: Vec<LinkedFunction>,
     debug: GuestDebug<'_>,
     report: &mut CompileReport,
-) -> Vec<dwarf_transform::Section> {
+) -> DebugInfoSections {
     let tunables = translation.tunables;
     let GuestDebug { guest, lines, uses, .. } = debug;
     // It was for the compiler, and what follows takes the most memory of all.
@@ -662,10 +677,12 @@ fn native_debug_info(
     };
     // The transform reads what strangers have written; whatever it does, the program must run.
     let result = std::panic::catch_unwind(AssertUnwindSafe(move || {
-        let generated = dwarf_transform::generate(&guest, lines, &native, &options)?;
+        let mut generated = dwarf_transform::generate(&guest, lines, &native, &options)?;
         drop((guest, native));
         let losses = generated.losses.clone();
-        Ok::<_, dwarf_transform::Error>((dwarf_transform::serialize(generated)?, losses))
+        let linkage_names = std::mem::take(&mut generated.linkage_names);
+        let sections = dwarf_transform::serialize(generated)?;
+        Ok::<_, dwarf_transform::Error>((DebugInfoSections { sections, linkage_names }, losses))
     }));
     match result {
         Ok(Ok((sections, losses))) => {
@@ -674,13 +691,13 @@ fn native_debug_info(
         }
         Ok(Err(error)) => {
             report.warnings.push(format!("the debug info cannot be translated: {error}"));
-            Vec::new()
+            DebugInfoSections::default()
         }
         Err(panic) => {
             report
                 .warnings
                 .push(format!("the debug info cannot be translated (internal error: {})", panic_message(&*panic)));
-            Vec::new()
+            DebugInfoSections::default()
         }
     }
 }
