@@ -276,6 +276,15 @@ def split_call(text):
     return None
 
 
+def pointed_function(pointer):
+    """The guest's function that a pointer leads to. It is a table index, where the image has a symbol of the function's name."""
+    name, offset = symbol_at(int(pointer))
+    if not name or offset:
+        raise gdb.GdbError("No guest function has the index %d." % int(pointer))
+    symbol = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
+    return symbol.value() if symbol else gdb.parse_and_eval("'%s'" % name)
+
+
 class WasmCall(gdb.Command):
     """Call a guest function, by name or through a pointer: wasm call add(1, 2), wasm call it->apply(3, it->value).
 
@@ -310,12 +319,7 @@ class WasmCall(gdb.Command):
         """The guest's function that an expression stands for."""
         value = gdb.parse_and_eval(callee)
         if value.type.strip_typedefs().code == gdb.TYPE_CODE_PTR:
-            # A table index, where the image has a symbol of the function's name.
-            name, offset = symbol_at(int(value))
-            if not name or offset:
-                raise gdb.GdbError("No guest function has the index %d." % int(value))
-            symbol = gdb.lookup_global_symbol(name) or gdb.lookup_static_symbol(name)
-            value = symbol.value() if symbol else gdb.parse_and_eval("'%s'" % name)
+            value = pointed_function(value)
         if value.type.strip_typedefs().code != gdb.TYPE_CODE_FUNC or not is_guest_function(int(value.address)):
             raise gdb.GdbError("There is no guest function `%s`." % callee)
         return value
