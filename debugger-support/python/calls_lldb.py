@@ -128,12 +128,16 @@ def remove(path):
 
 
 # A pointer of the debugger's own, such as that of a text in the expression, is none for the guest. Addresses in linear
-# memory keep their meaning without their upper half.
+# memory keep their meaning without their upper half. clang knows how elements of arrays are converted only once they are variables.
 GUEST_POINTER = """#define __wasmscope_pointer(pointer) ({ \\
-    const volatile void *__wasmscope_it = (pointer); \\
+    __extension__ auto __wasmscope_given = (pointer); \\
+    const volatile void *__wasmscope_it = (const volatile void *)__wasmscope_given; \\
     unsigned long long __wasmscope_at = (unsigned long long)__wasmscope_it; \\
     if (__wasmscope_at >> 32 && (__wasmscope_at - %dull) >> 32) __builtin_trap(); \\
     __wasmscope_it; })"""
+
+
+TAGS = {lldb.eTypeClassStruct: "struct ", lldb.eTypeClassClass: "class ", lldb.eTypeClassUnion: "union "}
 
 
 def direct_call(target, symbol, cell, types):
@@ -155,7 +159,9 @@ def direct_call(target, symbol, cell, types):
     if re.match(r"^[A-Za-z_]\w*$", pointee or "") and pointee not in types:
         types[pointee] = is_type_name(target, pointee)
     if types.get(pointee):
-        call = "((%s *)%s)" % (pointee, call)
+        # Something of the host may have the plain name.
+        tag = TAGS.get(returned.GetPointeeType().GetTypeClass(), "")
+        call = "((%s%s *)%s)" % (tag, pointee, call)
     return "(%s) %s" % (", ".join(names), call)
 
 
