@@ -15,17 +15,38 @@ def instance_context(target):
     return target.GetProcess().ReadUnsignedFromMemory(cell, 8, lldb.SBError()) if cell else 0
 
 
-def named_function(target, name):
-    for found in target.FindFunctions(name):
-        if found.GetFunction().IsValid():
-            return found.GetFunction()
-    return None
+def named_function(target, name, arguments=None):
+    """The guest's function of a name. Of several it is the first that takes arguments of such types, which `arguments` finds."""
+    functions = [it.GetFunction() for it in target.FindFunctions(name) if it.GetFunction().IsValid()]
+    if len({it.GetStartAddress().GetFileAddress() for it in functions}) > 1 and arguments:
+        given = [kind(it) for it in arguments()]
+        functions = [it for it in functions if [kind(type_) for type_ in parameters_of(it)] == given] or functions
+    return functions[0] if functions else None
 
 
-def guest_function(target, frame, callee):
-    """The guest's function that a name or an expression of function pointer type stands for."""
+def parameters_of(function):
+    types = function.GetType().GetFunctionArgumentTypes()
+    return [types.GetTypeAtIndex(index) for index in range(types.GetSize())]
+
+
+def kind(type_):
+    """What tells the parameters of overloaded functions apart."""
+    type_ = type_.GetCanonicalType()
+    if is_pointer(type_) or type_.IsArrayType() or type_.IsReferenceType():
+        return "pointer"
+    flags = type_.GetTypeFlags()
+    return (bool(flags & lldb.eTypeIsFloat), bool(flags & lldb.eTypeIsSigned), type_.GetByteSize())
+
+
+def guest_function(target, frame, callee, arguments):
+    """The guest's function that a name or an expression of function pointer type stands for. Of overloaded ones the
+    texts of the arguments tell which."""
     if re.match(r"^[\w:~<>, ]+$", callee):
-        function = named_function(target, callee)
+        # Only the compiler looks at them here.
+        types = lambda: [
+            frame.EvaluateExpression("(__typeof__(%s) *)0" % it).GetType().GetPointeeType() for it in split_at_commas(arguments)
+        ]
+        function = named_function(target, callee, types)
         if function is not None:
             return function
     value = frame.EvaluateExpression(callee)
@@ -209,9 +230,13 @@ def instance_cell(target):
 def named_functions(module):
     """The functions of a module: the name without what is before and behind, the symbol, whether nothing is before it. Not
     constructors, whose names types have."""
+    seen = set()
     for symbol in module.get_symbols_array():
-        if symbol.GetType() != lldb.eSymbolTypeCode:
+        # Functions of C++ have one more symbol, by which the linker knows them.
+        start = symbol.GetStartAddress().GetFileAddress()
+        if symbol.GetType() != lldb.eSymbolTypeCode or start in seen:
             continue
+        seen.add(start)
         name = symbol.GetName() or ""
         if "<" in name:
             name = without_arguments(name)
@@ -274,7 +299,7 @@ def wasm_call(debugger, command, context, result, _):
         result.SetError("No instance of a module is running.")
         return
     call = split_call(command.strip())
-    function = guest_function(target, frame, call[0]) if call else None
+    function = guest_function(target, frame, *call) if call else None
     if function is None:
         expression = with_calls(target, hidden, command)
         if expression == command:

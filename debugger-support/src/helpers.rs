@@ -25,6 +25,8 @@ pub fn gdb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/library_members_gdb.py"),
         "\n\n",
+        include_str!("../python/arguments.py"),
+        "\n\n",
         include_str!("../python/calls_gdb.py"),
         "\n\n",
         include_str!("../python/breakpoints_gdb.py")
@@ -47,6 +49,8 @@ pub fn lldb_helpers() -> &'static str {
         include_str!("../python/member_pointers.py"),
         "\n\n",
         include_str!("../python/member_pointers_lldb.py"),
+        "\n\n",
+        include_str!("../python/arguments.py"),
         "\n\n",
         include_str!("../python/calls_lldb.py"),
         "\n\n",
