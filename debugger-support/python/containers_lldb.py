@@ -470,6 +470,17 @@ def read_text(value, address, length, encoding):
 
 
 ENCODINGS = {1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}
+PREFIXES = {
+    lldb.eBasicTypeWChar: "L",
+    lldb.eBasicTypeChar16: "u",
+    lldb.eBasicTypeChar32: "U",
+    lldb.eBasicTypeChar8: "u8",
+}
+
+
+def prefix(character):
+    """What texts of a character type begin with in C++."""
+    return PREFIXES.get(character.GetCanonicalType().GetUnqualifiedType().GetBasicType(), "")
 
 
 def cxx_string_text(value):
@@ -483,23 +494,26 @@ def cxx_string_text(value):
     is_long, length = string_form(number(field(short, "__size_")), flag, begins_with_data)
     if is_long:
         pointer, length = field(long_, "__data_"), number(field(long_, "__size_"))
-        unit = pointee(pointer.GetType()).GetByteSize() or 1
-        return read_text(value, address_of(pointer), length * unit, ENCODINGS[unit])
+        character = pointee(pointer.GetType())
+        unit = character.GetByteSize() or 1
+        return prefix(character) + read_text(value, address_of(pointer), length * unit, ENCODINGS[unit])
     data = field(short, "__data_")
-    unit = data.GetType().GetArrayElementType().GetByteSize() or 1
+    character = data.GetType().GetArrayElementType()
+    unit = character.GetByteSize() or 1
     content = data.GetData()
     length = min(length * unit, content.GetByteSize())
     if not length:
-        return quoted("")
+        return prefix(character) + quoted("")
     error = lldb.SBError()
-    return quoted(content.ReadRawData(error, 0, length).decode(ENCODINGS[unit], "replace"))
+    return prefix(character) + quoted(content.ReadRawData(error, 0, length).decode(ENCODINGS[unit], "replace"))
 
 
 def cxx_view_text(value):
     value = object_of(value)
     pointer, length = field(value, "__data_", "__data"), number(field(value, "__size_", "__size"))
-    unit = pointee(pointer.GetType()).GetByteSize() or 1
-    return read_text(value, address_of(pointer), length * unit, ENCODINGS[unit])
+    character = pointee(pointer.GetType())
+    unit = character.GetByteSize() or 1
+    return prefix(character) + read_text(value, address_of(pointer), length * unit, ENCODINGS[unit])
 
 
 LIBCXX = [
