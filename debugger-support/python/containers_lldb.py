@@ -470,17 +470,12 @@ def read_text(value, address, length, encoding):
 
 
 ENCODINGS = {1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}
-PREFIXES = {
-    lldb.eBasicTypeWChar: "L",
-    lldb.eBasicTypeChar16: "u",
-    lldb.eBasicTypeChar32: "U",
-    lldb.eBasicTypeChar8: "u8",
-}
+PREFIXES = {"wchar_t": "L", "char16_t": "u", "char32_t": "U", "char8_t": "u8"}
 
 
 def prefix(character):
     """What texts of a character type begin with in C++."""
-    return PREFIXES.get(character.GetCanonicalType().GetUnqualifiedType().GetBasicType(), "")
+    return PREFIXES.get(character.GetCanonicalType().GetUnqualifiedType().GetName(), "")
 
 
 def cxx_string_text(value):
