@@ -22,6 +22,10 @@ for program in members results sequences tables; do
         -o $program/$program.wasm
 done
 
+# Two units, one of which only declares what the other defines.
+(cd units && clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run main.cc shapes.cc \
+    -o units.wasm)
+
 # Debian has no wasm runtime library for clang 14; the linker of clang 19 brings its own.
 object=$(mktemp -d)
 trap 'rm -r "$object"' EXIT

@@ -217,7 +217,10 @@ fn a_changed_byte_of_code_is_found() {
 fn a_wrong_address_map_is_found() {
     let mut builder = sample::builder();
     // The second byte of `i32.const 1` starts no operator.
-    builder.functions[1].address_map[1].wasm = Some(artifact::WasmOffset(6));
+    let function = &mut builder.functions[1];
+    let mut entries: Vec<_> = function.address_map.entries().collect();
+    entries[1].wasm = Some(artifact::WasmOffset(6));
+    function.address_map = entries.into_iter().collect();
     let text = show("sample.elf", &builder.finish().unwrap(), &["--verify"]);
     assert!(text.contains("address map at 0x10007: no operator of func[0] starts at 0x6"), "{text}");
 }

@@ -20,24 +20,31 @@ pub(super) fn find(
     let statements = uses.statements.iter().filter(|it| it.new_line && it.spot == Spot::Operator);
     let starts = statements.map(|statement| super::file_offset(statement.offset, base));
     match flavour {
-        PointerFlavour::Gdb => where_branches_lead(starts, uses, body, input),
+        PointerFlavour::Gdb => where_branches_lead(starts, uses, (body, input), has_result_place),
         PointerFlavour::Lldb if uses.calls_end_blocks => Vec::new(),
         PointerFlavour::Lldb => where_calls_return(starts, uses, (body, input), has_result_place),
     }
 }
 
-/// The statements at the begin of a block that uses what other blocks computed. The frame's base, and what else is a variable's
-/// place, is always at hand.
+/// The statements at the begin of a block that uses what other blocks computed, or that gives back the place of the result. The frame's
+/// base, and what else is a variable's place, is always at hand.
 fn where_branches_lead(
     starts: impl Iterator<Item = u32>,
     uses: &FunctionUses,
-    body: &BodyScan,
-    input: &FunctionInput<'_>,
+    (body, input): (&BodyScan, &FunctionInput<'_>),
+    has_result_place: bool,
 ) -> Vec<u32> {
     let begins: Vec<u32> = starts.filter(|start| body.is_reached_from_elsewhere(*start)).collect();
     let ends = begins.iter().skip(1).copied().chain([u32::MAX]);
     let blocks = begins.iter().zip(ends).map(|(begin, end)| *begin..end);
-    let reading = blocks.filter(|block| body.reads_from_elsewhere(input, block.clone(), &uses.locals));
+    let returns = |begin: u32| {
+        let end = body.end_of_block(begin).map(|(_, effect)| effect);
+        matches!(end, Some(Effect::Leave | Effect::End(BodyScan::FUNCTION))) && body.next_call(input, begin) == body.end
+    };
+    let reading = blocks.filter(|block| {
+        body.reads_from_elsewhere(input, block.clone(), &uses.locals)
+            || has_result_place && block.end == u32::MAX && returns(block.start)
+    });
     reading.map(|block| block.start).collect()
 }
 
