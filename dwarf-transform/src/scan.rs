@@ -128,6 +128,8 @@ pub struct FunctionUses {
     /// It is Rust that was not optimized: natively, a block that uses what was computed in others begins by loading that. Such code has
     /// no line, and so gdb gives it the line before.
     pub reloads: bool,
+    /// clang or rustc did not optimize it.
+    pub unoptimized: bool,
     /// Natively, each call of this Rust ends its basic block. What is loaded behind it has line 0 then.
     pub calls_end_blocks: bool,
     /// Variables that keep their value, and whose locations may hold on where their lists end; sorted by variable.
@@ -250,8 +252,12 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         for position in scan.lines.opened() {
             functions[position].opening_stop = true;
         }
+        for position in scan.unoptimized {
+            functions[position].unoptimized = true;
+        }
         for position in scan.reloading {
             functions[position].reloads = true;
+            functions[position].unoptimized = true;
             functions[position].calls_end_blocks = scan.calls_end_blocks;
         }
         for (position, name) in scan.thunks {

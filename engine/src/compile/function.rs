@@ -50,6 +50,8 @@ pub(super) struct CompiledFunction {
     pub(super) leading: Vec<u32>,
     /// Assignments that end the locations of what was in a local before.
     pub(super) overwritten: Vec<dwarf_transform::Overwritten>,
+    /// Calls that natively have an instruction of theirs behind them: file offsets, sorted.
+    pub(super) moves_behind: Vec<u32>,
     /// Where locations hold on.
     pub(super) continued: Vec<dwarf_transform::Continued>,
     /// The code returns where the result of the source's function lies.

@@ -63,9 +63,13 @@ impl FunctionCompiler<'_> {
         let overwritten = overwritten(uses, &body, base as u32);
         let parameters = shared.module.func_type(input.index).params.len();
         let continued = continued(uses, parameters, &body, base as u32);
+        let flavour = shared.tunables.pointer_flavour;
+        let moves_behind = (uses.unoptimized && flavour == PointerFlavour::Gdb)
+            .then(|| reloads::behind_calls(uses, (&body, input)))
+            .unwrap_or_default();
         let plan = debug_plan(shared, input, uses, (body, &anchors, &self.returned_to), &continued, base);
         let compiled = function::compile_guest(shared, input, Some(plan), scratch)?;
-        Ok(CompiledFunction { overwritten, continued, ..compiled })
+        Ok(CompiledFunction { overwritten, continued, moves_behind, ..compiled })
     }
 
     /// Where statements begin.

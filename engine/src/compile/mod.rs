@@ -777,7 +777,10 @@ fn native_module(
                 .map(|&(address, operator)| dwarf_transform::NativeCall {
                     return_address: text(start + address),
                     wasm: wasm(operator),
-                    behind: wasm(operator_behind(input, operator)),
+                    behind: wasm(match function.moves_behind.binary_search(&operator) {
+                        Ok(_) => operator,
+                        Err(_) => operator_behind(input, operator),
+                    }),
                 })
                 .collect(),
             lost_stack_values: function

@@ -8,6 +8,7 @@
 use crate::environ::PointerFlavour;
 use crate::translate::{BodyScan, Effect, FunctionInput};
 use dwarf_transform::{FunctionUses, Spot};
+use std::collections::HashSet;
 
 /// File offsets of the statements of a function that begin so: sorted. `has_result_place` says that the function gives back where its
 /// result lies.
@@ -77,4 +78,64 @@ fn where_calls_return(
                 }
         })
         .collect()
+}
+
+/// The calls of unoptimized code that natively have an instruction behind them which counts to the call: file offsets, sorted.
+///
+/// LLVM has nothing in registers across a call. Right behind it comes what was computed before it and is used before the next one,
+/// and the result goes to the frame if it is used later than that. Constants and addresses in the frame are made anew.
+pub(super) fn behind_calls(uses: &FunctionUses, (body, input): (&BodyScan, &FunctionInput<'_>)) -> Vec<u32> {
+    let made_anew = body.made_anew(input, &uses.locals);
+    let mut found = Vec::new();
+    let mut call = Behind::default();
+    let mut effects = body.effects.iter().copied().peekable();
+    let mut take_result = false;
+    for (number, &offset) in body.offsets.iter().enumerate() {
+        let effect = effects.next_if(|effect| effect.0 as usize == number).map(|effect| effect.1);
+        let takes_result = std::mem::take(&mut take_result);
+        match effect {
+            _ if body.is_call(input, number) => {
+                found.extend(call.end());
+                call = Behind { offset: Some(offset), ..Behind::default() };
+                take_result = true;
+            }
+            None | Some(Effect::Silent | Effect::Operand | Effect::None) => {
+                let read = body.local_read(input, number);
+                let is_kept = |local: &u32| !made_anew.contains(local) && uses.locals.binary_search(local).is_err();
+                read.filter(is_kept).into_iter().for_each(|local| call.reads(local));
+            }
+            Some(Effect::Set(local)) => {
+                call.assigned.insert(local);
+                if takes_result {
+                    call.result = Some(local);
+                }
+            }
+            Some(Effect::Block) => {}
+            // Where a block ends, so does what is in registers.
+            Some(_) => found.extend(std::mem::take(&mut call).end()),
+        }
+    }
+    found
+}
+
+/// What comes behind a call in its block.
+#[derive(Default)]
+struct Behind {
+    offset: Option<u32>,
+    assigned: HashSet<u32>,
+    /// The local that the result is in, until it is read.
+    result: Option<u32>,
+    loads: bool,
+}
+
+impl Behind {
+    fn reads(&mut self, local: u32) {
+        self.result = self.result.filter(|result| *result != local);
+        self.loads |= !self.assigned.contains(&local);
+    }
+
+    /// The call, if there is an instruction behind it.
+    fn end(self) -> Option<u32> {
+        self.offset.filter(|_| self.loads || self.result.is_some())
+    }
 }

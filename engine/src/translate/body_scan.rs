@@ -344,6 +344,41 @@ impl BodyScan {
         }
     }
 
+    /// Is the operator with this number a call?
+    pub(crate) fn is_call(&self, input: &FunctionInput<'_>, number: usize) -> bool {
+        is_call(bytes_from(input, self.offsets[number]))
+    }
+
+    /// The local of the `local.get` with this number.
+    pub(crate) fn local_read(&self, input: &FunctionInput<'_>, number: usize) -> Option<u32> {
+        local_read(bytes_from(input, self.offsets[number]))
+    }
+
+    /// The locals that hold nothing but constants and sums of constants and the locals in `bases` (sorted).
+    pub(crate) fn made_anew(&self, input: &FunctionInput<'_>, bases: &[u32]) -> HashSet<u32> {
+        let (mut made_anew, mut others) = (HashSet::new(), HashSet::new());
+        for &(number, effect) in &self.effects {
+            let Effect::Set(local) = effect else { continue };
+            let before = |distance: usize| {
+                let number = (number as usize).checked_sub(distance)?;
+                Some(bytes_from(input, self.offsets[number]))
+            };
+            let is_constant = |code: &[u8]| matches!(code.first(), Some(0x41 | 0x42));
+            let is_at_hand = |code: &[u8]| {
+                is_constant(code)
+                    || local_read(code).is_some_and(|it| made_anew.contains(&it) || bases.binary_search(&it).is_ok())
+            };
+            let is_sum = || before(2).is_some_and(is_at_hand) && before(3).is_some_and(is_at_hand);
+            let is_made_anew = before(1).is_some_and(|code| match code.first() {
+                Some(0x6a) => is_sum(),
+                _ => is_at_hand(code),
+            });
+            (if is_made_anew { &mut made_anew } else { &mut others }).insert(local);
+        }
+        made_anew.retain(|local| !others.contains(local));
+        made_anew
+    }
+
     /// File offset of the first call from `offset` on, or the body's end.
     pub(crate) fn next_call(&self, input: &FunctionInput<'_>, offset: u32) -> u32 {
         let from = self.offsets.partition_point(|at| *at < offset);
@@ -464,7 +499,8 @@ const FARTHEST_USE: usize = 64;
 /// The file offset of the operator with which a native build goes on behind the call at `offset`.
 ///
 /// It does nothing where a result is dropped, nor where the result stays in its register until it is used: until then, no other
-/// value may be computed.
+/// value may be computed. That is the call itself where the result of a call of C is negated for a branch (`if (!f())`): natively it is
+/// compared with zero, which belongs to the call.
 pub(crate) fn operator_behind(input: &FunctionInput<'_>, offset: u32) -> u32 {
     let mut reader = BinaryReader::new(bytes_from(input, offset), offset as usize);
     let _call = reader.read_operator();
@@ -480,7 +516,8 @@ pub(crate) fn operator_behind(input: &FunctionInput<'_>, offset: u32) -> u32 {
                 if let Some((result, behind)) = result
                     && result == local_index =>
             {
-                return behind;
+                let is_negated = matches!(reader.read_operator(), Ok(Operator::BrIf { .. }));
+                return if is_negated { offset } else { behind };
             }
             Ok(
                 Operator::LocalGet { .. }
