@@ -83,8 +83,19 @@ impl FunctionCompiler<'_> {
             return Vec::new();
         }
         let flavour = self.shared.tunables.pointer_flavour;
-        let call_before = |start| body.call_before(input, start);
+        let of_c = uses.unoptimized && uses.is_c && flavour == PointerFlavour::Lldb;
+        let call_before = |start| match of_c {
+            true => body.call_and_operands_before(input, start).map(|(call, _)| call),
+            false => body.call_before(input, start),
+        };
         let mut anchors = anchor_ranges(&uses.statements, body, self.base, flavour, call_before);
+        if of_c {
+            let calls = reloads::behind_calls(uses, (body, input));
+            for anchor in &mut anchors {
+                let call = anchor.behind_call.and_then(|_| body.call_and_operands_before(input, anchor.start));
+                anchor.reloads = call.is_some_and(|(call, computes)| computes || calls.binary_search(&call).is_ok());
+            }
+        }
         if uses.reloads {
             if flavour == PointerFlavour::Gdb {
                 leave_out_moves(&mut anchors, &uses.statements, body, self.base);

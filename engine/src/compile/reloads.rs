@@ -90,9 +90,12 @@ pub(super) fn behind_calls(uses: &FunctionUses, (body, input): (&BodyScan, &Func
     let mut call = Behind::default();
     let mut effects = body.effects.iter().copied().peekable();
     let mut take_result = false;
+    // The local that the operator before has read.
+    let mut read_before = None;
     for (number, &offset) in body.offsets.iter().enumerate() {
         let effect = effects.next_if(|effect| effect.0 as usize == number).map(|effect| effect.1);
         let takes_result = std::mem::take(&mut take_result);
+        let copied = std::mem::take(&mut read_before);
         match effect {
             _ if body.is_call(input, number) => {
                 found.extend(call.end());
@@ -101,13 +104,14 @@ pub(super) fn behind_calls(uses: &FunctionUses, (body, input): (&BodyScan, &Func
             }
             None | Some(Effect::Silent | Effect::Operand | Effect::None) => {
                 let read = body.local_read(input, number);
+                read_before = read;
                 let is_kept = |local: &u32| !made_anew.contains(local) && uses.locals.binary_search(local).is_err();
                 read.filter(is_kept).into_iter().for_each(|local| call.reads(local));
             }
             Some(Effect::Set(local)) => {
                 call.assigned.insert(local);
-                if takes_result {
-                    call.result = Some(local);
+                if takes_result || copied.is_some() && copied == call.last_result {
+                    (call.result, call.last_result) = (Some(local), Some(local));
                 }
             }
             Some(Effect::Block) => {}
@@ -123,8 +127,10 @@ pub(super) fn behind_calls(uses: &FunctionUses, (body, input): (&BodyScan, &Func
 struct Behind {
     offset: Option<u32>,
     assigned: HashSet<u32>,
-    /// The local that the result is in, until it is read.
+    /// The local that the result is in, until it is read for something else than a copy.
     result: Option<u32>,
+    /// The same, whether it was read or not.
+    last_result: Option<u32>,
     loads: bool,
 }
 

@@ -344,6 +344,31 @@ impl BodyScan {
         }
     }
 
+    /// The file offset of a call with nothing between it and the operator at `offset` but operands of what comes later, and whether there
+    /// are numbers computed among them. That a result is compared with zero for a branch can be at the branch alone.
+    pub(crate) fn call_and_operands_before(&self, input: &FunctionInput<'_>, offset: u32) -> Option<(u32, bool)> {
+        let number = self.offsets.binary_search(&offset).ok()?;
+        let code = |number: usize| self.offsets.get(number).map_or(&[][..], |at| bytes_from(input, *at));
+        let result = number.checked_sub(1).map(|number| self.effect(number as u32));
+        let is_tested = local_read(code(number)).is_some_and(|local| result == Some(Effect::Set(local)))
+            && (number + 1..number + 3).any(|number| code(number).first() == Some(&BR_IF));
+        let mut computes = is_tested;
+        for number in (number.saturating_sub(FARTHEST_CALL)..number).rev() {
+            let code = bytes_from(input, self.offsets[number]);
+            if is_call(code) {
+                return Some((self.offsets[number], computes));
+            }
+            match (self.makes[number], self.effect(number as u32)) {
+                (_, Effect::Loop) => return None,
+                (Makes::Nothing, _) | (_, Effect::Set(_)) => {}
+                (Makes::Operand, _) => computes = true,
+                _ if code.first() == Some(&DROP) => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
     /// Is the operator with this number a call?
     pub(crate) fn is_call(&self, input: &FunctionInput<'_>, number: usize) -> bool {
         is_call(bytes_from(input, self.offsets[number]))
@@ -476,6 +501,10 @@ fn local_read(code: &[u8]) -> Option<u32> {
 }
 
 const DROP: u8 = 0x1a;
+const BR_IF: u8 = 0x0d;
+
+/// How many operators back a call is looked for.
+const FARTHEST_CALL: usize = 16;
 
 /// Does `code` begin with `call`, `call_indirect` or `call_ref`?
 fn is_call(code: &[u8]) -> bool {
