@@ -96,8 +96,8 @@ impl FunctionCompiler<'_> {
                 anchor.reloads = call.is_some_and(|(call, computes)| computes || calls.binary_search(&call).is_ok());
             }
         }
-        if uses.reloads {
-            if flavour == PointerFlavour::Gdb {
+        if uses.reloads || uses.unoptimized && uses.is_c && flavour == PointerFlavour::Gdb {
+            if uses.reloads && flavour == PointerFlavour::Gdb {
                 leave_out_moves(&mut anchors, &uses.statements, body, self.base);
             }
             let has_place = has_result_place(self.shared.module, input, uses);
