@@ -4,7 +4,7 @@ use super::function::{self, CompiledFunction, ModuleContext, Scratch};
 use super::{CompileError, file_offset, local_types, panic_message, reloads};
 use crate::environ::{Module, OptLevel, PointerFlavour};
 use crate::translate::{
-    AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots, ModuleTranslation,
+    AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots,
     NamedRange, Reaching, TranslateError, needed_stores,
 };
 use std::panic::AssertUnwindSafe;
@@ -65,7 +65,7 @@ impl FunctionCompiler<'_> {
         let continued = continued(uses, parameters, &body, base as u32);
         let flavour = shared.tunables.pointer_flavour;
         let moves_behind = (uses.unoptimized && flavour == PointerFlavour::Gdb)
-            .then(|| reloads::behind_calls(uses, (&body, input)))
+            .then(|| reloads::behind_calls(uses, (&body, input), (shared.module, &self.returned_to)))
             .unwrap_or_default();
         let plan = debug_plan(shared, input, uses, (body, &anchors, &self.returned_to), &continued, base);
         let compiled = function::compile_guest(shared, input, Some(plan), scratch)?;
@@ -90,7 +90,7 @@ impl FunctionCompiler<'_> {
         };
         let mut anchors = anchor_ranges(&uses.statements, body, self.base, flavour, call_before);
         if of_c {
-            let calls = reloads::behind_calls(uses, (body, input));
+            let calls = reloads::behind_calls(uses, (body, input), (self.shared.module, &self.returned_to));
             for anchor in &mut anchors {
                 let call = anchor.behind_call.and_then(|_| body.call_and_operands_before(input, anchor.start));
                 anchor.reloads = call.is_some_and(|(call, computes)| computes || calls.binary_search(&call).is_ok());
@@ -192,17 +192,14 @@ fn debug_plan<'a>(
 }
 
 /// Of each function, whether callers in C and C++ have an instruction behind the call: 32-bit code takes something off the stack where a
-/// result came through memory, and lldb stops there when a person steps out of the callee.
+/// result came through memory. lldb stops there when a person steps out of the callee, and gdb does not stop where a row behind it begins.
 pub(super) fn returned_to(
-    translation: &ModuleTranslation<'_>,
+    module: &Module,
     inputs: &[FunctionInput<'_>],
     uses: &dwarf_transform::VariableUses,
 ) -> Vec<bool> {
-    if translation.tunables.pointer_flavour != PointerFlavour::Lldb {
-        return Vec::new();
-    }
     let functions = inputs.iter().zip(&uses.functions);
-    functions.map(|(input, uses)| has_result_place(&translation.module, input, uses)).collect()
+    functions.map(|(input, uses)| has_result_place(module, input, uses)).collect()
 }
 
 /// Is the function given a place for its result?

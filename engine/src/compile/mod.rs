@@ -366,7 +366,7 @@ fn compile_functions(
     let shared = ModuleContext { isa, module: &translation.module, offsets: &offsets, tunables: translation.tunables };
     let base = translation.code_section.start;
     let full = debug.filter(|_| translation.tunables.debug_info == DebugInfo::Full);
-    let returned_to = full.map_or_else(Vec::new, |debug| returned_to(translation, &inputs, &debug.uses));
+    let returned_to = full.map_or_else(Vec::new, |debug| returned_to(&translation.module, &inputs, &debug.uses));
     let compiler = FunctionCompiler { shared: &shared, uses: full.map(|debug| &debug.uses), returned_to, base };
     // The largest first, one at a time: else a thread may begin with one when all others have nothing left to do.
     let mut order: Vec<_> = inputs.iter_mut().enumerate().collect();

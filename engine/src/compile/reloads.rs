@@ -5,8 +5,8 @@
 //!
 //! [`AnchorRange::reloads`]: crate::translate::AnchorRange::reloads
 
-use crate::environ::PointerFlavour;
-use crate::translate::{BodyScan, Effect, FunctionInput};
+use crate::environ::{Module, PointerFlavour};
+use crate::translate::{BodyScan, Callee, Effect, FunctionInput, takes_result_place};
 use dwarf_transform::{FunctionUses, Spot};
 use std::collections::HashSet;
 
@@ -83,8 +83,13 @@ fn where_calls_return(
 /// The calls of unoptimized code that natively have an instruction behind them which counts to the call: file offsets, sorted.
 ///
 /// LLVM has nothing in registers across a call. Right behind it comes what was computed before it and is used before the next one,
-/// and the result goes to the frame if it is used later than that. Constants and addresses in the frame are made anew.
-pub(super) fn behind_calls(uses: &FunctionUses, (body, input): (&BodyScan, &FunctionInput<'_>)) -> Vec<u32> {
+/// and the result goes to the frame if it is used later than that. Constants and addresses in the frame are made anew. In 32-bit C and
+/// C++ callers take the place of a result off the stack; `module` and `returned_to` say which functions have one.
+pub(super) fn behind_calls(
+    uses: &FunctionUses,
+    (body, input): (&BodyScan, &FunctionInput<'_>),
+    (module, returned_to): (&Module, &[bool]),
+) -> Vec<u32> {
     let made_anew = body.made_anew(input, &uses.locals);
     let mut found = Vec::new();
     let mut call = Behind::default();
@@ -99,7 +104,21 @@ pub(super) fn behind_calls(uses: &FunctionUses, (body, input): (&BodyScan, &Func
         match effect {
             _ if body.is_call(input, number) => {
                 found.extend(call.end());
-                call = Behind { offset: Some(offset), ..Behind::default() };
+                let takes_back = uses.is_c
+                    && match body.callee(input, number) {
+                        Some(Callee::Function(index)) => module
+                            .defined_function(index)
+                            .and_then(|position| returned_to.get(position as usize))
+                            .is_some_and(|has_place| *has_place),
+                        // `this` is no address in the frame, or the function would be called by its name.
+                        Some(Callee::OfType(ty)) => module.types.get(ty as usize).is_some_and(|ty| {
+                            let first = number.checked_sub(ty.params.len() + 1);
+                            let first = first.and_then(|number| body.local_read(input, number));
+                            takes_result_place(module, ty) && first.is_some_and(|local| made_anew.contains(&local))
+                        }),
+                        None => false,
+                    };
+                call = Behind { offset: Some(offset), loads: takes_back, ..Behind::default() };
                 take_result = true;
             }
             None | Some(Effect::Silent | Effect::Operand | Effect::None) => {

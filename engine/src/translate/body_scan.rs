@@ -20,6 +20,15 @@ pub(crate) struct BodyScan {
     pub(crate) labels: Vec<u32>,
 }
 
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callee {
+    /// The function of this index.
+    Function(u32),
+    /// A function in a table, of the type of this index.
+    OfType(u32),
+}
+
 /// What an operator makes of its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Makes {
@@ -372,6 +381,17 @@ impl BodyScan {
     /// Is the operator with this number a call?
     pub(crate) fn is_call(&self, input: &FunctionInput<'_>, number: usize) -> bool {
         is_call(bytes_from(input, self.offsets[number]))
+    }
+
+    /// What the call with this number calls, but for `call_ref`.
+    pub(crate) fn callee(&self, input: &FunctionInput<'_>, call: usize) -> Option<Callee> {
+        let (&operator, rest) = bytes_from(input, self.offsets[call]).split_first()?;
+        let (index, _) = number(rest)?;
+        match operator {
+            0x10 => Some(Callee::Function(index)),
+            0x11 => Some(Callee::OfType(index)),
+            _ => None,
+        }
     }
 
     /// The local of the `local.get` with this number.
