@@ -279,11 +279,14 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
     let body = body_row(rows);
     let mut statements: Vec<Statement> = Vec::new();
     let mut previous: Option<(u32, u32)> = None;
+    let mut column = 0;
     for (position, row) in rows.iter().enumerate() {
         let line = (row.file, row.line);
         let new_line = previous != Some(line);
+        let goes_on = !new_line && !row.is_stmt && column == row.column;
         if row.line != 0 {
             previous = Some(line);
+            column = row.column;
         }
         // Before the body there is the guest's own prologue, which the entry row covers.
         if row.line == 0 || body.is_some_and(|body| position < body) {
@@ -301,6 +304,7 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
             Some(last) if last.offset == WasmOffset(row.offset) => {
                 last.new_line |= new_line;
                 last.is_stmt |= row.is_stmt;
+                last.goes_on &= goes_on;
             }
             _ => {
                 let mut behind = rows[position + 1..].iter().take(MAX_BETWEEN);
@@ -310,6 +314,7 @@ pub(crate) fn statements(rows: &[GuestRow], body_end: WasmOffset) -> Vec<Stateme
                     end,
                     is_stmt: row.is_stmt,
                     new_line,
+                    goes_on,
                     again,
                     spot: row.spot,
                 });

@@ -35,6 +35,9 @@ pub struct Statement {
     /// The row is a statement of another line than the row before it. Where this is false, the row is of interest only
     /// where the operator can be reached by a branch (the head of a loop, the join after a block).
     pub new_line: bool,
+    /// The row is no statement, and has the line and the column of the row before it but for code without a line: natively no row begins
+    /// there in unoptimized C and C++, though other blocks may lead there.
+    pub goes_on: bool,
     /// Another row of the same line, marked `is_stmt`, follows soon. Where there are only operands up to the next line's row,
     /// the statement is executed there.
     pub again: bool,

@@ -4,8 +4,8 @@ use super::function::{self, CompiledFunction, ModuleContext, Scratch};
 use super::{CompileError, file_offset, local_types, panic_message, reloads};
 use crate::environ::{Module, OptLevel, PointerFlavour};
 use crate::translate::{
-    AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots,
-    NamedRange, Reaching, TranslateError, needed_stores,
+    AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots, NamedRange, Reaching,
+    TranslateError, needed_stores,
 };
 use std::panic::AssertUnwindSafe;
 
@@ -88,7 +88,7 @@ impl FunctionCompiler<'_> {
             true => body.call_and_operands_before(input, start).map(|(call, _)| call),
             false => body.call_before(input, start),
         };
-        let mut anchors = anchor_ranges(&uses.statements, body, self.base, flavour, call_before);
+        let mut anchors = anchor_ranges(uses, body, self.base, flavour, call_before);
         if of_c {
             let calls = reloads::behind_calls(uses, (body, input), (self.shared.module, &self.returned_to));
             for anchor in &mut anchors {
@@ -322,13 +322,14 @@ fn continued(
 /// executed after that one, where its next row begins. lldb stops, in a step, wherever a branch leads to the begin of a row
 /// of another line, be it marked a statement or not.
 fn anchor_ranges(
-    statements: &[dwarf_transform::Statement],
+    uses: &dwarf_transform::FunctionUses,
     body: &BodyScan,
     base: usize,
     flavour: PointerFlavour,
     call_before: impl Fn(u32) -> Option<u32>,
 ) -> Vec<AnchorRange> {
     let is_lldb = flavour == PointerFlavour::Lldb;
+    let statements = &uses.statements;
     let file_offset = |offset| file_offset(offset, base);
     let only_operands = |number: usize| {
         let next = statements[number + 1..].iter().find(|next| next.new_line);
@@ -339,7 +340,8 @@ fn anchor_ranges(
         .enumerate()
         .filter_map(|(number, statement)| {
             let (start, end) = (file_offset(statement.offset), file_offset(statement.end));
-            let joins = || (statement.is_stmt || is_lldb) && body.is_reached_from_elsewhere(start);
+            let is_row = !(statement.goes_on && uses.unoptimized && uses.is_c);
+            let joins = || (statement.is_stmt || is_lldb && is_row) && body.is_reached_from_elsewhere(start);
             let begins = statement.new_line && !(statement.again && only_operands(number));
             (begins || joins()).then(|| {
                 let is_operator = statement.spot == dwarf_transform::Spot::Operator;
@@ -383,11 +385,13 @@ mod tests {
             end: dwarf_transform::WasmOffset(offset + 2),
             is_stmt,
             new_line: false,
+            goes_on: false,
             again: false,
             spot: dwarf_transform::Spot::Operator,
         };
-        let anchored = |rows: &[_], flavour| {
-            anchor_ranges(rows, &body, 100, flavour, |_| None).iter().map(|anchor| anchor.start).collect::<Vec<_>>()
+        let anchored = |rows: &[dwarf_transform::Statement], flavour| {
+            let uses = dwarf_transform::FunctionUses { statements: rows.to_vec(), ..Default::default() };
+            anchor_ranges(&uses, &body, 100, flavour, |_| None).iter().map(|anchor| anchor.start).collect::<Vec<_>>()
         };
         let rows = [row(0, false), row(2, false)];
         assert_eq!(anchored(&rows, PointerFlavour::Lldb), [102]);
@@ -405,6 +409,7 @@ mod tests {
             end: dwarf_transform::WasmOffset(offset + 1),
             is_stmt: true,
             new_line: true,
+            goes_on: false,
             again: false,
             spot: dwarf_transform::Spot::Operator,
         };
