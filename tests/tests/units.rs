@@ -67,9 +67,9 @@ fn gdb_shows_arrays_of_one_element_as_results() {
 #[test]
 fn gdb_breaks_through_pointers_to_functions() {
     let commands =
-        ["break look", "run", "x/2xb 1", "break *nodes->twist if x == 1", "x/2xb 1", "continue", "info breakpoints"];
+        ["break look", "run", "x/2xb 1", "break *nodes->twist if 1 == 1", "x/2xb 1", "continue", "info breakpoints"];
     let answers = session(2).run(&commands);
-    answers.assert_contains("break *nodes->twist if x == 1", 0, &["the index of a function", "Breakpoint 3 at 0x"]);
+    answers.assert_contains("break *nodes->twist if 1 == 1", 0, &["the index of a function", "Breakpoint 3 at 0x"]);
     let memory = answers.to("x/2xb 1");
     assert_eq!(memory[0], memory[1], "no breakpoint was written there");
     answers.assert_contains("continue", 0, &["twice (", &format!(":{}", line(SOURCE, "int twice(int x)"))]);

@@ -64,9 +64,10 @@ impl FunctionCompiler<'_> {
         let parameters = shared.module.func_type(input.index).params.len();
         let continued = continued(uses, parameters, &body, base as u32);
         let flavour = shared.tunables.pointer_flavour;
-        let moves_behind = (uses.unoptimized && flavour == PointerFlavour::Gdb)
-            .then(|| reloads::behind_calls(uses, (&body, input), (shared.module, &self.returned_to)))
-            .unwrap_or_default();
+        let moves_behind = match uses.unoptimized && flavour == PointerFlavour::Gdb {
+            true => reloads::behind_calls(uses, (&body, input), (shared.module, &self.returned_to)),
+            false => Vec::new(),
+        };
         let plan = debug_plan(shared, input, uses, (body, &anchors, &self.returned_to), &continued, base);
         let compiled = function::compile_guest(shared, input, Some(plan), scratch)?;
         Ok(CompiledFunction { overwritten, continued, moves_behind, ..compiled })

@@ -1011,11 +1011,12 @@ mod tests {
             let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
             let input = &translation.functions[0];
             let call = input.body.get_operators_reader().expect("it has operators").original_position() as u32;
-            operator_behind(input, call) - call - 2
+            i64::from(operator_behind(input, call)) - i64::from(call) - 2
         };
         assert_eq!(behind("i32.const 1 i32.add"), 0);
         assert_eq!(behind("drop i32.const 1"), 1);
-        assert_eq!(behind("local.set 0 block local.get 0 br_if 0 end i32.const 1"), 2);
+        assert_eq!(behind("local.set 0 block local.get 0 i32.eqz br_if 0 end i32.const 1"), 2);
+        assert_eq!(behind("local.set 0 block local.get 0 br_if 0 end i32.const 1"), -2, "it is compared for the call");
         assert_eq!(behind("local.set 0 i32.const 8 local.set 1 local.get 1 local.get 0 i32.store i32.const 1"), 2);
         assert_eq!(behind("local.set 0 local.get 1 i32.load local.get 0 i32.add"), 0, "another value comes first");
         assert_eq!(behind("local.set 0 i32.const 1"), 0, "it is not used");
