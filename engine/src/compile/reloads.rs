@@ -164,3 +164,56 @@ impl Behind {
         self.offset.filter(|_| self.loads || self.result.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environ::Tunables;
+    use crate::translate::ModuleTranslation;
+
+    #[test]
+    fn calls_are_followed_by_loads_and_by_what_keeps_their_results() {
+        // Whether each call has something of its own behind it. Local 0 is the frame's base.
+        let behind = |text: &str| {
+            let wasm = format!(
+                "(module (type $place (func (param i32 i32))) (table 1 funcref) (memory 1)
+                   (func $run (param i32) (local i32 i32 i32 i32) {text})
+                   (func $f (param i32) (result i32) unreachable)
+                   (func $place (type $place)))"
+            );
+            let wasm = wat::parse_str(wasm).expect("the text is right");
+            let tunables = Tunables::default();
+            let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+            let uses = FunctionUses { locals: vec![0], unoptimized: true, is_c: true, ..FunctionUses::default() };
+            let input = &translation.functions[0];
+            let body = BodyScan::read(input);
+            let found = behind_calls(&uses, (&body, input), (&translation.module, &[false, false, true]));
+            let calls = (0..body.offsets.len()).filter(|number| body.is_call(input, *number));
+            calls.map(|number| found.contains(&body.offsets[number])).collect::<Vec<_>>()
+        };
+        let call = "local.get 0 i32.load call $f local.set 1";
+        assert_eq!(behind(&format!("{call} local.get 0 local.get 1 i32.store")), [false], "it is used at once");
+        let pending = format!("local.get 0 i32.load local.set 2 {call} local.get 2 local.get 1 i32.add drop");
+        assert_eq!(behind(&pending), [true], "what was loaded before is used behind it");
+        let constant = format!("i32.const 8 local.set 2 {call} local.get 2 local.get 1 i32.add drop");
+        assert_eq!(behind(&constant), [false], "constants are made anew");
+        let address = format!("local.get 0 i32.const 8 i32.add local.set 2 {call} local.get 2 local.get 1 i32.store");
+        assert_eq!(behind(&address), [false], "addresses in the frame, too");
+        let kept = format!("{call} local.get 0 i32.load call $f local.get 1 i32.add drop");
+        assert_eq!(behind(&kept), [true, true], "the first result is kept across the second call");
+        let joined = format!("block {call} local.get 1 local.set 2 br 0 end local.get 2 drop");
+        assert_eq!(behind(&joined), [true], "its result goes to another block");
+        assert_eq!(behind("local.get 0 i32.const 1 call $place"), [true], "the place of the result is taken back");
+        let method = |first: &str| {
+            behind(&format!(
+                "local.get 0 i32.const 8 i32.add local.set 1 local.get 0 i32.load local.set 2
+                 local.get {first} local.get 2 i32.const 0 call_indirect (type $place)"
+            ))
+        };
+        assert_eq!(
+            (method("1"), method("2")),
+            (vec![true], vec![false]),
+            "of a virtual function, an address in the frame tells"
+        );
+    }
+}
