@@ -6,9 +6,8 @@
 //! [`AnchorRange::reloads`]: crate::translate::AnchorRange::reloads
 
 use crate::environ::{Module, PointerFlavour};
-use crate::translate::{BodyScan, Callee, Effect, FunctionInput, takes_result_place};
+use crate::translate::{BodyScan, Callee, Code, Effect, FunctionInput, Makes, takes_result_place};
 use dwarf_transform::{FunctionUses, Spot};
-use std::collections::HashSet;
 
 /// File offsets of the statements of a function that begin so: sorted. `has_result_place` says that the function gives back where its
 /// result lies.
@@ -90,22 +89,31 @@ pub(super) fn behind_calls(
     (body, input): (&BodyScan, &FunctionInput<'_>),
     (module, returned_to): (&Module, &[bool]),
 ) -> Vec<u32> {
+    let code = Code::of(input);
     let made_anew = body.made_anew(input, &uses.locals);
+    let is_kept =
+        |local: u32| made_anew.get(local as usize) != Some(&true) && uses.locals.binary_search(&local).is_err();
     let mut found = Vec::new();
+    // Of each local that is assigned, behind which of the calls that was the last time: counted from 1.
+    let mut assigned = vec![0u32; made_anew.len()];
+    let mut calls = 0;
     let mut call = Behind::default();
     let mut effects = body.effects.iter().copied().peekable();
-    let mut take_result = false;
+    let mut takes_result = false;
     // The local that the operator before has read.
     let mut read_before = None;
     for (number, &offset) in body.offsets.iter().enumerate() {
         let effect = effects.next_if(|effect| effect.0 as usize == number).map(|effect| effect.1);
-        let takes_result = std::mem::take(&mut take_result);
+        let is_result = std::mem::take(&mut takes_result);
         let copied = std::mem::take(&mut read_before);
         match effect {
-            _ if body.is_call(input, number) => {
+            None | Some(Effect::None) if body.makes[number] == Makes::Effect => {
+                if !code.is_call(offset) {
+                    continue;
+                }
                 found.extend(call.end());
                 let takes_back = uses.is_c
-                    && match body.callee(input, number) {
+                    && match code.callee(offset) {
                         Some(Callee::Function(index)) => module
                             .defined_function(index)
                             .and_then(|position| returned_to.get(position as usize))
@@ -113,23 +121,29 @@ pub(super) fn behind_calls(
                         // `this` is no address in the frame, or the function would be called by its name.
                         Some(Callee::OfType(ty)) => module.types.get(ty as usize).is_some_and(|ty| {
                             let first = number.checked_sub(ty.params.len() + 1);
-                            let first = first.and_then(|number| body.local_read(input, number));
-                            takes_result_place(module, ty) && first.is_some_and(|local| made_anew.contains(&local))
+                            let first = first.and_then(|number| code.local_read(body.offsets[number]));
+                            takes_result_place(module, ty)
+                                && first.is_some_and(|local| made_anew.get(local as usize) == Some(&true))
                         }),
                         None => false,
                     };
                 call = Behind { offset: Some(offset), loads: takes_back, ..Behind::default() };
-                take_result = true;
+                calls += 1;
+                takes_result = true;
             }
             None | Some(Effect::Silent | Effect::Operand | Effect::None) => {
-                let read = body.local_read(input, number);
-                read_before = read;
-                let is_kept = |local: &u32| !made_anew.contains(local) && uses.locals.binary_search(local).is_err();
-                read.filter(is_kept).into_iter().for_each(|local| call.reads(local));
+                if body.makes[number] == Makes::Nothing
+                    && let Some(local) = code.local_read(offset)
+                {
+                    read_before = Some(local);
+                    call.result = call.result.filter(|result| *result != local);
+                    let is_new = || assigned.get(local as usize) == Some(&calls);
+                    call.loads |= call.offset.is_some() && !call.loads && !is_new() && is_kept(local);
+                }
             }
             Some(Effect::Set(local)) => {
-                call.assigned.insert(local);
-                if takes_result || copied.is_some() && copied == call.last_result {
+                assigned[local as usize] = calls;
+                if is_result || copied.is_some() && copied == call.last_result {
                     (call.result, call.last_result) = (Some(local), Some(local));
                 }
             }
@@ -145,7 +159,6 @@ pub(super) fn behind_calls(
 #[derive(Default)]
 struct Behind {
     offset: Option<u32>,
-    assigned: HashSet<u32>,
     /// The local that the result is in, until it is read for something else than a copy.
     result: Option<u32>,
     /// The same, whether it was read or not.
@@ -154,11 +167,6 @@ struct Behind {
 }
 
 impl Behind {
-    fn reads(&mut self, local: u32) {
-        self.result = self.result.filter(|result| *result != local);
-        self.loads |= !self.assigned.contains(&local);
-    }
-
     /// The call, if there is an instruction behind it.
     fn end(self) -> Option<u32> {
         self.offset.filter(|_| self.loads || self.result.is_some())
@@ -188,8 +196,8 @@ mod tests {
             let input = &translation.functions[0];
             let body = BodyScan::read(input);
             let found = behind_calls(&uses, (&body, input), (&translation.module, &[false, false, true]));
-            let calls = (0..body.offsets.len()).filter(|number| body.is_call(input, *number));
-            calls.map(|number| found.contains(&body.offsets[number])).collect::<Vec<_>>()
+            let calls = body.offsets.iter().filter(|offset| Code::of(input).is_call(**offset));
+            calls.map(|offset| found.contains(offset)).collect::<Vec<_>>()
         };
         let call = "local.get 0 i32.load call $f local.set 1";
         assert_eq!(behind(&format!("{call} local.get 0 local.get 1 i32.store")), [false], "it is used at once");

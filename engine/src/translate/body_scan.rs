@@ -378,49 +378,32 @@ impl BodyScan {
         None
     }
 
-    /// Is the operator with this number a call?
-    pub(crate) fn is_call(&self, input: &FunctionInput<'_>, number: usize) -> bool {
-        is_call(bytes_from(input, self.offsets[number]))
-    }
-
-    /// What the call with this number calls, but for `call_ref`.
-    pub(crate) fn callee(&self, input: &FunctionInput<'_>, call: usize) -> Option<Callee> {
-        let (&operator, rest) = bytes_from(input, self.offsets[call]).split_first()?;
-        let (index, _) = number(rest)?;
-        match operator {
-            0x10 => Some(Callee::Function(index)),
-            0x11 => Some(Callee::OfType(index)),
+    /// Of each local, up to the last that is assigned: whether it holds nothing but constants and sums of constants and the locals in
+    /// `bases` (sorted).
+    pub(crate) fn made_anew(&self, input: &FunctionInput<'_>, bases: &[u32]) -> Vec<bool> {
+        let code = Code::of(input);
+        let sets = self.effects.iter().filter_map(|&(number, effect)| match effect {
+            Effect::Set(local) => Some((number as usize, local as usize)),
             _ => None,
-        }
-    }
-
-    /// The local of the `local.get` with this number.
-    pub(crate) fn local_read(&self, input: &FunctionInput<'_>, number: usize) -> Option<u32> {
-        local_read(bytes_from(input, self.offsets[number]))
-    }
-
-    /// The locals that hold nothing but constants and sums of constants and the locals in `bases` (sorted).
-    pub(crate) fn made_anew(&self, input: &FunctionInput<'_>, bases: &[u32]) -> HashSet<u32> {
-        let (mut made_anew, mut others) = (HashSet::new(), HashSet::new());
-        for &(number, effect) in &self.effects {
-            let Effect::Set(local) = effect else { continue };
-            let before = |distance: usize| {
-                let number = (number as usize).checked_sub(distance)?;
-                Some(bytes_from(input, self.offsets[number]))
-            };
+        });
+        let locals = sets.clone().map(|(_, local)| local + 1).max().unwrap_or(0);
+        let (mut made_anew, mut others) = (vec![false; locals], vec![false; locals]);
+        for (number, local) in sets {
+            let before = |distance: usize| number.checked_sub(distance).map(|number| code.at(self.offsets[number]));
             let is_constant = |code: &[u8]| matches!(code.first(), Some(0x41 | 0x42));
             let is_at_hand = |code: &[u8]| {
-                is_constant(code)
-                    || local_read(code).is_some_and(|it| made_anew.contains(&it) || bases.binary_search(&it).is_ok())
+                let is_made_anew =
+                    |it: u32| made_anew.get(it as usize) == Some(&true) || bases.binary_search(&it).is_ok();
+                is_constant(code) || local_read(code).is_some_and(is_made_anew)
             };
             let is_sum = || before(2).is_some_and(is_at_hand) && before(3).is_some_and(is_at_hand);
             let is_made_anew = before(1).is_some_and(|code| match code.first() {
                 Some(0x6a) => is_sum(),
                 _ => is_at_hand(code),
             });
-            (if is_made_anew { &mut made_anew } else { &mut others }).insert(local);
+            (if is_made_anew { &mut made_anew } else { &mut others })[local] = true;
         }
-        made_anew.retain(|local| !others.contains(local));
+        made_anew.iter_mut().zip(others).for_each(|(made_anew, other)| *made_anew &= !other);
         made_anew
     }
 
@@ -508,6 +491,47 @@ fn each_operator(input: &FunctionInput<'_>, labels: &mut Vec<u32>, mut what: imp
 }
 
 /// The bytes of a body from this file offset on.
+/// The bytes of a body.
+#[derive(Clone, Copy)]
+pub(crate) struct Code<'a> {
+    bytes: &'a [u8],
+    begin: u32,
+}
+
+impl<'a> Code<'a> {
+    pub(crate) fn of(input: &FunctionInput<'a>) -> Code<'a> {
+        let range = input.body.range();
+        let bytes = input.body.get_binary_reader().read_bytes(range.len()).unwrap_or_default();
+        Code { bytes, begin: range.start as u32 }
+    }
+
+    /// From this file offset on.
+    fn at(self, offset: u32) -> &'a [u8] {
+        offset.checked_sub(self.begin).and_then(|at| self.bytes.get(at as usize..)).unwrap_or_default()
+    }
+
+    /// Does a call begin at this file offset?
+    pub(crate) fn is_call(self, offset: u32) -> bool {
+        is_call(self.at(offset))
+    }
+
+    /// What the call at this file offset calls, but for `call_ref`.
+    pub(crate) fn callee(self, offset: u32) -> Option<Callee> {
+        let (&operator, rest) = self.at(offset).split_first()?;
+        let (index, _) = number(rest)?;
+        match operator {
+            0x10 => Some(Callee::Function(index)),
+            0x11 => Some(Callee::OfType(index)),
+            _ => None,
+        }
+    }
+
+    /// The local of the `local.get` at this file offset.
+    pub(crate) fn local_read(self, offset: u32) -> Option<u32> {
+        local_read(self.at(offset))
+    }
+}
+
 fn bytes_from<'a>(input: &FunctionInput<'a>, offset: u32) -> &'a [u8] {
     let range = input.body.range();
     let bytes = input.body.get_binary_reader().read_bytes(range.len()).unwrap_or_default();
