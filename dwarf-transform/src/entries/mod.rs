@@ -298,22 +298,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if function == NONE || self.fill.options.flavour != PointerFlavour::Lldb {
             return;
         }
-        let own = linkage_name(entry).map(|name| (self.position, name));
-        let origin = || {
-            let origin =
-                entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin))?;
-            let (mut unit, mut at) = self.target(self.position, origin)?;
-            for _ in 0..MAX_TYPE_CHAIN {
-                let attribute = |name| self.attribute_of(unit, at, name);
-                if let Some(name) = attribute(c::DW_AT_linkage_name) {
-                    return Some((unit, name));
-                }
-                let origin = attribute(c::DW_AT_specification).or_else(|| attribute(c::DW_AT_abstract_origin))?;
-                (unit, at) = self.target(unit, origin)?;
-            }
-            None
-        };
-        let Some((unit, name)) = own.or_else(origin) else { return };
+        let Some((unit, name)) = self.fill.inherited(self.position, entry, linkage_name) else { return };
         let unit = &self.fill.input.dwarf.units[unit];
         let Ok(name) = self.fill.input.dwarf.sections(unit).attr_string(unit, name) else { return };
         // Rust's functions are found by the names of their entries.

@@ -2,6 +2,7 @@
 
 use super::{Fill, MAX_TYPE_CHAIN, UnitFiller};
 use crate::definitions::{Definitions, qualified_name};
+use crate::guest_dwarf::Slice;
 use crate::options::PointerFlavour;
 use crate::plan::NONE;
 use crate::pointers::{is_transparent, pointer_kind};
@@ -75,20 +76,34 @@ impl<'a> ReturnedTypes<'a> {
 impl<'a> Fill<'_, 'a> {
     /// The type of an entry of the unit at `unit`, by its own attribute or that of its origin.
     fn type_of(&self, unit: usize, entry: &Entry<'a>) -> Option<(usize, usize)> {
-        let mut ty = entry.attr_value(c::DW_AT_type).map(|ty| (unit, ty));
-        let origin = entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin));
-        let mut origin = origin.and_then(|origin| self.target(unit, origin));
-        for _ in 0..MAX_TYPE_CHAIN {
-            let Some((unit, at)) = origin.filter(|_| ty.is_none()) else {
-                break;
-            };
-            ty = self.attribute_of(unit, at, c::DW_AT_type).map(|ty| (unit, ty));
-            origin = self
-                .attribute_of(unit, at, c::DW_AT_specification)
-                .or_else(|| self.attribute_of(unit, at, c::DW_AT_abstract_origin))
-                .and_then(|origin| self.target(unit, origin));
+        let (unit, ty) = self.inherited(unit, entry, |entry| entry.attr_value(c::DW_AT_type))?;
+        self.target(unit, ty)
+    }
+
+    /// An attribute of an entry of the unit at `unit`, its own or that of its origin, and the unit that has it.
+    pub(super) fn inherited(
+        &self,
+        unit: usize,
+        entry: &Entry<'a>,
+        attribute: impl Fn(&Entry<'a>) -> Option<AttributeValue<Slice<'a>>>,
+    ) -> Option<(usize, AttributeValue<Slice<'a>>)> {
+        if let Some(value) = attribute(entry) {
+            return Some((unit, value));
         }
-        ty.and_then(|(unit, ty)| self.target(unit, ty))
+        let origin_of = |entry: &Entry<'a>| {
+            entry.attr_value(c::DW_AT_specification).or_else(|| entry.attr_value(c::DW_AT_abstract_origin))
+        };
+        let mut origin = self.target(unit, origin_of(entry)?);
+        for _ in 0..MAX_TYPE_CHAIN {
+            let (unit, at) = origin?;
+            let offset = self.plan.units[unit].entries[at].offset as usize;
+            let entry = self.input.dwarf.units[unit].entry(UnitOffset(offset)).ok()?;
+            if let Some(value) = attribute(&entry) {
+                return Some((unit, value));
+            }
+            origin = self.target(unit, origin_of(&entry)?);
+        }
+        None
     }
 
     /// The structure, class or union that a type is, after type definitions and qualifiers.

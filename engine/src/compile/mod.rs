@@ -514,14 +514,13 @@ fn write_artifact(
     let frames = frames?;
     let Linked { text, functions } = linked;
     builder.text = text;
-    let starts: Vec<(u32, u32)> = functions.iter().map(|(_, start, it)| (*start, it.code.len() as u32)).collect();
     let DebugInfoSections { sections: debug_sections, linkage_names } = debug.map_or_else(Default::default, |debug| {
         native_debug_info(translation, builder.text.len(), functions, debug, report)
     });
     // Guest functions come first.
     builder.symbols.extend(linkage_names.into_iter().map(|(position, name)| {
-        let (start, size) = starts[position];
-        artifact::Symbol { name, text: artifact::TextOffset(start), size }
+        let artifact::Function { text, size, .. } = builder.functions[position];
+        artifact::Symbol { name, text, size }
     }));
     let at = LinkLayout::eh_frame_address(machine, builder.text.len());
     let mut addresses = SectionAddresses { text: artifact::TEXT_ADDRESS, eh_frame: at, eh_frame_hdr: 0 };

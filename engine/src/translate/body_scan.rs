@@ -490,7 +490,6 @@ fn each_operator(input: &FunctionInput<'_>, labels: &mut Vec<u32>, mut what: imp
     }
 }
 
-/// The bytes of a body from this file offset on.
 /// The bytes of a body.
 #[derive(Clone, Copy)]
 pub(crate) struct Code<'a> {
@@ -532,10 +531,9 @@ impl<'a> Code<'a> {
     }
 }
 
+/// The bytes of a body from this file offset on.
 fn bytes_from<'a>(input: &FunctionInput<'a>, offset: u32) -> &'a [u8] {
-    let range = input.body.range();
-    let bytes = input.body.get_binary_reader().read_bytes(range.len()).unwrap_or_default();
-    (offset as usize).checked_sub(range.start).and_then(|at| bytes.get(at..)).unwrap_or_default()
+    Code::of(input).at(offset)
 }
 
 /// The local of the `local.get` that `code` begins with.
