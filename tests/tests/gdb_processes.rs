@@ -163,6 +163,21 @@ fn a_guest_function_is_recorded_and_run_backwards() {
     );
 }
 
+/// gdb 13 knows no instruction of AVX or BMI.
+#[test]
+fn floating_point_is_recorded() {
+    let commands = ["break mean", "run", "record full", "next", "next", "next", "p total", "info record"];
+    for level in ["0", "2"] {
+        let program =
+            ["--args", engine().to_str().expect("a path of this workspace"), "run", "-g", "--opt-level", level];
+        let answers = gdb(&[&program[..], &["records/records.wasm"]].concat(), &commands);
+        assert_in_order(
+            &answers,
+            &["mean (values=0x", "total += ", "= 0.5\n", "Lowest recorded instruction number is 1."],
+        );
+    }
+}
+
 #[test]
 fn threads_have_their_own_frames() {
     let example = engine().with_file_name("examples").join("threads");

@@ -1,14 +1,29 @@
 //! The code generator's settings.
 
 use super::CompileError;
-use crate::environ::{OptLevel, Tunables};
+use crate::environ::{DebugInfo, OptLevel, PointerFlavour, Tunables};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use target_lexicon::{Architecture, Triple};
 
+/// What brings instructions with a VEX or EVEX prefix. gdb's `record` knows none of them.
+const UNRECORDABLE: [&str; 10] = [
+    "has_avx",
+    "has_avx2",
+    "has_fma",
+    "has_bmi1",
+    "has_bmi2",
+    "has_avx512f",
+    "has_avx512dq",
+    "has_avx512vl",
+    "has_avx512vbmi",
+    "has_avx512bitalg",
+];
+
 /// The code generator for `tunables`.
 ///
-/// For the machine we run on it may use every extension of its processor; for another it uses the base set.
+/// For the machine we run on it may use every extension of its processor, but those that gdb cannot record where gdb is to debug
+/// it; for another it uses the base set.
 ///
 /// # Errors
 ///
@@ -51,6 +66,15 @@ pub(crate) fn build(tunables: &Tunables) -> Result<OwnedTargetIsa, CompileError>
         && builder.set("has_sse41", "true").is_err()
     {
         builder.enable("has_sse41").map_err(|error| unsupported(error.to_string()))?;
+    }
+    if *target == Triple::host()
+        && matches!(target.architecture, Architecture::X86_64)
+        && tunables.debug_info == DebugInfo::Full
+        && tunables.pointer_flavour == PointerFlavour::Gdb
+    {
+        for feature in UNRECORDABLE {
+            builder.set(feature, "false").map_err(|error| unsupported(error.to_string()))?;
+        }
     }
     builder.finish(settings::Flags::new(flags)).map_err(|error| unsupported(error.to_string()))
 }
