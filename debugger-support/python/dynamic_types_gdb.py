@@ -121,6 +121,42 @@ find_dynamic.name = "wasmscope-dynamic"
 gdb.pretty_printers.append(find_dynamic)
 
 
+def is_unplaced(field):
+    """Does the object itself tell where the field is? So it is for virtual bases."""
+    return getattr(field, "bitpos", 0) is None
+
+
+class LeftBehind:
+    """An object in the value history whose program is gone.
+
+    gdb 13 then copies the type, without telling bases from members, and ends at a virtual base, which has no fixed place.
+    """
+
+    def __init__(self, value):
+        self.value = value
+
+    def to_string(self):
+        return None
+
+    def children(self):
+        for field in self.value.type.strip_typedefs().fields():
+            if is_unplaced(field):
+                yield "<%s>" % field.name, "<invalid address>"
+            else:
+                yield field.name, self.value[field]
+
+
+def find_left_behind(value):
+    type_ = value.type.strip_typedefs()
+    if type_.code == gdb.TYPE_CODE_STRUCT and any(is_unplaced(it) and not it.is_base_class for it in type_.fields()):
+        return LeftBehind(value)
+    return None
+
+
+find_left_behind.name = "wasmscope-left-behind"
+gdb.pretty_printers.insert(0, find_left_behind)
+
+
 class InfoVtbl(gdb.Command):
     """Show the virtual function table for a C++ object.
 Usage: info vtbl EXPRESSION
@@ -130,29 +166,64 @@ Evaluate EXPRESSION and show the virtual function table for the resulting object
         super().__init__("info vtbl", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
 
     def invoke(self, argument, from_tty):
-        value = gdb.parse_and_eval(argument)
-        type_ = value.type.strip_typedefs()
-        if type_.code in (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
-            value = value.referenced_value()
+        try:
+            value = gdb.parse_and_eval(argument)
             type_ = value.type.strip_typedefs()
-        if value.address is None or not is_guest_class(type_):
-            print("This object does not have a virtual function table")
-            return
-        whole = dynamic_object(value)
-        shown = bare(whole.type if whole is not None else type_)
-        table = guest_word(int(value.address))
-        print("vtable for '%s' @ 0x%x (subobject @ 0x%x):" % (shown, table, int(value.address)))
+            if type_.code in (gdb.TYPE_CODE_PTR, gdb.TYPE_CODE_REF, gdb.TYPE_CODE_RVALUE_REF):
+                value = value.referenced_value()
+                type_ = value.type.strip_typedefs()
+            if value.address is None or not is_guest_class(type_):
+                print("This object does not have a virtual function table")
+                return
+            whole = dynamic_object(value)
+            shown = value if whole is None else whole
+            parts = [shown, *bases_with_tables(shown)]
+            tables = {}
+            for part in parts:
+                # The first base is where the object is, and has its table.
+                tables.setdefault(guest_word(int(part.address)), part)
+            starts = [table - 8 - 4 * len(virtual_bases(part.type)) for table, part in tables.items()]
+            for number, (table, part) in enumerate(sorted(tables.items(), key=lambda it: int(it[1].address))):
+                print("\n" * (number > 0) + "vtable for '%s' @ 0x%x (subobject @ 0x%x):" % (bare(part.type), table, int(part.address)))
+                self.list(table, min((start for start in starts if start > table), default=1 << 32))
+        except gdb.error as error:
+            raise gdb.GdbError(str(error))
+
+    @staticmethod
+    def list(table, end):
         name = table_name(table)
         index = 0
-        while name is not None:
-            function, offset = symbol_at(guest_word(table + 4 * index))
-            # A function's symbol covers its index alone; the offset to the top of a secondary table is no index.
-            if function is None or offset or guest_word(table + 4 * index) == 0 or function.startswith("vtable for "):
+        while name is not None and table + 4 * index < end:
+            word = guest_word(table + 4 * index)
+            function, offset = symbol_at(word)
+            # A function's symbol covers its index alone. What lies before the functions of another table is no index, unless it is where a
+            # virtual base is: there the table ends.
+            if function is None or offset or word == 0 or function.startswith("vtable for "):
                 break
-            print("[%d]: 0x%x <%s>" % (index, guest_word(table + 4 * index), function))
+            print("[%d]: 0x%x <%s>" % (index, word, function))
             index += 1
             if symbol_of_word(table + 4 * index) != name:
                 break
+
+
+def virtual_bases(type_):
+    """The names of a class's virtual bases, those of its bases included: of each, the table has a word before what all tables have."""
+    found = set()
+    for field in type_.strip_typedefs().fields():
+        if field.is_base_class:
+            if is_unplaced(field):
+                found.add(field.name)
+            found |= virtual_bases(field.type)
+    return found
+
+
+def bases_with_tables(value):
+    """The parts of an object that have a virtual table of their own, in the order of the classes."""
+    for field in value.type.strip_typedefs().fields():
+        if field.is_base_class and is_guest_class(field.type.strip_typedefs()):
+            part = value[field]
+            yield part
+            yield from bases_with_tables(part)
 
 
 InfoVtbl()

@@ -399,3 +399,31 @@ fn numbers_of_16_bytes_are_read_and_written_in_the_guests_format() {
         ]);
     }
 }
+
+/// gdb makes the pointer types of casts itself.
+#[test]
+fn casts_need_no_pointer_of_their_kind_in_the_program() {
+    let commands = [
+        "break look",
+        "run",
+        "p *(int *) node",
+        "p *(unsigned char *) &node->value",
+        "p *(char **) &node->name",
+        "p (void *) node",
+        "p sizeof(void *)",
+        "p sizeof(void **)",
+        "p sizeof(int *)",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("memory/memory32", level).invoke("run").run(&commands);
+        answers.assert_values(&[
+            ("p *(int *) node", "2"),
+            ("p *(unsigned char *) &node->value", "2 '\\002'"),
+            ("p *(char **) &node->name", "0x? \"before\""),
+            ("p (void *) node", "(void *) 0x?"),
+            ("p sizeof(void *)", "4"),
+            ("p sizeof(void **)", "4"),
+            ("p sizeof(int *)", "4"),
+        ]);
+    }
+}

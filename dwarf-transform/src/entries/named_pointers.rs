@@ -41,23 +41,32 @@ impl UnitFiller<'_, '_, '_> {
         let Types { mut named, others, has_char, mut pointed } = self.types();
         let root = self.output.root();
         let is_c_family = self.is_c_family();
-        if is_c_family {
-            if !has_char {
-                named.push(self.character());
-            }
-            named.push(self.void());
+        if is_c_family && !has_char {
+            named.push(self.character());
         }
         let holder = self.output.add(root, c::DW_TAG_structure_type);
         self.output.get_mut(holder).set(c::DW_AT_byte_size, Value::Udata(4));
+        if is_c_family {
+            self.void();
+            // What has no type leads to the `void` that gdb has for all of the object, as `void` at the prompt is, whatever an entry for it says.
+            let pointer = self.guest_pointer(None);
+            let last = self.guest_pointer(Some(pointer));
+            self.hold(holder, last);
+        }
         let named = named.into_iter().map(|target| (target, is_c_family));
         for (target, twice) in named.chain(others.into_iter().map(|target| (target, false))) {
             if pointed.insert(target) {
-                let pointer = self.guest_pointer(target);
-                let last = if twice { self.guest_pointer(pointer) } else { pointer };
-                let member = self.output.add(holder, c::DW_TAG_member);
-                self.output.get_mut(member).set(c::DW_AT_type, Value::UnitRef(last));
+                let pointer = self.guest_pointer(Some(target));
+                let last = if twice { self.guest_pointer(Some(pointer)) } else { pointer };
+                self.hold(holder, last);
             }
         }
+    }
+
+    /// Lets gdb read a type: that of a member.
+    fn hold(&mut self, holder: EntryId, ty: EntryId) {
+        let member = self.output.add(holder, c::DW_TAG_member);
+        self.output.get_mut(member).set(c::DW_AT_type, Value::UnitRef(ty));
     }
 
     fn types(&self) -> Types {
@@ -134,19 +143,21 @@ impl UnitFiller<'_, '_, '_> {
         id
     }
 
-    fn void(&mut self) -> EntryId {
+    fn void(&mut self) {
         let root = self.output.root();
         let id = self.output.add(root, c::DW_TAG_unspecified_type);
         self.output.get_mut(id).set(c::DW_AT_name, Value::String(b"void".to_vec()));
-        id
     }
 
-    fn guest_pointer(&mut self, target: EntryId) -> EntryId {
+    /// A pointer to a type; to `void` without one.
+    fn guest_pointer(&mut self, target: Option<EntryId>) -> EntryId {
         let root = self.output.root();
         let id = self.output.add(root, c::DW_TAG_pointer_type);
         let mut entry = self.output.get_mut(id);
         entry.set(c::DW_AT_byte_size, Value::Udata(4));
-        entry.set(c::DW_AT_type, Value::UnitRef(target));
+        if let Some(target) = target {
+            entry.set(c::DW_AT_type, Value::UnitRef(target));
+        }
         id
     }
 }
