@@ -6,7 +6,10 @@ use object::elf;
 
 use crate::builder::{INSTANCE_SECTION, LoadableContents, TEXT_SECTION, instance_symbol, loadable_sections};
 use crate::elf::{Contents, ElfImage, ImageSection, ImageSymbol};
-use crate::{Artifact, ArtifactError, GuestSymbolKind, LinkLayout, Machine, RelocationTarget};
+use crate::{Artifact, ArtifactError, GuestSymbolKind, LinkLayout, Machine, RelocationTarget, TrapCode, section};
+
+/// What is there to trap and does nothing else, on x86-64.
+const UD2: [u8; 2] = [0x0f, 0x0b];
 
 /// A module whose code has been loaded.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,21 @@ impl LoadedModule<'_> {
         rebase_debug_sections(self.artifact, self.text_delta(), self.cell_delta())
     }
 
+    /// The traps that only the instruction tells, of each its address (8 bytes) and its [`TrapCode`] (1 byte).
+    ///
+    /// A memory access that goes out of bounds is not among them: the address that it faults at tells.
+    pub(crate) fn append_trap_sites(&self, out: &mut Vec<u8>) {
+        let text = self.artifact.text();
+        for trap in self.artifact.traps().iter() {
+            let code = text.get(trap.text.0 as usize..).unwrap_or_default();
+            let is_explicit = self.artifact.machine() != Machine::X86_64 || code.starts_with(&UD2);
+            if is_explicit || trap.trap_code() != Some(TrapCode::MemoryOutOfBounds) {
+                out.extend(self.text_address.wrapping_add(u64::from(trap.text.0)).to_le_bytes());
+                out.push(trap.code);
+            }
+        }
+    }
+
     /// The symbols, for a text of the section number `text`, and the cell of the section number `cell`.
     pub(crate) fn symbols(&self, text: u32, cell: u32) -> impl Iterator<Item = ImageSymbol<'_>> {
         let code = self.artifact.text_symbols().map(move |(name, offset, size, is_global)| ImageSymbol {
@@ -60,7 +78,9 @@ impl LoadedModule<'_> {
 /// - `.eh_frame` and `.eh_frame_hdr` keep their link-time distance from the text, so that their pc-relative pointers stay
 ///   right. They are not ALLOC sections here: a debugger reads them from this image, whether or not the loader also
 ///   mapped them at that distance.
-/// - Symbols have their real addresses. The engine's own sections are left out.
+/// - Symbols have their real addresses. The engine's own sections are left out, but for one: `.wasmscope.trapsites` has the
+///   address (8 bytes) and the [`TrapCode`] (1 byte) of each instruction that traps for a reason that the signal does not
+///   tell.
 pub fn registered_image(module: LoadedModule<'_>) -> Result<Vec<u8>, ArtifactError> {
     let artifact = module.artifact;
     let linked = artifact.layout();
@@ -82,6 +102,9 @@ pub fn registered_image(module: LoadedModule<'_>) -> Result<Vec<u8>, ArtifactErr
         },
     );
     sections.extend(debug_sections.iter().map(|(name, bytes)| ImageSection::debug(name, bytes)));
+    let mut trap_sites = Vec::new();
+    module.append_trap_sites(&mut trap_sites);
+    sections.push(ImageSection::private(section::TRAP_SITES, &trap_sites));
     let symbols = module.symbols(TEXT_SECTION, INSTANCE_SECTION).collect();
     write(artifact.machine(), sections, symbols)
 }

@@ -35,7 +35,8 @@ const JOINABLE: [SectionId; 10] = [
 ];
 
 /// The ELF file for `__jit_debug_register_code` of several modules. It is what [`registered_image`](crate::registered_image)
-/// makes of each, in one: a `.text` section for each module, one `.eh_frame`, no `.eh_frame_hdr`, one of each debug section.
+/// makes of each, in one: a `.text` section for each module, one `.eh_frame`, no `.eh_frame_hdr`, one of each debug section and
+/// of the trap sites.
 ///
 /// # Errors
 ///
@@ -47,6 +48,7 @@ pub fn joint_image(modules: &[LoadedModule<'_>]) -> Result<Vec<u8>, ArtifactErro
     let mut sections = Vec::new();
     let mut symbols = Vec::new();
     let mut frames = Vec::new();
+    let mut trap_sites = Vec::new();
     let mut joined: [Vec<u8>; JOINABLE.len()] = Default::default();
     for module in modules {
         if module.artifact.machine() != machine {
@@ -68,6 +70,7 @@ pub fn joint_image(modules: &[LoadedModule<'_>]) -> Result<Vec<u8>, ArtifactErro
         sections.push(loaded(section::INSTANCE, elf::SHF_WRITE, module.cell_address, 8, cell_size));
         append_frames(&mut frames, module, first.eh_frame_address())?;
         append_debug_sections(&mut joined, module)?;
+        module.append_trap_sites(&mut trap_sites);
     }
     frames.extend([0; 4]);
     sections.push(ImageSection {
@@ -77,6 +80,7 @@ pub fn joint_image(modules: &[LoadedModule<'_>]) -> Result<Vec<u8>, ArtifactErro
     });
     let present = JOINABLE.iter().zip(&joined).filter(|(_, bytes)| !bytes.is_empty());
     sections.extend(present.map(|(id, bytes)| ImageSection::debug(id.name(), bytes)));
+    sections.push(ImageSection::private(section::TRAP_SITES, &trap_sites));
     write(machine, sections, symbols)
 }
 

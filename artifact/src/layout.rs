@@ -36,6 +36,8 @@ pub mod section {
     pub const ADDRESS_MAP: &str = ".wasmscope.addrmap";
     /// Trapping instructions.
     pub const TRAPS: &str = ".wasmscope.traps";
+    /// In what a debugger is given: the instructions that trap for a reason that the signal does not tell.
+    pub const TRAP_SITES: &str = ".wasmscope.trapsites";
     /// References in frames at safepoints.
     pub const STACK_MAPS: &str = ".wasmscope.stackmaps";
     /// Wasm locals that live in the frame.

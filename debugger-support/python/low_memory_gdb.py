@@ -122,12 +122,10 @@ class LowMemory:
         with open("/proc/%d/stat" % pid) as file:
             process = (pid, file.read().rsplit(")", 1)[1].split()[19])  # its start time: numbers are used again
         if process not in self.bases:
-            mappings = linear_memory(mappings_of_process(pid))
-            mapping = reservation(mappings)
-            if mapping is None:
+            base = LinearMemories(mappings_of_process(pid)).base()
+            if base is None:
                 return 0
-            # Where the identity map is whole, the guest's code uses it itself: nothing to translate.
-            self.bases[process] = 0 if any(it.start == 0 for it in mappings) else mapping.start
+            self.bases[process] = base
         return self.bases[process]
 
 

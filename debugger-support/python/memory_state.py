@@ -65,6 +65,15 @@ class LinearMemories:
                 used = [it for it in lines if it[2].startswith("rw") and it[1] > base and it[0] < start]
                 self.others.append((base, max((min(it[1], start) for it in used), default=base)))
 
+    def base(self):
+        """The host address through which the guest reaches wasm address 0; None where there is no memory.
+
+        That is 0 where the identity map begins there, else it is that of the memory itself.
+        """
+        if any(start == 0 for start, _ in self.identity):
+            return 0
+        return self.reservation[0] if self.reservation else None
+
     def memory_of(self, addresses):
         """The base of the memory that variables at these host addresses lie in, 0 for memory 0; None if none is in a memory."""
         found = None

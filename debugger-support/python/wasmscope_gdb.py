@@ -13,36 +13,6 @@ import re
 import gdb
 
 
-class Mapping:
-    """One line of /proc/<pid>/maps that belongs to linear memory."""
-
-    def __init__(self, start, end, offset, name):
-        self.start, self.end, self.offset, self.name = start, end, offset, name
-
-    def is_identity(self):
-        """The host address of each byte is its wasm address."""
-        return self.start == self.offset
-
-
-def linear_memory(mappings):
-    """The mappings of the files that the engine backs linear memory with."""
-    marks = ("/memfd:", "wasm")
-    return [
-        Mapping(start, end, offset, name[len(marks[0]) :])
-        for start, end, _, offset, name in mappings
-        if name.startswith("".join(marks))
-    ]
-
-
-def reservation(mappings):
-    """The mapping through which the code itself accesses memory: the largest that is no identity map."""
-    return max(
-        (m for m in mappings if not m.is_identity() and m.offset == 0),
-        key=lambda m: m.end - m.start,
-        default=None,
-    )
-
-
 def mappings():
     """The mappings of the process, or of the one that left the core file."""
     inferior = gdb.selected_inferior()
@@ -111,28 +81,24 @@ def trap_kind():
         # By fields, not by an expression: whatever the language of the frame is.
         info = gdb.parse_and_eval("$_siginfo")
         signal = int(info["si_signo"])
-    except gdb.error:
-        return None
-    if signal == 8:  # SIGFPE: a division of the guest; the code tells which
-        return {1: "integer divide by zero", 2: "integer overflow"}.get(int(info["si_code"]), "integer division trap")
-    if signal == 11:  # SIGSEGV
         address = int(info["_sifields"]["_sigfault"]["si_addr"]) & (1 << 64) - 1
         stack = int(gdb.parse_and_eval("$sp")) & (1 << 64) - 1
-        if abs(address - stack) < 0x10000:
-            return "call stack exhausted"
-        memory = linear_memory(mappings())
-        # Where the identity map is whole, the code uses it, otherwise the reservation.
-        whole = [m for m in memory if m.start == 0 and m.offset == 0]
-        base = max(whole, key=lambda m: m.end) if whole else reservation(memory)
-        if base is not None and base.start <= address < base.start + (1 << 34):
-            return "out of bounds memory access at wasm address 0x%x (memory ends at 0x%x)" % (
-                address - base.start,
-                base.end - base.start,
-            )
+    except gdb.error:
         return None
-    if signal == 4:  # SIGILL: an explicit trap
-        return "unreachable or a failed check"
-    return None
+    if signal not in (4, 8, 11):  # SIGILL, SIGFPE, SIGSEGV
+        return None
+    return trap_sentence(trap_of_instruction(), signal, address, stack, mappings())
+
+
+def trap_of_instruction():
+    """The number of the trap that the instruction stands for at which the program stopped; None if it is not known."""
+    inferior = gdb.selected_inferior()
+    found = re.search(r" (0x[0-9a-f]+)", gdb.execute("info address __jit_debug_descriptor", to_string=True))
+    try:
+        read = lambda address, size: inferior.read_memory(address, size).tobytes()
+        return trap_at(read, int(found[1], 16), gdb.newest_frame().pc()) if found else None
+    except (gdb.error, struct.error, ValueError, IndexError):
+        return None
 
 
 class WasmTrap(gdb.Command):

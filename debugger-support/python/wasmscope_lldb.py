@@ -6,6 +6,7 @@ again, with a pointer type, a value, children, and the text of a `char *`; scrip
 
     wasm-memory     where linear memory lies and which part of it pointers can be followed into
     wasm-call       calls a guest function, by name or through a pointer: wasm-call add(1, 2)
+    wasm-trap       which trap of WebAssembly the signal that stopped the program stands for
     wasm-step       steps into what a std::function calls
     wasm-externref  the host value that a reference leads to, and how many references there are
 """
@@ -33,22 +34,16 @@ BASES = {}
 
 
 def memory_base(process):
-    """The host address through which the guest reaches wasm address 0; None where there is no memory.
-
-    That is 0 where the identity map begins there, else it is that of the memory itself.
-    """
+    """The host address through which the guest reaches wasm address 0; None where there is no memory."""
     key = (process.GetProcessID(), process.GetUniqueID())
     if key not in BASES:
         try:
-            memories = LinearMemories(mappings(process))
+            base = LinearMemories(mappings(process)).base()
         except OSError:
             return None
-        if any(start == 0 for start, _ in memories.identity):
-            BASES[key] = 0
-        elif memories.reservation:
-            BASES[key] = memories.reservation[0]
-        else:
+        if base is None:
             return None
+        BASES[key] = base
     return BASES[key]
 
 
@@ -129,11 +124,57 @@ class OtherInstance:
         self.announced = (thread.GetThreadID(), own)
 
 
+def trap_kind(thread):
+    """The trap that the thread's signal stands for, as a sentence, or None where it is no trap."""
+    if thread.GetStopReason() != lldb.eStopReasonSignal or thread.GetStopReasonDataAtIndex(0) not in (4, 8, 11):
+        return None
+    process, frame = thread.GetProcess(), thread.GetFrameAtIndex(0)
+
+    def read(address, size):
+        error = lldb.SBError()
+        memory = process.ReadMemory(address, size, error) if size else b""
+        if error.Fail():
+            raise ValueError(error.GetCString())
+        return memory
+
+    site = None
+    for found in process.GetTarget().FindSymbols("__jit_debug_descriptor", lldb.eSymbolTypeData):
+        try:
+            site = trap_at(read, found.GetSymbol().GetStartAddress().GetLoadAddress(process.GetTarget()), frame.GetPC())
+        except (struct.error, ValueError, IndexError):
+            pass
+    # Old versions do not tell what the signal says.
+    info = thread.GetSiginfo() if hasattr(thread, "GetSiginfo") else lldb.SBValue()
+    address = info.GetValueForExpressionPath("._sifields._sigfault.si_addr").GetValueAsUnsigned()
+    try:
+        return trap_sentence(site, thread.GetStopReasonDataAtIndex(0), address, frame.GetSP(), mappings(process))
+    except OSError:
+        return None
+
+
+class Traps:
+    """Says which trap it is that the program stopped at."""
+
+    def stopped(self, context, stream):
+        kind = trap_kind(context.GetThread())
+        if kind:
+            stream.Print("wasm trap: %s\n" % kind)
+
+
+def wasm_trap(_debugger, _command, context, result, _dict):
+    """Say which trap of WebAssembly the signal that stopped the program stands for."""
+    if not context.GetProcess().IsValid():
+        result.SetError("The program is not being run.")
+        return
+    kind = trap_kind(context.GetThread())
+    result.AppendMessage("wasm trap: %s" % kind if kind else "The program did not stop at a trap.")
+
+
 class Stops:
     """What is done at each stop, as one hook: lldb announces each where there are several."""
 
     def __init__(self, target, _arguments, _dict):
-        self.parts = [MemoryCache(target.GetDebugger()), OtherInstance(), GuestCalls(target.GetDebugger())]
+        self.parts = [MemoryCache(target.GetDebugger()), OtherInstance(), Traps(), GuestCalls(target.GetDebugger())]
 
     def handle_stop(self, context, stream):
         for part in self.parts:
@@ -630,6 +671,7 @@ def __lldb_init_module(debugger, _):
     commands = [
         "command script add -o -f {0}.wasm_memory wasm-memory",
         "command script add -o -f {0}.wasm_call wasm-call",
+        "command script add -o -f {0}.wasm_trap wasm-trap",
         "command script add -o -f {0}.wasm_step wasm-step",
         "command script add -o -f {0}.wasm_externref wasm-externref",
         "type category define wasmscope",

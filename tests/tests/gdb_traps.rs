@@ -1,27 +1,57 @@
-//! A trap under gdb: the session stops at the guilty source line, before anything is torn down, with the caller's frames.
+//! A trap under gdb and lldb: the session stops at the guilty source line, before anything is torn down, with the caller's
+//! frames, and the trap is named.
 
+use artifact::TrapCode;
 use tests::{Session, at, line};
 
 const SOURCE: &str = "trap/main.c";
 
-/// (argument, signal, the line that traps, what `wasm trap` says, a frame that must be in the backtrace)
-const TRAPS: &[(&str, &str, &str, &str, &str)] = &[
-    ("memory", "SIGSEGV", "return *wild;", "out of bounds memory access at wasm address 0xfffffff0", "trap"),
-    ("unreachable", "SIGILL", "__builtin_trap();", "unreachable or a failed check", "main"),
-    ("signature", "SIGILL", "return wrong();", "unreachable or a failed check", "main"),
+/// (argument, signal, the line that traps, which trap it is, frames that must be in the backtrace)
+const TRAPS: &[(&str, &str, &str, &str, [&str; 2])] = &[
+    (
+        "memory",
+        "SIGSEGV",
+        "return *wild;",
+        "out of bounds memory access at wasm address 0xfffffff0",
+        ["out_of_bounds", "trap"],
+    ),
+    ("fill", "SIGILL", "memset((void *)wild, 0, length);", "out of bounds memory access", ["clear", "trap"]),
+    ("unreachable", "SIGILL", "__builtin_trap();", "wasm `unreachable` instruction executed", ["trap", "main"]),
+    ("signature", "SIGILL", "return wrong();", "indirect call type mismatch", ["trap", "main"]),
+    ("divide", "SIGILL", "return value / zero;", "integer divide by zero", ["divide", "average"]),
 ];
 
 #[test]
 fn a_trap_stops_at_its_source_line() {
     for level in [0, 2] {
-        for (kind, signal, text, trap, caller) in TRAPS {
-            let answers =
-                Session::new("trap/trap", level).arguments(&[kind]).run(&["run", "bt", "wasm trap", "continue"]);
-            answers.assert_contains("run", 0, &[signal, &format!("main.c:{}", line(SOURCE, text)), text]);
-            answers.assert_contains("bt", 0, &["#0 ", caller, " main (argc="]);
-            answers.assert_contains("wasm trap", 0, &[trap]);
+        for (kind, signal, text, trap, [function, caller]) in TRAPS {
+            let session = || Session::new("trap/trap", level).arguments(&[kind]);
+            let named = format!("wasm trap: {trap}");
+            let place = format!("main.c:{}", line(SOURCE, text));
+            let answers = session().run(&["run", "bt 4", "wasm trap", "continue"]);
+            answers.assert_contains("run", 0, &[signal, &place, text, &named]);
+            answers.assert_contains("bt 4", 0, &["#0 ", function, &format!(" {caller} (")]);
+            answers.assert_contains("wasm trap", 0, &[&named]);
             // The engine then reports the trap in its own way and ends as it does without a debugger.
             answers.assert_contains("continue", 0, &["exited with code 0206"]);
+
+            let answers = session().run_lldb(&["run", "bt 4", "wasm-trap"]);
+            answers.assert_contains("run", 0, &[signal, &place, text]);
+            answers.assert_contains("bt 4", 0, &["frame #0", function, &format!("{caller}(")]);
+            answers.assert_contains("wasm-trap", 0, &[&named]);
+            // lldb says what its stop hooks say by itself, outside the answers.
+            assert_eq!(answers.transcript().matches(&named).count(), 2, "{}", answers.transcript());
+        }
+    }
+}
+
+#[test]
+fn the_helpers_know_the_names_of_traps() {
+    for helpers in [debugger_support::gdb_helpers(), debugger_support::lldb_helpers()] {
+        // What the host finds out has no instruction.
+        for trap in TrapCode::ALL.iter().filter(|trap| **trap != TrapCode::AtomicWaitNonSharedMemory) {
+            let entry = format!("    {}: \"{trap}\",\n", *trap as u8);
+            assert!(helpers.contains(&entry), "{trap}");
         }
     }
 }

@@ -61,7 +61,7 @@ fn the_guest_chooses_the_exit_status() {
 #[test]
 fn traps_show_kind_and_source() {
     let mut shown = String::new();
-    for kind in ["divide", "memory", "convert", "signature", "table", "null", "unreachable"] {
+    for kind in ["divide", "memory", "fill", "convert", "signature", "table", "null", "unreachable"] {
         let mut reports = Vec::new();
         for options in
             [&["--opt-level", "0"][..], &["--opt-level", "2"], &["-g", "--opt-level", "0"], &["-g", "--opt-level", "2"]]

@@ -1,7 +1,8 @@
 //! The functions of the runtime that compiled code calls through the table in its context.
 //!
-//! All follow the System V convention and take the calling instance's `VMContext` first. One that traps does not
-//! return to its caller.
+//! All follow the System V convention and take the calling instance's `VMContext` first. Those that say so return whether
+//! something lies out of bounds, and the caller traps: a debugger then stops in the guest, at the operator. One that traps
+//! otherwise does not return.
 
 /// Calls the macro `$each` with the list of built-in functions: name, parameter types, result type.
 ///
@@ -13,22 +14,22 @@ macro_rules! for_each_builtin {
         $each! {
             /// Grows memory `mem` by `delta` pages; the old size in pages, or all ones.
             memory_grow(vmctx: vmctx, delta: i64, mem: i32) -> i64;
-            /// `memory.copy`.
-            memory_copy(vmctx: vmctx, dst_mem: i32, dst: i64, src_mem: i32, src: i64, len: i64);
-            /// `memory.fill`; the low byte of `value` counts.
-            memory_fill(vmctx: vmctx, mem: i32, dst: i64, value: i32, len: i64);
-            /// `memory.init`.
-            memory_init(vmctx: vmctx, mem: i32, segment: i32, dst: i64, src: i32, len: i32);
+            /// `memory.copy`: 1 if it is out of bounds, else 0.
+            memory_copy(vmctx: vmctx, dst_mem: i32, dst: i64, src_mem: i32, src: i64, len: i64) -> i32;
+            /// `memory.fill`; the low byte of `value` counts. 1 if it is out of bounds, else 0.
+            memory_fill(vmctx: vmctx, mem: i32, dst: i64, value: i32, len: i64) -> i32;
+            /// `memory.init`: 1 if it is out of bounds, else 0.
+            memory_init(vmctx: vmctx, mem: i32, segment: i32, dst: i64, src: i32, len: i32) -> i32;
             /// `data.drop`.
             data_drop(vmctx: vmctx, segment: i32);
             /// Grows table `table` by `delta` elements that hold `init`; the old size, or all ones.
             table_grow(vmctx: vmctx, table: i32, delta: i32, init: pointer) -> i32;
-            /// `table.fill`.
-            table_fill(vmctx: vmctx, table: i32, dst: i32, value: pointer, len: i32);
-            /// `table.copy`.
-            table_copy(vmctx: vmctx, dst_table: i32, src_table: i32, dst: i32, src: i32, len: i32);
-            /// `table.init`.
-            table_init(vmctx: vmctx, table: i32, segment: i32, dst: i32, src: i32, len: i32);
+            /// `table.fill`: 1 if it is out of bounds, else 0.
+            table_fill(vmctx: vmctx, table: i32, dst: i32, value: pointer, len: i32) -> i32;
+            /// `table.copy`: 1 if it is out of bounds, else 0.
+            table_copy(vmctx: vmctx, dst_table: i32, src_table: i32, dst: i32, src: i32, len: i32) -> i32;
+            /// `table.init`: 1 if it is out of bounds, else 0.
+            table_init(vmctx: vmctx, table: i32, segment: i32, dst: i32, src: i32, len: i32) -> i32;
             /// `elem.drop`.
             elem_drop(vmctx: vmctx, segment: i32);
             /// Lists `reference` in the activations table: its chunk is full, or another store owns the count. May collect.

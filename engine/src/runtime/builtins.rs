@@ -97,6 +97,20 @@ unsafe fn memory<'a>(vmctx: *mut VMContext, index: u32) -> Result<&'a mut Memory
     unsafe { Ok(&mut *instance(vmctx).memory(index)?.as_ptr()) }
 }
 
+/// Runs the body of a built-in function after which the guest itself traps if it went out of `bounds`: 1 then, else 0.
+///
+/// # Safety
+///
+/// As [`entry::builtin`].
+unsafe fn within_bounds(vmctx: *mut VMContext, bounds: Trap, body: impl FnOnce() -> Result<(), Error>) -> u32 {
+    let body = || match body() {
+        Err(error) if error.downcast_ref() == Some(&bounds) => Ok(1),
+        result => result.map(|()| 0),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { entry::builtin(vmctx, body) }
+}
+
 /// The functions behind the stubs.
 ///
 /// # Safety
@@ -125,32 +139,41 @@ mod implementation {
         src_mem: u32,
         src: u64,
         len: u64,
-    ) {
+    ) -> u32 {
         // SAFETY: see the module; the ranges are checked, and may overlap.
         unsafe {
-            entry::builtin(vmctx, || {
+            within_bounds(vmctx, Trap::MemoryOutOfBounds, || {
                 let to = instance(vmctx).memory_range(dst_mem, dst, len)?;
                 let from = instance(vmctx).memory_range(src_mem, src, len)?;
                 std::ptr::copy(from, to, len as usize);
                 Ok(())
-            });
+            })
         }
     }
 
-    pub unsafe extern "C" fn memory_fill(vmctx: *mut VMContext, mem: u32, dst: u64, value: u32, len: u64) {
+    pub unsafe extern "C" fn memory_fill(vmctx: *mut VMContext, mem: u32, dst: u64, value: u32, len: u64) -> u32 {
         // SAFETY: see the module; the range is checked.
         unsafe {
-            entry::builtin(vmctx, || {
+            within_bounds(vmctx, Trap::MemoryOutOfBounds, || {
                 let to = instance(vmctx).memory_range(mem, dst, len)?;
                 std::ptr::write_bytes(to, value as u8, len as usize);
                 Ok(())
-            });
+            })
         }
     }
 
-    pub unsafe extern "C" fn memory_init(vmctx: *mut VMContext, mem: u32, segment: u32, dst: u64, src: u32, len: u32) {
+    pub unsafe extern "C" fn memory_init(
+        vmctx: *mut VMContext,
+        mem: u32,
+        segment: u32,
+        dst: u64,
+        src: u32,
+        len: u32,
+    ) -> u32 {
         // SAFETY: see the module.
-        unsafe { entry::builtin(vmctx, || instance(vmctx).init_memory(mem, segment, dst, src, len)) };
+        unsafe {
+            within_bounds(vmctx, Trap::MemoryOutOfBounds, || instance(vmctx).init_memory(mem, segment, dst, src, len))
+        }
     }
 
     pub unsafe extern "C" fn data_drop(vmctx: *mut VMContext, segment: u32) {
@@ -174,15 +197,15 @@ mod implementation {
         }
     }
 
-    pub unsafe extern "C" fn table_fill(vmctx: *mut VMContext, table: u32, dst: u32, value: *mut u8, len: u32) {
+    pub unsafe extern "C" fn table_fill(vmctx: *mut VMContext, table: u32, dst: u32, value: *mut u8, len: u32) -> u32 {
         // SAFETY: as for `table_grow`; the borrow ends before drop handlers run.
         unsafe {
-            entry::builtin(vmctx, || {
+            within_bounds(vmctx, Trap::TableOutOfBounds, || {
                 let table = instance(vmctx).table(table)?.as_ptr();
                 let doomed = (*table).fill(u64::from(dst), u64::from(len), value as u64)?;
                 collect::let_go((*vmctx).store, doomed);
                 Ok(())
-            });
+            })
         }
     }
 
@@ -193,10 +216,10 @@ mod implementation {
         dst: u32,
         src: u32,
         len: u32,
-    ) {
+    ) -> u32 {
         // SAFETY: as for `table_fill`; two tables are borrowed only if they are distinct.
         unsafe {
-            entry::builtin(vmctx, || {
+            within_bounds(vmctx, Trap::TableOutOfBounds, || {
                 let to = instance(vmctx).table(dst_table)?;
                 let from = instance(vmctx).table(src_table)?;
                 let (dst, src, len) = (u64::from(dst), u64::from(src), u64::from(len));
@@ -207,21 +230,28 @@ mod implementation {
                 };
                 collect::let_go((*vmctx).store, doomed);
                 Ok(())
-            });
+            })
         }
     }
 
-    pub unsafe extern "C" fn table_init(vmctx: *mut VMContext, table: u32, segment: u32, dst: u32, src: u32, len: u32) {
+    pub unsafe extern "C" fn table_init(
+        vmctx: *mut VMContext,
+        table: u32,
+        segment: u32,
+        dst: u32,
+        src: u32,
+        len: u32,
+    ) -> u32 {
         // SAFETY: as for `table_fill`.
         unsafe {
-            entry::builtin(vmctx, || {
+            within_bounds(vmctx, Trap::TableOutOfBounds, || {
                 let instance = instance(vmctx);
                 let table = instance.table(table)?.as_ptr();
                 let items = instance.element_items(segment);
                 let doomed = (*table).init(u64::from(dst), items, u64::from(src), u64::from(len))?;
                 collect::let_go((*vmctx).store, doomed);
                 Ok(())
-            });
+            })
         }
     }
 

@@ -326,6 +326,18 @@ impl<'a> FuncEnv<'a> {
         pos.func.dfg.first_result(call)
     }
 
+    /// Calls a built-in function that returns whether something is out of bounds, and traps if so.
+    fn builtin_within_bounds(
+        &mut self,
+        pos: &mut FuncCursor<'_>,
+        builtin: Builtin,
+        args: &[ir::Value],
+        trap: ir::TrapCode,
+    ) {
+        let outside = self.builtin_value(pos, builtin, args);
+        pos.ins().trapnz(outside, trap);
+    }
+
     fn const32(pos: &mut FuncCursor<'_>, value: u32) -> ir::Value {
         pos.ins().iconst(types::I32, i64::from(value))
     }
@@ -860,7 +872,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         let len = Self::widen(&mut pos, len);
         let dst_index = Self::const32(&mut pos, dst_index.as_u32());
         let src_index = Self::const32(&mut pos, src_index.as_u32());
-        self.builtin(&mut pos, Builtin::memory_copy, &[dst_index, dst, src_index, src, len]);
+        let args = &[dst_index, dst, src_index, src, len];
+        self.builtin_within_bounds(&mut pos, Builtin::memory_copy, args, ir::TrapCode::HeapOutOfBounds);
         Ok(())
     }
 
@@ -876,7 +889,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         let dst = Self::widen(&mut pos, dst);
         let len = Self::widen(&mut pos, len);
         let index = Self::const32(&mut pos, index.as_u32());
-        self.builtin(&mut pos, Builtin::memory_fill, &[index, dst, val, len]);
+        let args = &[index, dst, val, len];
+        self.builtin_within_bounds(&mut pos, Builtin::memory_fill, args, ir::TrapCode::HeapOutOfBounds);
         Ok(())
     }
 
@@ -893,7 +907,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         let dst = Self::widen(&mut pos, dst);
         let index = Self::const32(&mut pos, index.as_u32());
         let segment = Self::const32(&mut pos, seg_index);
-        self.builtin(&mut pos, Builtin::memory_init, &[index, segment, dst, src, len]);
+        let args = &[index, segment, dst, src, len];
+        self.builtin_within_bounds(&mut pos, Builtin::memory_init, args, ir::TrapCode::HeapOutOfBounds);
         Ok(())
     }
 
@@ -971,7 +986,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         let len = self.table_index(&mut pos, narrower, len);
         let dst = self.table_index(&mut pos, dst_table_index, dst);
         let src = self.table_index(&mut pos, src_table_index, src);
-        self.builtin(&mut pos, Builtin::table_copy, &[dst_table, src_table, dst, src, len]);
+        let args = &[dst_table, src_table, dst, src, len];
+        self.builtin_within_bounds(&mut pos, Builtin::table_copy, args, ir::TrapCode::TableOutOfBounds);
         Ok(())
     }
 
@@ -986,7 +1002,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         let table = Self::const32(&mut pos, table_index.as_u32());
         let dst = self.table_index(&mut pos, table_index, dst);
         let len = self.table_index(&mut pos, table_index, len);
-        self.builtin(&mut pos, Builtin::table_fill, &[table, dst, val, len]);
+        let args = &[table, dst, val, len];
+        self.builtin_within_bounds(&mut pos, Builtin::table_fill, args, ir::TrapCode::TableOutOfBounds);
         Ok(())
     }
 
@@ -1002,7 +1019,8 @@ impl FuncEnvironment for FuncEnv<'_> {
         let table = Self::const32(&mut pos, table_index.as_u32());
         let segment = Self::const32(&mut pos, seg_index);
         let dst = self.table_index(&mut pos, table_index, dst);
-        self.builtin(&mut pos, Builtin::table_init, &[table, segment, dst, src, len]);
+        let args = &[table, segment, dst, src, len];
+        self.builtin_within_bounds(&mut pos, Builtin::table_init, args, ir::TrapCode::TableOutOfBounds);
         Ok(())
     }
 

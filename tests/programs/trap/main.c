@@ -27,11 +27,18 @@ __attribute__((noinline)) static int overflow(int depth) {
     return overflow(depth + 1) + buffer[0];
 }
 
+__attribute__((noinline, target("bulk-memory"))) static int clear(size_t length) {
+    memset((void *)wild, 0, length);
+    return 0;
+}
+
 __attribute__((noinline)) static int trap(const char *kind) {
     if (strcmp(kind, "divide") == 0)
         return average(21);
     if (strcmp(kind, "memory") == 0)
         return out_of_bounds();
+    if (strcmp(kind, "fill") == 0)
+        return clear(strlen(kind) * 1000);
     if (strcmp(kind, "stack") == 0)
         return overflow(zero);
     if (strcmp(kind, "convert") == 0)
