@@ -15,7 +15,7 @@ pub use module::{Section, module, sections};
 pub use place::{at, line};
 pub use process::{Process, core_of, free_port, run_for, wait_for_listener, wait_until};
 pub use recording::{Comparison, assert_like_native, compare, record};
-pub use session::{Answers, Session, assert_in_order, everything_said, normalized};
+pub use session::{Answers, Session, assert_in_order, everything_said, gdb_calls_functions, normalized};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

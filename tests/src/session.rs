@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -322,6 +323,35 @@ fn split(out: &str) -> Vec<String> {
         .skip(1)
         .map(|part| part.split_once('\n').map_or("", |(_, answer)| answer).trim().to_owned())
         .collect()
+}
+
+/// Can gdb call functions of a program on this machine? gdb 13 writes the processor's extended state in a form that some
+/// kernels refuse: then it cannot in any program, and an attempt leaves the program's registers wrong.
+pub fn gdb_calls_functions() -> bool {
+    static CALLS: OnceLock<bool> = OnceLock::new();
+    *CALLS.get_or_init(|| {
+        let mut gdb = tool("gdb", "gdb");
+        gdb.args([
+            "-nx",
+            "-q",
+            "-batch",
+            "-ex",
+            "catch syscall write",
+            "-ex",
+            "run",
+            "-ex",
+            "print (int) getpid()",
+            "--args",
+        ]);
+        gdb.arg(engine()).arg("--version");
+        let said = everything_said(gdb);
+        let refused = said.contains("Couldn't write extended state status");
+        assert!(refused || said.contains("$1 = "), "{said}");
+        if refused {
+            eprintln!("gdb cannot call functions of any program on this machine: calls are not tried");
+        }
+        !refused
+    })
 }
 
 /// What a command says on both of its outputs, [`normalized`].

@@ -176,6 +176,9 @@ fn methods_know_their_object() {
 
 #[test]
 fn member_functions_are_called_with_the_instances_context() {
+    if !tests::gdb_calls_functions() {
+        return;
+    }
     let commands = [
         "break look",
         "run",
@@ -309,6 +312,38 @@ fn parts_of_objects_have_their_virtual_bases() {
             &["vtable for '(anonymous namespace)::Deep' @", "[0]: 0x", "[1]: 0x"],
         );
     }
+}
+
+/// Each part's table ends where the next one begins, whose first word may look like a function's index.
+#[test]
+fn virtual_tables_are_listed_part_by_part() {
+    let answers =
+        Session::new("bases/bases", 2).run(&["break look", "run", "info vtbl left", "info vtbl nothing", "continue"]);
+    let shown = tests::normalized(answers.to("info vtbl left")[0]);
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    assert_eq!(
+        lines,
+        [
+            "vtable for 'Bottom' @ 0x? (subobject @ 0x?):",
+            "[0]: 0x? <Bottom::value()>",
+            "vtable for 'Right' @ 0x? (subobject @ 0x?):",
+            "vtable for 'Base' @ 0x? (subobject @ 0x?):",
+            "[0]: 0x? <virtual thunk to Bottom::value()>",
+        ]
+    );
+    answers.assert_contains("info vtbl nothing", 0, &["No symbol \"nothing\" in current context."]);
+    assert!(!answers.transcript().contains("Python Exception"), "{}", answers.transcript());
+}
+
+/// gdb keeps values when the program is gone, but not all of their types.
+#[test]
+fn objects_with_virtual_bases_outlast_the_program() {
+    let stop = format!("break {}", at("bases/main.cc", "int sum = look(bottom"));
+    let answers =
+        Session::new("bases/bases", 2).run(&[&stop, "run", "p plain", "delete", "continue", "p $", "p $1.plain"]);
+    answers.assert_contains("continue", 0, &["exited"]);
+    answers.assert_contains("p $", 0, &["<Base> = <invalid address>", "right = 3", "plain = 5"]);
+    answers.assert_values(&[("p $1.plain", "5")]);
 }
 
 /// In wasm all of these come through memory, but for the first one; x86-64 has some in one register or another.

@@ -23,14 +23,16 @@ fn gdb_has_pointers_to_all_that_objects_can_be() {
         "p ((char **) nodes)[2]",
         "p *(int **) &nodes",
         "p sizeof(int ***)",
+        "p unused_number",
+        "p Money::made",
+    ];
+    let calls = [
         "p part->which()",
         "set trace-commands on",
         "p part->which()",
         "set trace-commands off",
         "set print demangle off",
         "p part->which()",
-        "p unused_number",
-        "p Money::made",
     ];
     for level in [0, 2] {
         let answers = session(level).run(&commands);
@@ -44,12 +46,15 @@ fn gdb_has_pointers_to_all_that_objects_can_be() {
             ("p ((char **) nodes)[2]", "0x? \"second\""),
             ("p *(int **) &nodes", "(int *) 0x?"),
             ("p sizeof(int ***)", "4"),
-            ("p part->which()", "3"),
             ("p unused_number", "<optimized out>"),
             ("p Money::made", "<optimized out>"),
         ]);
+        if !tests::gdb_calls_functions() {
+            continue;
+        }
+        let answers = session(level).run(&[&["break look", "run"], &calls[..]].concat());
         // The overrider is a base's, and its name is found whatever gdb says of itself.
-        for nth in [1, 2] {
+        for nth in 0..3 {
             answers.assert_contains("p part->which()", nth, &["= 3"]);
         }
     }
