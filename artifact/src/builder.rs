@@ -58,6 +58,10 @@ pub struct GuestSymbol {
     pub kind: GuestSymbolKind,
 }
 
+/// The words of an instance cell: the context of the instance that runs, where that has the guest's stack pointer, one for
+/// debuggers to write.
+const INSTANCE_CELL_SIZE: u32 = 24;
+
 /// What a guest's address leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuestSymbolKind {
@@ -243,7 +247,7 @@ impl ArtifactBuilder {
             functions: Vec::new(),
             symbols: Vec::new(),
             guest_symbols: Vec::new(),
-            instance_cell_size: 8,
+            instance_cell_size: INSTANCE_CELL_SIZE,
             losses: Vec::new(),
             module: Vec::new(),
             meta: Vec::new(),

@@ -13,11 +13,46 @@ import gdb.xmethod
 MOST_VIRTUAL_FUNCTIONS = 100
 
 
-def instance_context():
-    """The context of the newest instance, which the image has a cell for."""
+def instance_cell():
+    """The words of the cell that the image has for the newest instance: first its context."""
     cell = gdb.parse_and_eval("(unsigned long) &__wasmscope_instance")
-    memory = gdb.selected_inferior().read_memory(int(cell), 8)
-    return int.from_bytes(bytes(memory), "little")
+    return bytes(gdb.selected_inferior().read_memory(int(cell), 16))
+
+
+class RoomOnTheStack:
+    """Moves the guest's stack pointer below the variables of the function at which the program stopped, for a while."""
+
+    def __init__(self, cell):
+        self.inferior = gdb.selected_inferior()
+        self.place = stack_pointer_place(cell)
+
+    def __enter__(self):
+        if self.place is None:
+            return
+        address, size = self.place
+        self.before = bytes(self.inferior.read_memory(address, size))
+        pointer = int.from_bytes(self.before, "little")
+        try:
+            base = LinearMemories(mappings()).base() or 0
+        except OSError:
+            # A process that is not this machine's.
+            base = 0
+        variables = [it - base if it >= 1 << 32 else it for it in variables_of_newest_function()]
+        self.inferior.write_memory(address, with_room(pointer, variables).to_bytes(size, "little"))
+
+    def __exit__(self, *_):
+        if self.place is not None:
+            self.inferior.write_memory(self.place[0], self.before)
+
+
+def variables_of_newest_function():
+    """The addresses of the variables of the newest frame, and of those that it is inlined into."""
+    frame = gdb.newest_frame()
+    while frame is not None:
+        yield from addresses_of_variables(frame, of_frame_alone=True)
+        if frame.type() != gdb.INLINE_FRAME:
+            break
+        frame = frame.older()
 
 
 def is_word(type_):
@@ -45,12 +80,14 @@ def call_guest(address, result, words, types):
     spelled = ", ".join(["unsigned long"] * 2 + [spelled_in_c(it) for it in types])
     with Parameters(**{"language": "c", "may-call-functions": "on", "unwindonsignal": "on"}):
         try:
-            context = instance_context()
+            cell = instance_cell()
+            context = int.from_bytes(cell[:8], "little")
             if not context:
                 raise gdb.GdbError("No instance of a module is running.")
             bits = ["%dul" % (it & 0xFFFF_FFFF_FFFF_FFFF) if isinstance(it, int) else repr(it) for it in [context] * 2 + words]
             call = "((%s (*)(%s)) %dul)(%s)" % (spelled_in_c(result), spelled, address, ", ".join(bits))
-            return gdb.parse_and_eval(call)
+            with RoomOnTheStack(cell):
+                return gdb.parse_and_eval(call)
         except gdb.error as error:
             raise gdb.GdbError(str(error))
 

@@ -9,6 +9,69 @@ import tempfile
 NO_RESULT = 0x1001
 
 
+# Where in the instance cell the stack pointer for calls is kept.
+ROOM = 16
+
+
+def make_room(target, thread):
+    """Notes in the instance cell which stack pointer a function called at this stop is to have."""
+    cell, process = instance_cell(target), target.GetProcess()
+    place = stack_pointer_place(process.ReadMemory(cell, 16, lldb.SBError()) or b"") if cell else None
+    if place is None:
+        return
+    base = memory_base(process) or 0
+    pointer = process.ReadUnsignedFromMemory(*place, lldb.SBError())
+    addresses = [it - base if it >= 1 << 32 else it for it in variables_of_newest_function(thread)]
+    process.WriteMemory(cell + ROOM, with_room(pointer, addresses).to_bytes(8, "little"), lldb.SBError())
+
+
+def variables_of_newest_function(thread):
+    """The addresses of the variables of the newest frame, and of those that it is inlined into."""
+    for index in range(thread.GetNumFrames() if thread.IsValid() else 0):
+        frame = thread.GetFrameAtIndex(index)
+        for variable in frame.GetVariables(True, True, False, False):
+            type_ = variable.GetType()
+            # A pointer is a computed value, which lldb gives for its address.
+            if not type_.GetCanonicalType().IsPointerType() and not type_.IsReferenceType():
+                yield raw(variable).GetLoadAddress()
+        if not frame.IsInlined():
+            break
+
+
+def in_room(target, cell, call, result):
+    """A call in an expression, with the stack pointer moved for it to where there is room. `result` is its type; None for `void`."""
+    place = stack_pointer_place(target.GetProcess().ReadMemory(cell, 16, lldb.SBError()) or b"")
+    if place is None:
+        return call
+    word = "unsigned long long" if place[1] == 8 else "unsigned"
+    # Another instance's context may be there by the time of the call.
+    pointer = "(volatile %s *)(*(char **)%d + %d)" % (word, cell, place[0] - instance_context(target))
+    keep, given = ("%s __wasmscope_result = " % result, "__wasmscope_result") if result else ("", "(void)0")
+    return (
+        "({ volatile %s *__wasmscope_sp = %s; %s __wasmscope_old = *__wasmscope_sp; *__wasmscope_sp = *(volatile %s *)%d; "
+        "%s%s; *__wasmscope_sp = __wasmscope_old; %s; })" % (word, pointer, word, word, cell + ROOM, keep, call, given)
+    )
+
+
+class RoomOnTheStack:
+    """Moves the guest's stack pointer to where there is room, for a while."""
+
+    def __init__(self, target):
+        self.process = target.GetProcess()
+        self.cell = instance_cell(target)
+
+    def __enter__(self):
+        self.place = stack_pointer_place(self.process.ReadMemory(self.cell, 16, lldb.SBError()) or b"") if self.cell else None
+        if self.place is not None:
+            self.before = self.process.ReadMemory(*self.place, lldb.SBError())
+            room = self.process.ReadMemory(self.cell + ROOM, self.place[1], lldb.SBError())
+            self.process.WriteMemory(self.place[0], room, lldb.SBError())
+
+    def __exit__(self, *_):
+        if self.place is not None:
+            self.process.WriteMemory(self.place[0], self.before, lldb.SBError())
+
+
 def instance_context(target):
     """The context of the newest instance, which the image has a cell for; 0 where there is none."""
     cell = instance_cell(target)
@@ -107,6 +170,7 @@ class GuestCalls:
 
     def stopped(self, context, _stream):
         target = context.GetTarget()
+        make_room(target, context.GetThread())
         modules = [it for it in target.module_iter() if (it.GetFileSpec().GetFilename() or "").startswith("JIT(")]
         known = [(it.GetFileSpec().GetFilename(), it.GetUUIDString()) for it in modules]
         if known == self.modules:
@@ -176,6 +240,7 @@ def direct_call(target, symbol, cell, types):
         "__wasmscope_pointer(%s)" % name if is_pointer(it) else name for name, it in zip(names, parameters)
     ]
     call = "%s(%s)" % (code_pointer(target, function), ", ".join(passed))
+    call = in_room(target, cell, call, spelled(returned) if returned.GetBasicType() != lldb.eBasicTypeVoid else None)
     pointee = returned.GetPointeeType().GetUnqualifiedType().GetName() if returned.IsPointerType() else ""
     if re.match(r"^[A-Za-z_]\w*$", pointee or "") and pointee not in types:
         types[pointee] = is_type_name(target, pointee)
@@ -316,7 +381,8 @@ def wasm_call(debugger, command, context, result, _):
         arguments = with_calls(target, hidden, call[1])
         expression = callable_text(target, function, hidden) + (", " + arguments if arguments else "") + ")"
         returned = function.GetType().GetFunctionReturnType()
-    value = frame.EvaluateExpression(expression)
+    with RoomOnTheStack(target):
+        value = frame.EvaluateExpression(expression)
     # That there is no value is an error, too, of its own number.
     if value.GetError().Fail() and (value.GetError().GetError() != NO_RESULT or returned.GetBasicType() != lldb.eBasicTypeVoid):
         result.SetError(value.GetError().GetCString())

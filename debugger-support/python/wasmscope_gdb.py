@@ -126,15 +126,15 @@ MOST_FRAMES = 30
 ANNOUNCED = {}
 
 
-def addresses_of_variables(frame):
-    """The addresses of what the frame keeps in memory."""
+def addresses_of_variables(frame, of_frame_alone=False):
+    """The addresses of what the frame knows in memory; `of_frame_alone`: without what is there once for all calls."""
     try:
         block = frame.block()
     except RuntimeError:
         return
     while block is not None and not block.is_global and not block.is_static:
         for symbol in block:
-            if not (symbol.is_variable or symbol.is_argument):
+            if not (symbol.is_variable or symbol.is_argument) or of_frame_alone and not symbol.needs_frame:
                 continue
             try:
                 # The guest's pointers are too narrow for `address`. gdb's own references are not, and are printed as `@0x1234`.

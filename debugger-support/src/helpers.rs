@@ -29,6 +29,8 @@ pub fn gdb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/arguments.py"),
         "\n\n",
+        include_str!("../python/shadow_stack.py"),
+        "\n\n",
         include_str!("../python/calls_gdb.py"),
         "\n\n",
         include_str!("../python/breakpoints_gdb.py")
@@ -55,6 +57,8 @@ pub fn lldb_helpers() -> &'static str {
         include_str!("../python/member_pointers_lldb.py"),
         "\n\n",
         include_str!("../python/arguments.py"),
+        "\n\n",
+        include_str!("../python/shadow_stack.py"),
         "\n\n",
         include_str!("../python/calls_lldb.py"),
         "\n\n",

@@ -427,3 +427,17 @@ fn casts_need_no_pointer_of_their_kind_in_the_program() {
         ]);
     }
 }
+
+/// The variables of a function that calls none lie where a called one would have its own.
+#[test]
+fn calls_leave_the_variables_of_the_function_alone() {
+    let stop = format!("break {}", at("abilities/main.c", "counter++;"));
+    if !tests::gdb_calls_functions() {
+        return;
+    }
+    for level in [0, 2] {
+        let answers = Session::new("abilities/c-O0", level).run(&[&stop, "run", "wasm call descend(3)", "info args"]);
+        answers.assert_contains("wasm call descend(3)", 0, &["= 6"]);
+        answers.assert_contains("info args", 0, &["left = 333", "right = 10"]);
+    }
+}

@@ -374,6 +374,10 @@ fn results_are_shown_when_a_function_is_finished() {
         for (answer, value) in finished.iter().zip(expected) {
             assert!(answer.ends_with(&format!("Value returned is $? = {value}")), "{value}: {answer}");
         }
+        // In the caller's line, as natively: something is left of it behind the call.
+        for answer in &finished[..results.len()] {
+            assert!(answer.starts_with("0x? in "), "{answer}");
+        }
         answers.assert_values(&[
             ("print sizeof(Pair)", "8"),
             ("print sizeof(Text)", "12"),

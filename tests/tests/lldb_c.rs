@@ -165,3 +165,18 @@ fn a_pointer_to_a_pointer_leads_to_a_pointer() {
         }
     }
 }
+
+/// The variables of a function that calls none lie where a called one would have its own.
+#[test]
+fn calls_leave_the_variables_of_the_function_alone() {
+    let stop = format!("breakpoint set -l {} -f main.c", line("abilities/main.c", "counter++;"));
+    let commands = [stop.as_str(), "run", "p descend(3)", "v left right", "wasm-call descend(4)", "v left right"];
+    for level in [0, 2] {
+        let answers = Session::new("abilities/c-O0", level).run_lldb(&commands);
+        answers.assert_contains("p descend(3)", 0, &["(unsigned int) 6"]);
+        answers.assert_contains("wasm-call descend(4)", 0, &["= 10"]);
+        for nth in [0, 1] {
+            answers.assert_contains("v left right", nth, &["left = 333", "right = 10"]);
+        }
+    }
+}

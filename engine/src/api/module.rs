@@ -185,7 +185,7 @@ impl Module {
             .register_module(&env.types, &env.type_groups)
             .map_err(|index| Error::msg(format!("type {index} refers to a later recursion group")))?;
         let offsets = VMOffsets::new(&env);
-        let debug_view = Arc::new(DebugView::new(&code, &env, &offsets, tunables.debug_info));
+        let debug_view = Arc::new(DebugView::new(&code, (&env, &names), &offsets, tunables.debug_info));
         if tunables.debug_info != DebugInfo::None {
             engine.debug_views().add(&debug_view);
         }

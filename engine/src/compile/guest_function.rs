@@ -7,6 +7,7 @@ use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots, NamedRange, Reaching,
     TranslateError, needed_stores,
 };
+use dwarf_transform::Spot;
 use std::panic::AssertUnwindSafe;
 
 /// What all functions are compiled with.
@@ -59,26 +60,28 @@ impl FunctionCompiler<'_> {
         let uses = uses.map(|uses| &uses.functions[number]).filter(|uses| uses.described);
         let Some(uses) = uses else { return function::compile_guest(shared, input, None, scratch) };
         let body = BodyScan::read(input);
-        let anchors = self.anchors(uses, &body, input);
-        let overwritten = overwritten(uses, &body, base as u32);
-        let parameters = shared.module.func_type(input.index).params.len();
-        let continued = continued(uses, parameters, &body, base as u32);
         let flavour = shared.tunables.pointer_flavour;
-        let moves_behind = match uses.unoptimized && flavour == PointerFlavour::Gdb {
+        let calls = match uses.unoptimized && (uses.is_c || flavour == PointerFlavour::Gdb) {
             true => reloads::behind_calls(uses, (&body, input), (shared.module, &self.returned_to)),
             false => Vec::new(),
         };
+        let anchors = self.anchors(uses, &body, input, &calls);
+        let overwritten = overwritten(uses, &body, base as u32);
+        let parameters = shared.module.func_type(input.index).params.len();
+        let continued = continued(uses, parameters, &body, base as u32);
+        let moves_behind = if flavour == PointerFlavour::Gdb { calls } else { Vec::new() };
         let plan = debug_plan(shared, input, uses, (body, &anchors, &self.returned_to), &continued, base);
         let compiled = function::compile_guest(shared, input, Some(plan), scratch)?;
         Ok(CompiledFunction { overwritten, continued, moves_behind, ..compiled })
     }
 
-    /// Where statements begin.
+    /// Where statements begin. `calls` are those that natively have something behind them.
     fn anchors(
         &self,
         uses: &dwarf_transform::FunctionUses,
         body: &BodyScan,
         input: &FunctionInput<'_>,
+        calls: &[u32],
     ) -> Vec<AnchorRange> {
         if !matches!(self.shared.isa.triple().architecture, target_lexicon::Architecture::X86_64) {
             return Vec::new();
@@ -91,7 +94,6 @@ impl FunctionCompiler<'_> {
         };
         let mut anchors = anchor_ranges(uses, body, self.base, flavour, call_before);
         if of_c {
-            let calls = reloads::behind_calls(uses, (body, input), (self.shared.module, &self.returned_to));
             for anchor in &mut anchors {
                 let call = anchor.behind_call.and_then(|_| body.call_and_operands_before(input, anchor.start));
                 anchor.reloads = call.is_some_and(|(call, computes)| computes || calls.binary_search(&call).is_ok());
@@ -105,6 +107,13 @@ impl FunctionCompiler<'_> {
             let reloads = reloads::find(uses, (body, input), self.base, (flavour, has_place));
             for anchor in &mut anchors {
                 anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
+            }
+        }
+        if uses.unoptimized && uses.is_c && flavour == PointerFlavour::Gdb {
+            // A `finish` ends in the call's line where natively something of it follows.
+            for anchor in anchors.iter_mut().filter(|anchor| !anchor.reloads && anchor.spot == Spot::Operator) {
+                anchor.behind_call = body.call_before(input, anchor.start);
+                anchor.reloads = anchor.behind_call.is_some_and(|call| calls.binary_search(&call).is_ok());
             }
         }
         anchors
@@ -345,7 +354,7 @@ fn anchor_ranges(
             let joins = || (statement.is_stmt || is_lldb && is_row) && body.is_reached_from_elsewhere(start);
             let begins = statement.new_line && !(statement.again && only_operands(number));
             (begins || joins()).then(|| {
-                let is_operator = statement.spot == dwarf_transform::Spot::Operator;
+                let is_operator = statement.spot == Spot::Operator;
                 let behind_call = if is_lldb && is_operator { call_before(start) } else { None };
                 AnchorRange { start, end, spot: statement.spot, reloads: false, behind_call }
             })
@@ -364,7 +373,7 @@ fn leave_out_moves(
     let starts: Vec<u32> = statements.iter().filter(|it| it.new_line).map(|it| file_offset(it.offset)).collect();
     anchors.retain(|anchor| {
         let next = starts.get(starts.partition_point(|start| *start <= anchor.start));
-        anchor.spot != dwarf_transform::Spot::Operator || !next.is_some_and(|next| body.are_moves(anchor.start, *next))
+        anchor.spot != Spot::Operator || !next.is_some_and(|next| body.are_moves(anchor.start, *next))
     });
 }
 
@@ -388,7 +397,7 @@ mod tests {
             new_line: false,
             goes_on: false,
             again: false,
-            spot: dwarf_transform::Spot::Operator,
+            spot: Spot::Operator,
         };
         let anchored = |rows: &[dwarf_transform::Statement], flavour| {
             let uses = dwarf_transform::FunctionUses { statements: rows.to_vec(), ..Default::default() };
@@ -412,22 +421,16 @@ mod tests {
             new_line: true,
             goes_on: false,
             again: false,
-            spot: dwarf_transform::Spot::Operator,
+            spot: Spot::Operator,
         };
         let statements = [0, 3, 5].map(statement);
-        let anchor = |start| AnchorRange {
-            start,
-            end: 6,
-            spot: dwarf_transform::Spot::Operator,
-            reloads: false,
-            behind_call: None,
-        };
+        let anchor = |start| AnchorRange { start, end: 6, spot: Spot::Operator, reloads: false, behind_call: None };
         let left = |spot: dwarf_transform::Spot| {
             let mut anchors = vec![AnchorRange { spot, ..anchor(0) }, anchor(3), anchor(5)];
             leave_out_moves(&mut anchors, &statements, &body, 0);
             anchors.iter().map(|anchor| anchor.start).collect::<Vec<_>>()
         };
-        assert_eq!(left(dwarf_transform::Spot::Operator), [3, 5]);
+        assert_eq!(left(Spot::Operator), [3, 5]);
         assert_eq!(left(dwarf_transform::Spot::BehindEnd), [0, 3, 5], "a jump is there");
     }
 }

@@ -7,6 +7,8 @@
 use super::code::LoadedCode;
 use crate::environ::{self, DebugInfo, VMOffsets};
 use crate::runtime::vm::VMContext;
+use crate::translate::Names;
+use crate::types::ValType;
 use artifact::{ArtifactError, LoadedModule};
 use debugger_support::{Registration, Tracer};
 use std::collections::HashMap;
@@ -24,7 +26,8 @@ const GROUP_BYTES: usize = 256 << 20;
 pub struct DebugView {
     code: Arc<LoadedCode>,
     /// Where DWARF finds the module's globals: its first word is the address of the context of the instance that the host
-    /// entered last, until that is left; before the first call that of the newest.
+    /// entered last, until that is left; before the first call that of the newest. The second says where a context has the
+    /// guest's stack pointer ([`stack_pointer`]); the third is for debuggers to write.
     instance_cell: Box<[AtomicU64]>,
     /// The contexts of all instances, oldest first.
     instances: Mutex<Vec<u64>>,
@@ -38,11 +41,19 @@ pub struct DebugView {
 
 impl DebugView {
     /// What there will be to see of a module.
-    pub fn new(code: &Arc<LoadedCode>, env: &environ::Module, offsets: &VMOffsets, debug_info: DebugInfo) -> DebugView {
+    pub fn new(
+        code: &Arc<LoadedCode>,
+        (env, names): (&environ::Module, &Names),
+        offsets: &VMOffsets,
+        debug_info: DebugInfo,
+    ) -> DebugView {
         let words = code.artifact().instance_cell_size().div_ceil(8).clamp(1, 1 << 12);
         let instance_cell: Box<[AtomicU64]> = (0..words).map(|_| AtomicU64::new(0)).collect();
         let no_instance = NoInstance::new(env, offsets, debug_info);
         instance_cell[0].store(no_instance.address(), Ordering::Relaxed);
+        if let Some(word) = instance_cell.get(1) {
+            word.store(stack_pointer(env, names, offsets), Ordering::Relaxed);
+        }
         let (group, gone) = (AtomicU64::new(0), AtomicBool::new(false));
         let instances = Mutex::default();
         DebugView { code: Arc::clone(code), instance_cell, instances, no_instance, group, gone }
@@ -96,6 +107,22 @@ impl DebugView {
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
+}
+
+/// Where a context has the global in which the guest's compiler keeps its stack pointer: the offset, and in the upper half the
+/// size in bytes. 0 if there is none.
+fn stack_pointer(env: &environ::Module, names: &Names, offsets: &VMOffsets) -> u64 {
+    let named = names.globals.iter().find(|(_, name)| *name == "__stack_pointer");
+    let place = named.and_then(|(&index, _)| {
+        let global = env.globals.get(index as usize).filter(|global| global.mutable)?;
+        let size = match global.content {
+            ValType::I32 => 4,
+            ValType::I64 => 8,
+            _ => return None,
+        };
+        Some(size << 32 | u64::from(offsets.defined_global(env.defined_global(index)?)))
+    });
+    place.unwrap_or(0)
 }
 
 /// The views of an engine's modules.

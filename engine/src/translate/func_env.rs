@@ -122,10 +122,10 @@ pub(crate) struct AnchorRange {
     pub(crate) end: u32,
     /// Where its anchor goes.
     pub(crate) spot: Spot,
-    /// A native build loads something there first, for which instructions of ours stand: before the anchor (gdb), or behind the call that
-    /// the statement is returned to from (lldb).
+    /// A native build has something else there first, for which instructions of ours stand: behind the call that the statement is
+    /// returned to from, or else before the anchor.
     pub(crate) reloads: bool,
-    /// For lldb: the file offset of the call that comes right before it.
+    /// The file offset of the call that comes right before it: for lldb, and for gdb in unoptimized C and C++.
     pub(crate) behind_call: Option<u32>,
 }
 
