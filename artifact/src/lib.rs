@@ -22,7 +22,7 @@
 //! |---|---|
 //! | `.text` | all code of the module, linked at [`TEXT_ADDRESS`] |
 //! | `.eh_frame`, `.eh_frame_hdr` | the frame table, on the first page after the text |
-//! | `.wasmscope.instance` | NOBITS: the *instance cell*, through which DWARF reaches the running instance |
+//! | `.wasmscope.instance` | NOBITS: the *instance cell*, through which DWARF reaches the running instance; with it, where its stack pointer is |
 //! | `.debug_*` | translated DWARF, resolved for the link addresses |
 //! | `.wasmscope.meta` | magic, format version, content hash, then bytes of the engine's own |
 //! | `.wasmscope.module` | the wasm module |
