@@ -57,6 +57,7 @@ mod pointers;
 mod scan;
 mod scope;
 mod serialize;
+mod small_results;
 mod source;
 mod split;
 mod static_objects;

@@ -15,6 +15,7 @@ use crate::scope::{
     Code, Entry, calls_end_blocks, has_result, is_optimized, lowest, opens_with_a_stop, place_of, producer, scope_code,
     subprogram_code,
 };
+use crate::small_results;
 use crate::source::{self, Originals};
 use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
@@ -126,6 +127,8 @@ pub struct FunctionUses {
     pub thunk: Option<String>,
     /// The source's function has a result.
     pub has_result: bool,
+    /// The result of this unoptimized Rust is natively no larger than a register.
+    pub has_small_result: bool,
     /// clang made it of C or C++.
     pub is_c: bool,
     /// It is Rust that was not optimized: natively, a block that uses what was computed in others begins by loading that. Such code has
@@ -178,6 +181,8 @@ struct UnitScan<'a> {
     /// clang made it of C or C++.
     is_c: bool,
     with_result: Vec<usize>,
+    /// Functions of Rust; see [`FunctionUses::has_small_result`].
+    with_small_result: Vec<usize>,
     /// Functions that gdb is to enter at their opening lines, and file and line where they are declared.
     opened: Vec<(usize, Option<(u64, u64)>)>,
     /// Functions whose blocks may end without a row for the jump that natively is there.
@@ -247,6 +252,9 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         }
         for position in scan.with_result {
             functions[position].has_result = true;
+        }
+        for position in scan.with_small_result {
+            functions[position].has_small_result = true;
         }
         for position in scan.described {
             functions[position].described = true;
@@ -360,6 +368,7 @@ fn scan_unit<'a>(
     let (places, lists) = scan.located;
     if lists >= places / PLACES_TO_LISTS {
         scan.reloading.clear();
+        scan.with_small_result.clear();
     }
     scan
 }
@@ -435,7 +444,12 @@ fn scan_entries<'a>(
                 match is_optimized(&entry) {
                     true if opens => scan.opened.push((position, place_of(unit, &entry))),
                     false if is_clang => scan.unoptimized.push(position),
-                    false if is_rust => scan.reloading.push(position),
+                    false if is_rust => {
+                        scan.reloading.push(position);
+                        if small_results::is_small(dwarf, unit, &entry) {
+                            scan.with_small_result.push(position);
+                        }
+                    }
                     _ => {}
                 }
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));

@@ -101,7 +101,8 @@ impl FunctionCompiler<'_> {
             if uses.reloads && flavour == PointerFlavour::Gdb {
                 leave_out_moves(&mut anchors, &uses.statements, body, self.base);
             }
-            let has_place = has_result_place(self.shared.module, input, uses);
+            let has_place = has_result_place(self.shared.module, input, uses)
+                && !(uses.reloads && (uses.has_small_result || body.stores_before_return(input)));
             let reloads = reloads::find(uses, (body, input), self.base, (flavour, has_place));
             for anchor in &mut anchors {
                 anchor.reloads = reloads.binary_search(&anchor.start).is_ok();

@@ -919,6 +919,24 @@ mod tests {
     }
 
     #[test]
+    fn small_results_of_rust_are_known() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/calls/calls.wasm");
+        let wasm = std::fs::read(path).expect("the program is there");
+        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+        let (files, mut report) = (DebugFiles::default(), CompileReport::default());
+        let debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        let is_small = |name: &str| {
+            let is_it = |index: u32| translation.names.functions.iter().any(|it| *it.0 == index && it.1.contains(name));
+            let mut functions = translation.functions.iter().zip(&debug.uses.functions);
+            functions.find(|(input, _)| is_it(input.index)).expect("it is there").1.has_small_result
+        };
+        assert!(is_small("5calls5Store4push17"), "a number");
+        assert!(!is_small("5calls7widened17"), "a structure of four");
+        assert!(!is_small("5calls4fill17"), "none");
+    }
+
+    #[test]
     fn rust_loads_something_behind_some_calls() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/calls/calls.wasm");
         let wasm = std::fs::read(path).expect("the program is there");

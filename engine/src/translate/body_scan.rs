@@ -434,6 +434,23 @@ impl BodyScan {
         !numbers.is_empty() && numbers.end < self.offsets.len() && numbers.into_iter().all(is_operand)
     }
 
+    /// Is memory written in a basic block that ends with `return`? LLVM puts a result of several numbers there, for which a type of wasm
+    /// has no room. What the source has made a place for was written before.
+    pub(crate) fn stores_before_return(&self, input: &FunctionInput<'_>) -> bool {
+        let code = Code::of(input);
+        let first = |number: usize| code.at(self.offsets[number]).first().copied();
+        let returns = self.effects.iter().filter(|effect| effect.1 == Effect::Leave).map(|effect| effect.0 as usize);
+        let mut returns = returns.filter(|number| first(*number) == Some(RETURN));
+        returns.any(|number| {
+            let before = self.effects.partition_point(|effect| (effect.0 as usize) < number);
+            let goes_on = |effect: Effect| matches!(effect, Effect::Set(_) | Effect::Block) || effect.does_nothing();
+            let begin = self.effects[..before].iter().rev().find(|effect| !goes_on(effect.1));
+            // In the first block there are other stores.
+            let begin = begin.map_or(number, |begin| begin.0 as usize + 1);
+            (begin..number).any(|number| matches!(first(number), Some(0x36..=0x3e)))
+        })
+    }
+
     /// Is there nothing from `begin` to `end` but operands, of what comes later?
     pub(crate) fn are_operands(&self, begin: u32, end: u32) -> bool {
         let (Ok(from), Ok(to)) = (self.offsets.binary_search(&begin), self.offsets.binary_search(&end)) else {
@@ -542,6 +559,7 @@ fn local_read(code: &[u8]) -> Option<u32> {
     number(rest).map(|(local, _)| local)
 }
 
+const RETURN: u8 = 0x0f;
 const DROP: u8 = 0x1a;
 const BR_IF: u8 = 0x0d;
 
@@ -1021,6 +1039,23 @@ mod tests {
             (None, false, Some(18)),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn results_that_llvm_writes_are_told_from_those_of_the_source() {
+        let stores = |text: &str| {
+            let text = format!("(module (func (param i32 i32) {text}) (memory 1))");
+            let wasm = wat::parse_str(text).expect("the text is right");
+            let tunables = Tunables::default();
+            let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+            let input = &translation.functions[0];
+            BodyScan::read(input).stores_before_return(input)
+        };
+        let store = "local.get 0 local.get 1 i32.store offset=4";
+        assert!(stores(&format!("block local.get 1 br_if 0 end {store} return")));
+        assert!(!stores(&format!("block {store} local.get 1 br_if 0 nop end return")));
+        assert!(!stores(&format!("block local.get 1 br_if 0 return end {store} unreachable")));
+        assert!(!stores(&format!("{store} return")), "it is the only block");
     }
 
     #[test]
