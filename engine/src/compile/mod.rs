@@ -256,6 +256,7 @@ fn joins(input: &FunctionInput<'_>, base: usize) -> Vec<dwarf_transform::Joins> 
         ends: run.ends.iter().map(end).collect(),
         guard: run.guard.map(offset),
         calls: run.calls,
+        equals: run.equals,
         joined: offset(run.joined),
         after: offset(run.after),
     });
