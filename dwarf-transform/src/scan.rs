@@ -6,7 +6,7 @@ use crate::entries::is_callee_location;
 use crate::expression::GuestExpression;
 use crate::guest::{GuestFunction, GuestModule, GuestSources, StackEntry};
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
-use crate::guest_lines::{GuestLines, UnitLines, statements};
+use crate::guest_lines::{GuestLines, GuestRow, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::lasting::{LastingScan, LastingVariable};
 use crate::loss::{LossKind, Losses};
@@ -43,6 +43,21 @@ pub struct Statement {
     /// the statement is executed there.
     pub again: bool,
     /// Where its anchor goes.
+    pub spot: Spot,
+}
+
+/// A row of the line table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineRow {
+    /// Its address.
+    pub offset: WasmOffset,
+    /// As the guest numbers files.
+    pub file: u32,
+    /// 0 where the code has no line.
+    pub line: u32,
+    /// In bytes, from 1.
+    pub column: u32,
+    /// Where it is for no operator, but for a jump that wasm does without.
     pub spot: Spot,
 }
 
@@ -138,6 +153,9 @@ pub struct FunctionUses {
     pub unoptimized: bool,
     /// Natively, each call of this Rust ends its basic block. What is loaded behind it has line 0 then.
     pub calls_end_blocks: bool,
+    /// The rows of the line table, sorted: of Rust whose blocks are known to lie in an order of rustc's ([`FunctionUses::reloads`],
+    /// not [`FunctionUses::calls_end_blocks`]).
+    pub rows: Vec<LineRow>,
     /// Variables that keep their value, and whose locations may hold on where their lists end; sorted by variable.
     /// [`NativeFunction::continued`](field@crate::NativeFunction::continued) says where.
     pub lasting: Vec<LastingVariable>,
@@ -324,6 +342,10 @@ fn find_statements(guest: &GuestModule<'_>, lines: &GuestLines, functions: &mut 
     }
     functions.par_iter_mut().zip(units).enumerate().for_each(|(position, (uses, units))| {
         let end = guest.functions[position].body.end;
+        if uses.reloads && !uses.calls_end_blocks {
+            let rows = units.iter().map(|unit| unit.function(position)).find(|rows| !rows.is_empty());
+            uses.rows = rows.unwrap_or_default().iter().map(GuestRow::line_row).collect();
+        }
         let mut found = units.into_iter().map(|unit| statements(unit.function(position), end));
         uses.statements = found.find(|statements| !statements.is_empty()).unwrap_or_default();
         // They are kept until all functions are compiled.

@@ -1,7 +1,7 @@
 //! Compiles a guest function, with what debuggers need of it.
 
 use super::function::{self, CompiledFunction, ModuleContext, Scratch};
-use super::{CompileError, file_offset, local_types, panic_message, reloads};
+use super::{CompileError, file_offset, local_types, native_blocks, panic_message, reloads};
 use crate::environ::{Module, OptLevel, PointerFlavour};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots, NamedRange, Reaching,
@@ -103,9 +103,20 @@ impl FunctionCompiler<'_> {
             }
             let has_place = has_result_place(self.shared.module, input, uses)
                 && !(uses.reloads && (uses.has_small_result || body.stores_before_return(input)));
-            let reloads = reloads::find(uses, (body, input), self.base, (flavour, has_place));
-            for anchor in &mut anchors {
-                anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
+            let blocks = match flavour {
+                PointerFlavour::Gdb if uses.reloads => {
+                    let takes_place = has_result_place(self.shared.module, input, uses);
+                    native_blocks::find(uses, (body, input), self.base, (takes_place, has_place))
+                }
+                _ => None,
+            };
+            if let Some(blocks) = blocks {
+                native_blocks::add_anchors(&mut anchors, &blocks);
+            } else {
+                let reloads = reloads::find(uses, (body, input), self.base, (flavour, has_place));
+                for anchor in &mut anchors {
+                    anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
+                }
             }
         }
         anchors
@@ -348,7 +359,7 @@ fn anchor_ranges(
             (begins || joins()).then(|| {
                 let is_operator = statement.spot == dwarf_transform::Spot::Operator;
                 let behind_call = if is_lldb && is_operator { call_before(start) } else { None };
-                AnchorRange { start, end, spot: statement.spot, reloads: false, behind_call }
+                AnchorRange { start, end, of: start, spot: statement.spot, reloads: false, behind_call }
             })
         })
         .collect()
@@ -419,6 +430,7 @@ mod tests {
         let anchor = |start| AnchorRange {
             start,
             end: 6,
+            of: start,
             spot: dwarf_transform::Spot::Operator,
             reloads: false,
             behind_call: None,

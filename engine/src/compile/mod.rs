@@ -10,6 +10,7 @@ mod guest_symbols;
 mod home_stores;
 mod isa;
 mod leading;
+mod native_blocks;
 mod reloads;
 mod returns;
 mod stack_check;

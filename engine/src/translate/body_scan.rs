@@ -584,7 +584,7 @@ const BR_IF: u8 = 0x0d;
 const FARTHEST_CALL: usize = 16;
 
 /// Does `code` begin with `call`, `call_indirect` or `call_ref`?
-fn is_call(code: &[u8]) -> bool {
+pub(super) fn is_call(code: &[u8]) -> bool {
     matches!(code.first(), Some(0x10 | 0x11 | 0x14))
 }
 
@@ -714,7 +714,7 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
 
 /// Does the `br_if` of this number go where an integer equals a constant, or where it does not? `offsets` are those of the operators. The
 /// condition is what was computed right before, and constants go into locals not long before they are used.
-fn compares_with_constant(code: Code<'_>, offsets: &[u32], branch: usize) -> bool {
+pub(crate) fn compares_with_constant(code: Code<'_>, offsets: &[u32], branch: usize) -> bool {
     let operator = |number: usize| code.operator(offsets[number]);
     let is_constant = |number: usize| match operator(number) {
         Some(CONST | CONST_64) => true,
