@@ -72,6 +72,8 @@ pub struct Joins {
     pub guard: Option<WasmOffset>,
     /// The operator before is a call, or drops the result of one; told where there is a guard.
     pub calls: bool,
+    /// The branch compares an integer with a constant for equality, and is the only one to the first `end`; told where there is a guard.
+    pub equals: bool,
     /// Where the last loop began or block ended before; 0 if none did.
     pub joined: WasmOffset,
     /// Right behind the operator before: the first `end`, or what begins.

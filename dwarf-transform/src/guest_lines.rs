@@ -3,7 +3,7 @@
 use crate::address::WasmOffset;
 use crate::guest_dwarf::{FunctionIndex, Slice, Unit};
 use crate::loss::{LossKind, Losses};
-use crate::scan::{Spot, Statement};
+use crate::scan::{LineRow, Spot, Statement};
 use crate::source::MissingRow;
 use gimli::ColumnType;
 use std::collections::BTreeMap;
@@ -24,6 +24,13 @@ pub(crate) struct GuestRow {
     pub(crate) epilogue_begin: bool,
     /// Where it is for no operator, but for a jump that wasm does without.
     pub(crate) spot: Spot,
+}
+
+impl GuestRow {
+    pub(crate) fn line_row(&self) -> LineRow {
+        let GuestRow { file, line, column, spot, .. } = *self;
+        LineRow { offset: WasmOffset(self.offset), file, line, column, spot }
+    }
 }
 
 #[cfg(test)]

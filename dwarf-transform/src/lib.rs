@@ -57,6 +57,7 @@ mod pointers;
 mod scan;
 mod scope;
 mod serialize;
+mod small_results;
 mod source;
 mod split;
 mod static_objects;
@@ -85,7 +86,8 @@ pub use pointers::{
     POINTER_ASSIGNMENT_CODE, POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_CODE, POINTER_OPERATOR_SYMBOL,
 };
 pub use scan::{
-    FunctionUses, InlinedCode, LocalUse, Scan, Spot, StackValue, Statement, VariableUses, scan, scan_with_sources,
+    FunctionUses, InlinedCode, LineRow, LocalUse, Scan, Spot, StackValue, Statement, VariableUses, scan,
+    scan_with_sources,
 };
 pub use serialize::serialize;
 pub use source::SourceFile;

@@ -6,7 +6,7 @@ use crate::entries::is_callee_location;
 use crate::expression::GuestExpression;
 use crate::guest::{GuestFunction, GuestModule, GuestSources, StackEntry};
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf, Unit};
-use crate::guest_lines::{GuestLines, UnitLines, statements};
+use crate::guest_lines::{GuestLines, GuestRow, UnitLines, statements};
 use crate::host_reference::misplaced_local;
 use crate::lasting::{LastingScan, LastingVariable};
 use crate::loss::{LossKind, Losses};
@@ -15,6 +15,7 @@ use crate::scope::{
     Code, Entry, calls_end_blocks, has_result, is_optimized, lowest, opens_with_a_stop, place_of, producer, scope_code,
     subprogram_code,
 };
+use crate::small_results;
 use crate::source::{self, Originals};
 use crate::static_objects::{StaticObject, linkage_name, static_object};
 use gimli::{AttributeValue, Operation, UnitOffset};
@@ -42,6 +43,21 @@ pub struct Statement {
     /// the statement is executed there.
     pub again: bool,
     /// Where its anchor goes.
+    pub spot: Spot,
+}
+
+/// A row of the line table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineRow {
+    /// Its address.
+    pub offset: WasmOffset,
+    /// As the guest numbers files.
+    pub file: u32,
+    /// 0 where the code has no line.
+    pub line: u32,
+    /// In bytes, from 1.
+    pub column: u32,
+    /// Where it is for no operator, but for a jump that wasm does without.
     pub spot: Spot,
 }
 
@@ -126,6 +142,8 @@ pub struct FunctionUses {
     pub thunk: Option<String>,
     /// The source's function has a result.
     pub has_result: bool,
+    /// The result of this unoptimized Rust is natively no larger than a register.
+    pub has_small_result: bool,
     /// clang made it of C or C++.
     pub is_c: bool,
     /// It is Rust that was not optimized: natively, a block that uses what was computed in others begins by loading that. Such code has
@@ -135,6 +153,9 @@ pub struct FunctionUses {
     pub unoptimized: bool,
     /// Natively, each call of this Rust ends its basic block. What is loaded behind it has line 0 then.
     pub calls_end_blocks: bool,
+    /// The rows of the line table, sorted: of Rust whose blocks are known to lie in an order of rustc's ([`FunctionUses::reloads`],
+    /// not [`FunctionUses::calls_end_blocks`]).
+    pub rows: Vec<LineRow>,
     /// Variables that keep their value, and whose locations may hold on where their lists end; sorted by variable.
     /// [`NativeFunction::continued`](field@crate::NativeFunction::continued) says where.
     pub lasting: Vec<LastingVariable>,
@@ -178,6 +199,8 @@ struct UnitScan<'a> {
     /// clang made it of C or C++.
     is_c: bool,
     with_result: Vec<usize>,
+    /// Functions of Rust; see [`FunctionUses::has_small_result`].
+    with_small_result: Vec<usize>,
     /// Functions that gdb is to enter at their opening lines, and file and line where they are declared.
     opened: Vec<(usize, Option<(u64, u64)>)>,
     /// Functions whose blocks may end without a row for the jump that natively is there.
@@ -248,6 +271,9 @@ fn scan_unit_by_unit(guest: &GuestModule<'_>, sources: Option<&GuestSources<'_>>
         for position in scan.with_result {
             functions[position].has_result = true;
         }
+        for position in scan.with_small_result {
+            functions[position].has_small_result = true;
+        }
         for position in scan.described {
             functions[position].described = true;
             functions[position].is_c |= scan.is_c;
@@ -316,6 +342,10 @@ fn find_statements(guest: &GuestModule<'_>, lines: &GuestLines, functions: &mut 
     }
     functions.par_iter_mut().zip(units).enumerate().for_each(|(position, (uses, units))| {
         let end = guest.functions[position].body.end;
+        if uses.reloads && !uses.calls_end_blocks {
+            let rows = units.iter().map(|unit| unit.function(position)).find(|rows| !rows.is_empty());
+            uses.rows = rows.unwrap_or_default().iter().map(GuestRow::line_row).collect();
+        }
         let mut found = units.into_iter().map(|unit| statements(unit.function(position), end));
         uses.statements = found.find(|statements| !statements.is_empty()).unwrap_or_default();
         // They are kept until all functions are compiled.
@@ -360,6 +390,7 @@ fn scan_unit<'a>(
     let (places, lists) = scan.located;
     if lists >= places / PLACES_TO_LISTS {
         scan.reloading.clear();
+        scan.with_small_result.clear();
     }
     scan
 }
@@ -435,7 +466,12 @@ fn scan_entries<'a>(
                 match is_optimized(&entry) {
                     true if opens => scan.opened.push((position, place_of(unit, &entry))),
                     false if is_clang => scan.unoptimized.push(position),
-                    false if is_rust => scan.reloading.push(position),
+                    false if is_rust => {
+                        scan.reloading.push(position);
+                        if small_results::is_small(dwarf, unit, &entry) {
+                            scan.with_small_result.push(position);
+                        }
+                    }
                     _ => {}
                 }
                 scan.thunks.extend(thunk_name(dwarf, unit, &entry).map(|name| (position, name)));

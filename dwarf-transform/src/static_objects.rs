@@ -73,7 +73,8 @@ fn text_of<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, value: AttributeValue<Sl
     Some(std::str::from_utf8(name.slice()).ok()?.to_owned())
 }
 
-fn size_of<'a>(unit: &Unit<'a>, ty: AttributeValue<Slice<'a>>, followed: usize) -> Option<u64> {
+/// How large a type is. `followed` types have led to it.
+pub(crate) fn size_of<'a>(unit: &Unit<'a>, ty: AttributeValue<Slice<'a>>, followed: usize) -> Option<u64> {
     let AttributeValue::UnitRef(offset) = ty else { return None };
     let entry = unit.entry(offset).ok()?;
     if let Some(size) = entry.attr_value(c::DW_AT_byte_size).and_then(|size| size.udata_value()) {

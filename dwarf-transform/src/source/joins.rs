@@ -499,6 +499,7 @@ mod tests {
                 ends: ends.iter().map(|end| BlockEnd { offset: WasmOffset(*end), is_loop: end % 2 == 1 }).collect(),
                 guard: None,
                 calls: false,
+                equals: false,
                 joined: WasmOffset(0),
                 after: WasmOffset(*after),
             })

@@ -11,11 +11,12 @@ use crate::scan::Spot;
 /// are looked at, which `text` is of. `joins` are the places where blocks end.
 ///
 /// rustc puts what comes behind such an `if` before its block, from which a jump leads there that has the place of the whole `if`. In wasm
-/// what comes behind lies there, too, and no jump is left.
+/// what comes behind lies there, too, and no jump is left. A comparison of an integer with a constant is made a `match` of one value
+/// (`SimplifyComparisonIntegral`), whose block comes first.
 pub(super) fn missing_rows(rows: &[GuestRow], file: u32, text: &Lines<'_>, joins: &[Joins]) -> Vec<MissingRow> {
     let row = |offset: u32| covering(rows, offset).map(|at| &rows[at]).filter(|row| row.file == file && row.line != 0);
     let missing = |joins: &Joins| {
-        let guard = joins.guard?.0;
+        let guard = joins.guard.filter(|_| !joins.equals)?.0;
         let (condition, before) = (row(guard)?, row(joins.before.0)?);
         let end = joins.begin.0;
         // Else what comes behind would have the jump's line.
@@ -145,6 +146,7 @@ mod tests {
             ends: vec![BlockEnd { offset: WasmOffset(24), is_loop: false }],
             guard: guard.map(WasmOffset),
             calls: false,
+            equals: false,
             joined: WasmOffset(0),
             begin: WasmOffset(24),
             after: WasmOffset(25),
@@ -156,6 +158,8 @@ mod tests {
         let rows = [row(10, 2, 8), row(20, 3, 9), row(25, 5, 5)];
         assert_eq!(found(&rows, Some(12)), [(24, 2, 5, None)]);
         assert_eq!(found(&rows, None), []);
+        let equals = Joins { equals: true, ..joins(Some(12)) };
+        assert!(missing_rows(&rows, 1, &text, &[equals]).is_empty(), "it is a `match`");
         assert_eq!(found(&rows[..2], Some(12)), [], "what comes behind goes on with the statement");
         assert_eq!(found(&[rows[0], rows[1], row(24, 5, 5)], Some(12)), [(24, 2, 5, Some(25))]);
         assert_eq!(found(&[row(10, 3, 9), row(20, 3, 9), rows[2]], Some(12)), [], "all is in one line");

@@ -270,7 +270,7 @@ mod tests {
         // A call of operator 10 that returns to 5, something that was moved, and the anchor of what comes behind.
         let behind = |call: Option<u32>| {
             let spot = dwarf_transform::Spot::Operator;
-            [AnchorRange { start: 12, end: 20, spot, reloads: false, behind_call: call }]
+            [AnchorRange { start: 12, end: 20, of: 12, spot, reloads: false, behind_call: call }]
         };
         let begin = |call: Option<u32>, rows: &[Row], made: &[u32]| {
             let mut rows = rows.to_vec();

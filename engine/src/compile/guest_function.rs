@@ -1,7 +1,7 @@
 //! Compiles a guest function, with what debuggers need of it.
 
 use super::function::{self, CompiledFunction, ModuleContext, Scratch};
-use super::{CompileError, file_offset, local_types, panic_message, reloads};
+use super::{CompileError, file_offset, local_types, native_blocks, panic_message, reloads};
 use crate::environ::{Module, OptLevel, PointerFlavour};
 use crate::translate::{
     AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots, NamedRange, Reaching,
@@ -103,10 +103,22 @@ impl FunctionCompiler<'_> {
             if uses.reloads && flavour == PointerFlavour::Gdb {
                 leave_out_moves(&mut anchors, &uses.statements, body, self.base);
             }
-            let has_place = has_result_place(self.shared.module, input, uses);
-            let reloads = reloads::find(uses, (body, input), self.base, (flavour, has_place));
-            for anchor in &mut anchors {
-                anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
+            let has_place = has_result_place(self.shared.module, input, uses)
+                && !(uses.reloads && (uses.has_small_result || body.stores_before_return(input)));
+            let blocks = match flavour {
+                PointerFlavour::Gdb if uses.reloads => {
+                    let takes_place = has_result_place(self.shared.module, input, uses);
+                    native_blocks::find(uses, (body, input), self.base, (takes_place, has_place))
+                }
+                _ => None,
+            };
+            if let Some(blocks) = blocks {
+                native_blocks::add_anchors(&mut anchors, &blocks);
+            } else {
+                let reloads = reloads::find(uses, (body, input), self.base, (flavour, has_place));
+                for anchor in &mut anchors {
+                    anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
+                }
             }
         }
         if uses.unoptimized && uses.is_c && flavour == PointerFlavour::Gdb {
@@ -356,7 +368,7 @@ fn anchor_ranges(
             (begins || joins()).then(|| {
                 let is_operator = statement.spot == Spot::Operator;
                 let behind_call = if is_lldb && is_operator { call_before(start) } else { None };
-                AnchorRange { start, end, spot: statement.spot, reloads: false, behind_call }
+                AnchorRange { start, end, of: start, spot: statement.spot, reloads: false, behind_call }
             })
         })
         .collect()
@@ -424,7 +436,14 @@ mod tests {
             spot: Spot::Operator,
         };
         let statements = [0, 3, 5].map(statement);
-        let anchor = |start| AnchorRange { start, end: 6, spot: Spot::Operator, reloads: false, behind_call: None };
+        let anchor = |start| AnchorRange {
+            start,
+            end: 6,
+            of: start,
+            spot: Spot::Operator,
+            reloads: false,
+            behind_call: None,
+        };
         let left = |spot: dwarf_transform::Spot| {
             let mut anchors = vec![AnchorRange { spot, ..anchor(0) }, anchor(3), anchor(5)];
             leave_out_moves(&mut anchors, &statements, &body, 0);

@@ -10,6 +10,7 @@ mod guest_symbols;
 mod home_stores;
 mod isa;
 mod leading;
+mod native_blocks;
 mod reloads;
 mod returns;
 mod stack_check;
@@ -256,6 +257,7 @@ fn joins(input: &FunctionInput<'_>, base: usize) -> Vec<dwarf_transform::Joins> 
         ends: run.ends.iter().map(end).collect(),
         guard: run.guard.map(offset),
         calls: run.calls,
+        equals: run.equals,
         joined: offset(run.joined),
         after: offset(run.after),
     });
@@ -916,6 +918,24 @@ mod tests {
         let (optimized, described) = reloading("abilities/rust-O2");
         assert!(optimized * 20 < described, "{optimized} of {described}");
         assert_eq!(reloading("shapes/shapes").0, 0);
+    }
+
+    #[test]
+    fn small_results_of_rust_are_known() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/calls/calls.wasm");
+        let wasm = std::fs::read(path).expect("the program is there");
+        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
+        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+        let (files, mut report) = (DebugFiles::default(), CompileReport::default());
+        let debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        let is_small = |name: &str| {
+            let is_it = |index: u32| translation.names.functions.iter().any(|it| *it.0 == index && it.1.contains(name));
+            let mut functions = translation.functions.iter().zip(&debug.uses.functions);
+            functions.find(|(input, _)| is_it(input.index)).expect("it is there").1.has_small_result
+        };
+        assert!(is_small("5calls5Store4push17"), "a number");
+        assert!(!is_small("5calls7widened17"), "a structure of four");
+        assert!(!is_small("5calls4fill17"), "none");
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub(crate) struct EndsOfBlocks {
     pub(crate) guard: Option<u32>,
     /// The operator before is a call, or drops the result of one; told where there is a guard.
     pub(crate) calls: bool,
+    /// The branch compares an integer with a constant, and is the only one to the first `end`; told where there is a guard.
+    pub(crate) equals: bool,
     /// Where the last loop began or block ended before.
     pub(crate) joined: u32,
     /// The next operator that is not the begin of a block or loop.
@@ -434,6 +436,22 @@ impl BodyScan {
         !numbers.is_empty() && numbers.end < self.offsets.len() && numbers.into_iter().all(is_operand)
     }
 
+    /// Is memory written in a basic block that ends with `return`? LLVM puts a result of several numbers there, for which a type of wasm
+    /// has no room. What the source has made a place for was written before.
+    pub(crate) fn stores_before_return(&self, input: &FunctionInput<'_>) -> bool {
+        let code = Code::of(input);
+        let returns = self.effects.iter().filter(|effect| effect.1 == Effect::Leave).map(|effect| effect.0 as usize);
+        let mut returns = returns.filter(|number| code.operator(self.offsets[*number]) == Some(RETURN));
+        returns.any(|number| {
+            let before = self.effects.partition_point(|effect| (effect.0 as usize) < number);
+            let goes_on = |effect: Effect| matches!(effect, Effect::Set(_) | Effect::Block) || effect.does_nothing();
+            let begin = self.effects[..before].iter().rev().find(|effect| !goes_on(effect.1));
+            // In the first block there are other stores.
+            let begin = begin.map_or(number, |begin| begin.0 as usize + 1);
+            (begin..number).any(|number| code.is_store(self.offsets[number]))
+        })
+    }
+
     /// Is there nothing from `begin` to `end` but operands, of what comes later?
     pub(crate) fn are_operands(&self, begin: u32, end: u32) -> bool {
         let (Ok(from), Ok(to)) = (self.offsets.binary_search(&begin), self.offsets.binary_search(&end)) else {
@@ -509,6 +527,22 @@ impl<'a> Code<'a> {
         offset.checked_sub(self.begin).and_then(|at| self.bytes.get(at as usize..)).unwrap_or_default()
     }
 
+    /// The first byte of the operator at this file offset.
+    pub(crate) fn operator(self, offset: u32) -> Option<u8> {
+        self.at(offset).first().copied()
+    }
+
+    /// The local of the `local.set` or `local.tee` at this file offset.
+    fn local_set(self, offset: u32) -> Option<u32> {
+        let (0x21 | 0x22, rest) = self.at(offset).split_first()? else { return None };
+        number(rest).map(|(local, _)| local)
+    }
+
+    /// Does a store begin at this file offset?
+    pub(crate) fn is_store(self, offset: u32) -> bool {
+        matches!(self.operator(offset), Some(0x36..=0x3e))
+    }
+
     /// Does a call begin at this file offset?
     pub(crate) fn is_call(self, offset: u32) -> bool {
         is_call(self.at(offset))
@@ -542,6 +576,7 @@ fn local_read(code: &[u8]) -> Option<u32> {
     number(rest).map(|(local, _)| local)
 }
 
+const RETURN: u8 = 0x0f;
 const DROP: u8 = 0x1a;
 const BR_IF: u8 = 0x0d;
 
@@ -549,7 +584,7 @@ const BR_IF: u8 = 0x0d;
 const FARTHEST_CALL: usize = 16;
 
 /// Does `code` begin with `call`, `call_indirect` or `call_ref`?
-fn is_call(code: &[u8]) -> bool {
+pub(super) fn is_call(code: &[u8]) -> bool {
     matches!(code.first(), Some(0x10 | 0x11 | 0x14))
 }
 
@@ -607,21 +642,23 @@ pub(crate) fn operator_behind(input: &FunctionInput<'_>, offset: u32) -> u32 {
 /// conditional branches.
 pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
     let mut found: Vec<EndsOfBlocks> = Vec::new();
-    // What is not ended yet, of a function, an `if`, nothing; and the last conditional branch to its end.
-    let mut open: Vec<(Option<bool>, Option<u32>)> = vec![(None, None)];
-    let guards = |open: &mut Vec<(Option<bool>, Option<u32>)>, label: u32, branch: u32| {
+    // What is not ended yet, of a function, an `if`, nothing; the last conditional branch to its end, and whether that is the only one.
+    let mut open: Vec<(Option<bool>, Option<u32>, bool)> = vec![(None, None, false)];
+    let guards = |open: &mut Vec<(Option<bool>, Option<u32>, bool)>, label: u32, branch: u32| {
         let to = open.iter_mut().nth_back(label as usize);
-        to.into_iter().for_each(|to| to.1 = Some(branch));
+        to.into_iter().for_each(|to| (to.1, to.2) = (Some(branch), to.1.is_none()));
     };
+    let code = Code::of(input);
+    let mut offsets: Vec<u32> = Vec::new();
     // Where branches have joined last.
     let mut joined = 0;
     let mut before: Option<(u32, Effect)> = None;
     // The ends that the current operator may follow, and whether blocks and loops have begun since.
     let mut run: Option<(EndsOfBlocks, bool, bool)> = None;
     each_operator(input, &mut Vec::new(), |offset, effect| {
-        let (ended, guard) = match effect {
+        let (ended, guard, is_only) = match effect {
             Effect::End(_) => open.pop().unwrap_or_default(),
-            _ => (None, None),
+            _ => (None, None, false),
         };
         let begins = matches!(effect, Effect::Block | Effect::Loop);
         match (&mut run, ended) {
@@ -645,15 +682,18 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
                         let code = bytes_from(input, before);
                         code.first() == Some(&DROP) || is_call(code)
                     };
-                    let ends = EndsOfBlocks { before, begin: offset, ends, guard, calls, joined, after: offset };
+                    let branch = guard.and_then(|guard| offsets.binary_search(&guard).ok());
+                    let equals = is_only && branch.is_some_and(|branch| compares_with_constant(code, &offsets, branch));
+                    let ends =
+                        EndsOfBlocks { before, begin: offset, ends, guard, calls, equals, joined, after: offset };
                     run = Some((ends, begins, effect == Effect::Loop));
                 }
             }
         }
         match effect {
-            Effect::Block => open.push((Some(false), None)),
-            Effect::Loop => open.push((Some(true), None)),
-            Effect::If => open.push((None, None)),
+            Effect::Block => open.push((Some(false), None, false)),
+            Effect::Loop => open.push((Some(true), None, false)),
+            Effect::If => open.push((None, None, false)),
             Effect::BrIf(label) => guards(&mut open, label, offset),
             // The other way of the branch before.
             Effect::Br(label) => {
@@ -667,9 +707,51 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
             joined = offset;
         }
         before = Some((offset, effect));
+        offsets.push(offset);
     });
     found
 }
+
+/// Does the `br_if` of this number go where an integer equals a constant, or where it does not? `offsets` are those of the operators. The
+/// condition is what was computed right before, and constants go into locals not long before they are used.
+pub(crate) fn compares_with_constant(code: Code<'_>, offsets: &[u32], branch: usize) -> bool {
+    let operator = |number: usize| code.operator(offsets[number]);
+    let is_constant = |number: usize| match operator(number) {
+        Some(CONST | CONST_64) => true,
+        _ => code.local_read(offsets[number]).is_some_and(|local| {
+            let before = offsets[..number].iter().rev().take(FARTHEST_CONSTANT);
+            let set = before.clone().position(|at| code.local_set(*at) == Some(local));
+            let value = set.and_then(|set| before.clone().nth(set + 1));
+            value.is_some_and(|at| matches!(code.operator(*at), Some(CONST | CONST_64)))
+        }),
+    };
+    let mut is_masked = false;
+    for number in (branch.saturating_sub(FARTHEST_COMPARISON)..branch).rev() {
+        match operator(number) {
+            // `block`, `local.get`, `local.set`, `local.tee`.
+            Some(0x02 | 0x20..=0x22 | CONST | CONST_64) => {}
+            Some(AND) if !is_masked => is_masked = true,
+            Some(EQZ | EQZ_64) if is_masked => return true,
+            // It goes where the condition does not hold.
+            Some(EQZ) => {}
+            Some(EQ | EQ_64) => return number.checked_sub(2).is_some_and(|first| (first..number).any(is_constant)),
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// How many operators before a branch its comparison may be, and before that a constant.
+const FARTHEST_COMPARISON: usize = 24;
+const FARTHEST_CONSTANT: usize = 64;
+
+const CONST: u8 = 0x41;
+const CONST_64: u8 = 0x42;
+const EQZ: u8 = 0x45;
+const EQ: u8 = 0x46;
+const EQZ_64: u8 = 0x50;
+const EQ_64: u8 = 0x51;
+const AND: u8 = 0x71;
 
 /// What the operator at the begin of `code` does, and what comes behind it, if it is one of those that bodies are full of.
 fn common(code: &[u8]) -> Option<(Effect, &[u8])> {
@@ -1021,6 +1103,46 @@ mod tests {
             (None, false, Some(18)),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn comparisons_of_guards_with_constants_are_known() {
+        let equals = |condition: &str| {
+            let text =
+                format!("(module (func (param i32 i32) (local i32) block {condition} br_if 0 nop end) (memory 1))");
+            let wasm = wat::parse_str(text).expect("the text is right");
+            let tunables = Tunables::default();
+            let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+            let found = ends_of_blocks(&translation.functions[0]);
+            found.iter().map(|it| it.equals).collect::<Vec<_>>()
+        };
+        assert_eq!(equals("local.get 0 i32.const 7 i32.eq i32.eqz"), [true]);
+        assert_eq!(
+            equals("i32.const 7 local.set 2 local.get 0 local.get 2 i32.eq i32.const 1 i32.and i32.eqz"),
+            [true]
+        );
+        assert_eq!(equals("local.get 0 i32.eqz i32.const 1 i32.and"), [true], "with zero");
+        assert_eq!(equals("local.get 0 i32.eqz"), [false], "it is false");
+        assert_eq!(equals("local.get 0 local.get 1 i32.eq"), [false]);
+        assert_eq!(equals("local.get 0 i32.const 7 i32.ne i32.const 1 i32.and"), [false]);
+        assert_eq!(equals("local.get 1 br_if 0 local.get 0 i32.const 7 i32.eq"), [false], "it is one of several");
+    }
+
+    #[test]
+    fn results_that_llvm_writes_are_told_from_those_of_the_source() {
+        let stores = |text: &str| {
+            let text = format!("(module (func (param i32 i32) {text}) (memory 1))");
+            let wasm = wat::parse_str(text).expect("the text is right");
+            let tunables = Tunables::default();
+            let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+            let input = &translation.functions[0];
+            BodyScan::read(input).stores_before_return(input)
+        };
+        let store = "local.get 0 local.get 1 i32.store offset=4";
+        assert!(stores(&format!("block local.get 1 br_if 0 end {store} return")));
+        assert!(!stores(&format!("block {store} local.get 1 br_if 0 nop end return")));
+        assert!(!stores(&format!("block local.get 1 br_if 0 return end {store} unreachable")));
+        assert!(!stores(&format!("{store} return")), "it is the only block");
     }
 
     #[test]

@@ -120,6 +120,8 @@ pub(crate) struct AnchorRange {
     pub(crate) start: u32,
     /// Where the next one begins.
     pub(crate) end: u32,
+    /// The operator whose row it has: where it begins, but for jumps of gdb's that wasm does without.
+    pub(crate) of: u32,
     /// Where its anchor goes.
     pub(crate) spot: Spot,
     /// A native build has something else there first, for which instructions of ours stand: behind the call that the statement is
@@ -501,11 +503,11 @@ impl<'a> FuncEnv<'a> {
         if anchor.reloads && anchor.behind_call.is_none() {
             // Were they of the same operator, they would be one to the code generator.
             let other = self.operators.get(self.next_operator).copied().unwrap_or(operator);
-            for of in [anchor.start, other, anchor.start] {
+            for of in [anchor.of, other, anchor.of] {
                 Self::emit_anchor(builder, of | RETURN_BITS, operator);
             }
         }
-        Self::emit_anchor(builder, anchor.start, operator);
+        Self::emit_anchor(builder, anchor.of, operator);
     }
 
     /// Puts an instruction behind a call if natively there is one and a statement begins there. `callee` is the function's position,
@@ -1192,7 +1194,7 @@ impl FuncEnvironment for FuncEnv<'_> {
                 self.anchor_behind = Some(anchor);
             } else if anchor.spot == Spot::Before {
                 if state.reachable() {
-                    Self::emit_anchor(builder, anchor.start, offset);
+                    Self::emit_anchor(builder, anchor.of, offset);
                 }
             } else if !state.reachable() || structural {
                 self.pending_anchor = Some(anchor);

@@ -8,6 +8,7 @@ mod error;
 mod func_env;
 mod heights;
 mod home_stores;
+mod native_order;
 mod operand_stack;
 mod parse;
 mod reaching;
@@ -24,6 +25,7 @@ pub(crate) use func_env::{
     SOURCE_FLAGS, guest_signature,
 };
 pub(crate) use home_stores::{NamedRange, needed_stores};
+pub(crate) use native_order::{Exit, NativeBlock, native_order};
 pub(crate) use operand_stack::{Followed, StackSpan, plan as plan_stack_copies, spans as operand_stack_spans};
 pub(crate) use parse::{Declarations, convert_type};
 pub use parse::{FunctionInput, ModuleTranslation, Names, parse_module};
