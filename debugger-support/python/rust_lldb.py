@@ -552,11 +552,12 @@ def is_enum(type_):
 
 
 def is_record(type_):
-    """Is it a structure, or a pointer or reference to one? Arrays, functions and pointers to them begin with the same name."""
+    """Is it a structure, or a pointer or reference to one? Arrays, functions and pointers to them begin with the same name, and so
+    do the structures that stand for pointers in memory."""
     type_ = type_.GetCanonicalType()
     while type_.IsPointerType() or type_.IsReferenceType():
         type_ = (type_.GetPointeeType() if type_.IsPointerType() else type_.GetDereferencedType()).GetCanonicalType()
-    return type_.GetTypeClass() in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion)
+    return type_.GetTypeClass() in RECORDS and not is_pointer_structure(type_)
 
 
 def container_class(type_):

@@ -16,6 +16,7 @@ import re
 import lldb
 
 MEMBER = "__address"
+RECORDS = (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion)
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
 MAX_TEXT = 256
 MAX_CHILDREN = 10_000
@@ -187,19 +188,24 @@ def is_pointer_structure(type_):
     return type_.GetByteSize() == 4 and type_.GetNumberOfFields() == 1 and type_.GetFieldAtIndex(0).GetName() == MEMBER
 
 
+def is_reference_structure(type_):
+    """Does the type stand for a guest reference in memory?"""
+    return is_pointer_structure(type_) and type_.GetName().endswith("&")
+
+
 def is_pointer(type_):
     type_ = type_.GetCanonicalType()
     return type_.IsPointerType() or is_pointer_structure(type_)
 
 
 def pointee(type_):
-    """What a pointer points to: of a structure, what its `operator->` does. Invalid for `void`."""
+    """What a pointer points to: of a structure, what its operators return. Invalid for `void`."""
     type_ = type_.GetCanonicalType()
     if type_.IsPointerType() or type_.IsReferenceType():
         return type_.GetPointeeType() if type_.IsPointerType() else type_.GetDereferencedType()
     for index in range(type_.GetNumberOfMemberFunctions()):
         function = type_.GetMemberFunctionAtIndex(index)
-        if function.GetName() in ("operator->", "operator*"):
+        if function.GetName() in ("operator->", "operator*", "operator&"):
             result = function.GetReturnType()
             return result.GetDereferencedType() if result.IsReferenceType() else result.GetPointeeType()
     # `operator T *` alone: what cannot be dereferenced, `void` or a function.
@@ -231,7 +237,8 @@ def real_pointer(value, name=None):
     if address and type_.GetByteSize():
         address = host_address(address, value.GetProcess())
     data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
-    wide = type_.GetReferenceType() if value.GetType().GetCanonicalType().GetName().endswith("&") else type_.GetPointerType()
+    is_reference = is_reference_structure(value.GetType().GetCanonicalType())
+    wide = type_.GetReferenceType() if is_reference else type_.GetPointerType()
     return value.CreateValueFromData(name or value.GetName() or "", data, wide)
 
 
@@ -316,6 +323,61 @@ class GuestPointer(Provider):
 
     def get_child_at_index(self, index):
         return self.target if index >= self.count or self.is_reference else self.pointer.GetChildAtIndex(index)
+
+
+class GuestReference(Provider):
+    """The structure that stands for a reference: with the parts of the object, as lldb shows a reference of its own."""
+
+    def update(self):
+        value = raw(self.value)
+        self.reference = real_pointer(value)
+        self.object = referent(value)
+        self.target = raw(self.object) if self.object else None
+        type_ = self.target.GetType().GetCanonicalType() if self.target else None
+        # What an expression returns would natively be the object.
+        self.is_result = not value.GetName() or value.GetName().startswith("$")
+        self.has_parts = bool(type_) and (type_.GetTypeClass() in RECORDS or self.is_result)
+        self.is_pointer = bool(type_) and type_.IsPointerType()
+        self.count = 0 if not type_ else self.object.GetNumChildren() if self.has_parts else 1
+        return False
+
+    def num_children(self, limit=MAX_CHILDREN):
+        # What a pointer points to is not shown with it.
+        return 0 if self.has_parts and self.is_pointer and limit < PRINTED else min(self.count, limit)
+
+    def has_children(self):
+        return self.num_children() > 0
+
+    def get_value(self):
+        if self.is_result and self.target:
+            return self.target if self.target.GetValue() else None
+        return None if self.has_parts and self.object.GetSummary() else self.reference
+
+    def get_child_index(self, name):
+        if name == "$$dereference$$":
+            return self.count if self.target else -1
+        if self.has_parts:
+            return self.object.GetIndexOfChildWithName(name)
+        return 0 if self.target and name == self.target.GetName() else -1
+
+    def get_child_at_index(self, index):
+        return self.object.GetChildAtIndex(index) if self.has_parts and index < self.count else self.target
+
+
+def referent(value):
+    """What the structure that stands for a reference refers to; None where that cannot be read."""
+    type_ = pointee(value.GetType())
+    if not (type_.IsValid() and type_.GetByteSize() and address_of(value)):
+        return None
+    found = at(value, "&" + (value.GetName() or ""), address_of(value), type_)
+    found.SetPreferSyntheticValue(True)
+    return found
+
+
+def reference_summary(value, _):
+    """That of the object."""
+    found = referent(raw(value))
+    return found and found.GetSummary() or ""
 
 
 class Record(Provider):
@@ -578,7 +640,23 @@ def is_guest_code(frame):
 
 
 def matches_pointer_structure(type_, _):
-    return is_pointer_structure(type_.GetCanonicalType())
+    type_ = type_.GetCanonicalType()
+    return is_pointer_structure(type_) and not is_reference_structure(type_)
+
+
+def matches_reference_structure(type_, _):
+    return is_reference_structure(type_.GetCanonicalType())
+
+
+def matches_reference_to_container(type_, _):
+    type_ = type_.GetCanonicalType()
+    return is_reference_structure(type_) and container_class(pointee(type_)) is not None
+
+
+def matches_reference_to_text(type_, _):
+    type_ = type_.GetCanonicalType()
+    referred = pointee(type_) if is_reference_structure(type_) else lldb.SBType()
+    return referred.IsValid() and text_of(referred) is not None
 
 
 def matches_text_pointer(type_, _):
@@ -592,7 +670,7 @@ def is_character(type_):
 
 def matches_record(type_, _):
     type_ = type_.GetCanonicalType()
-    if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion):
+    if type_.GetTypeClass() not in RECORDS:
         return False
     if is_pointer_structure(type_):
         return False
@@ -654,6 +732,7 @@ def recognize_by_name(command):
         "matches_long_double": [r"^long double$"],
         # The structures are called like pointers, without the space.
         "matches_pointer_structure": [r"[^ ]\*$"],
+        "matches_reference_structure": [r"[^ ]&$"],
         "matches_pointer_array": [r"[^ ]\* ?\[[0-9]+\]$"],
         "matches_pointer_to_pointer": [r"[^ ]\* \*$"],
         "matches_text_pointer": [r"^(const )?((un)?signed )?char \*$"],
@@ -681,6 +760,9 @@ def __lldb_init_module(debugger, _):
         "type synthetic add -w wasmscope -l {0}.PointerToPointer --recognizer-function {0}.matches_pointer_to_pointer",
         "type synthetic add -p -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.matches_pointer_structure",
         "type summary add -p -r -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_pointer_structure",
+        "type synthetic add -w wasmscope -l {0}.GuestReference --recognizer-function {0}.matches_reference_structure",
+        "type summary add -e -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_container",
+        "type summary add -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_text",
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
         "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
