@@ -193,6 +193,11 @@ def is_reference_structure(type_):
     return is_pointer_structure(type_) and type_.GetName().endswith("&")
 
 
+def is_captured_this(member):
+    """Is a member that of a closure that captured `this`? lldb has to see a real pointer there: it is a bit field."""
+    return member.GetName() == "this" and member.IsBitfield() and member.GetType().IsPointerType()
+
+
 def is_pointer(type_):
     type_ = type_.GetCanonicalType()
     return type_.IsPointerType() or is_pointer_structure(type_)
@@ -429,7 +434,12 @@ class Record(Provider):
             if index not in self.bases:
                 self.bases[index] = self.virtual_base(self.virtual[index])
             return self.bases[index]
-        return native(self.raw.GetChildAtIndex(index - len(self.virtual)))
+        found = self.raw.GetChildAtIndex(index - len(self.virtual))
+        if found.GetName() == "this" and any(is_captured_this(it) for it in self.type.get_fields_array()):
+            address = host_address(found.GetValueAsUnsigned() & 0xFFFFFFFF, found.GetProcess())
+            data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
+            return found.CreateValueFromData("this", data, found.GetType())
+        return native(found)
 
     def virtual_base(self, base):
         """The object of a virtual base; None where the virtual table does not tell."""
@@ -674,7 +684,8 @@ def matches_record(type_, _):
         return False
     if is_pointer_structure(type_):
         return False
-    if any(is_pointer_structure(field.GetType().GetCanonicalType()) for field in type_.get_fields_array()):
+    fields = type_.get_fields_array()
+    if any(is_pointer_structure(it.GetType().GetCanonicalType()) or is_captured_this(it) for it in fields):
         return True
     return may_be_polymorphic(type_)
 

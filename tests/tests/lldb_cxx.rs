@@ -171,6 +171,39 @@ fn references_that_are_members_are_what_they_refer_to() {
     }
 }
 
+#[test]
+fn conditions_look_at_what_is_captured() {
+    let by_reference = line(CAPTURES, "return number + z + point.x");
+    let with_this = line(CAPTURES, "return n + k + z");
+    let condition =
+        |line: usize, condition: &str| format!("breakpoint set --file main.cc --line {line} --condition '{condition}'");
+    let commands = [
+        &condition(by_reference, "number == 99"),
+        &condition(with_this, "n == 99"),
+        &condition(with_this, "n + k == 4"),
+        "run",
+        "p n",
+        "p k",
+        "p z + 1",
+        "p *this",
+        "v *this",
+        "continue",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("captures/captures", level).invoke("run").run_lldb(&commands);
+        let is = |command: &str, parts: &[&str]| assert_in_order(&normalized(answers.to(command)[0]), parts);
+        is("run", &["stop reason = breakpoint ", &format!("at main.cc:{with_this}:")]);
+        is("p n", &["(int) 1"]);
+        is("p k", &["(int) 3"]);
+        is("p z + 1", &["(int) 3"]);
+        is("p *this", &["(Counter)  (n = 1)"]);
+        is("v *this", &["this = 0x?", "k = 3"]);
+        let address = answers.to("v *this")[0];
+        assert!(address.contains("this = 0x00000000"), "{address}");
+        is("continue", &["exited with status = 0"]);
+    }
+}
+
 /// There is no virtual table at 3, and nothing before it.
 #[test]
 fn objects_that_begin_with_a_small_number_are_shown() {

@@ -8,6 +8,7 @@ use crate::pointers::{
     POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, REFERENCE_ASSIGNMENTS,
     REFERENCE_COPY_SYMBOL, is_transparent, pointer_kind,
 };
+use crate::scope::Entry;
 use crate::tables::{EntryId, Value};
 use gimli::{AttributeValue, constants as c};
 
@@ -233,6 +234,34 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             Some((unit, entry)) => self.type_name(unit, entry, 1),
             None => "void".to_owned(),
         }
+    }
+
+    /// Keeps the member of a closure that captures `this` a real pointer, of 4 bytes by way of a bit field: in such functions lldb
+    /// looks for the class of an expression behind the member's type, and finds none behind a structure.
+    pub(super) fn captured_this(&mut self, entry: &Entry<'a>, class: usize, id: EntryId) {
+        if !self.narrow_pointers() || entry.tag() != c::DW_TAG_member || !self.is_closure(class) {
+            return;
+        }
+        let name = entry.attr_value(c::DW_AT_name);
+        let name = name.and_then(|name| self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, name).ok());
+        if name.is_none_or(|name| name.slice() != b"this") {
+            return;
+        }
+        let place = entry.attr_value(c::DW_AT_data_member_location).map_or(Some(0), |place| place.udata_value());
+        if let Some(place) = place
+            && let Some(wide) = entry.attr_value(c::DW_AT_type).and_then(|ty| self.wide_type(ty))
+        {
+            let mut member = self.output.get_mut(id);
+            member.set(c::DW_AT_type, wide);
+            member.set(c::DW_AT_bit_size, Value::Udata(32));
+            member.set(c::DW_AT_data_bit_offset, Value::Udata(8 * place));
+        }
+    }
+
+    /// Is the entry a class without a name, as clang describes those of lambda expressions?
+    fn is_closure(&self, class: usize) -> bool {
+        self.fill.plan.units[self.position].entries[class].tag == c::DW_TAG_class_type
+            && self.attribute_of(self.position, class, c::DW_AT_name).is_none()
     }
 
     /// Pointers without a size would have that of the host's.
