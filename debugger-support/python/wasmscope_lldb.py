@@ -775,6 +775,7 @@ def __lldb_init_module(debugger, _):
         "type summary add -e -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_container",
         "type summary add -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_text",
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
+        "type synthetic add -w wasmscope -l {0}.RustBTreeEntry --recognizer-function {0}.matches_tree_entry",
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
         "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
         "type summary add -w wasmscope -F {0}.member_pointer_summary --recognizer-function {0}.matches_member_pointer",
