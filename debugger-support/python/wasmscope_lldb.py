@@ -389,7 +389,9 @@ class Record(Provider):
     """A structure, class or union, or a pointer to one, whose pointers are real ones."""
 
     def update(self):
-        self.raw = dynamic(raw(self.value))
+        value = raw(self.value)
+        self.raw = dynamic(value)
+        self.is_dynamic = self.raw is not value
         self.count = self.raw.GetNumChildren()
         self.hidden = []
         self.bases = {}
@@ -398,6 +400,18 @@ class Record(Provider):
         self.virtual = virtual_bases(self.raw.GetTarget(), self.type)
         self.count += len(self.virtual)
         return False
+
+    def get_type_name(self):
+        # Asked before the first update. That of a typedef stays.
+        self.update()
+        if not self.is_dynamic:
+            return self.raw.GetDisplayTypeName()
+        name = self.raw.GetTypeName()
+        return name.rstrip(" *") + " &" if raw(self.value).GetType().GetCanonicalType().IsReferenceType() else name
+
+    def get_value(self):
+        # The whole object may begin before the part that the pointer leads to.
+        return self.raw if self.is_dynamic and self.raw.GetType().IsPointerType() else None
 
     def get_child_index(self, name):
         if name == "$$dereference$$":
@@ -534,7 +548,10 @@ class PointerToPointer(Provider):
 
 
 def dynamic(value):
-    """A pointer or reference to an object of a derived class as what the object's vtable says that it is."""
+    """A pointer or reference to an object of a derived class as what the object's vtable says that it is, where the setting
+    `target.prefer-dynamic-value` wants that: the helpers do not see what a command's option says."""
+    if not prefers_dynamic(value.GetTarget().GetDebugger()):
+        return value
     type_ = value.GetType().GetCanonicalType()
     through = type_.IsPointerType() or type_.IsReferenceType()
     # An object is looked at as a whole only where a pointer to it is followed: it may be a part of the whole.
@@ -555,6 +572,11 @@ def dynamic(value):
         return raw(value.CreateValueFromAddress(value.GetName(), address + offset, derived))
     data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address + offset])
     return raw(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType()))
+
+
+def prefers_dynamic(debugger):
+    setting = debugger.GetInternalVariableValue("target.prefer-dynamic-value", debugger.GetInstanceName())
+    return not setting.GetSize() or setting.GetStringAtIndex(0) != "no-dynamic-values"
 
 
 def is_derived(target, type_, base, depth=0):

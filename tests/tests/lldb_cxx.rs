@@ -204,6 +204,26 @@ fn conditions_look_at_what_is_captured() {
     }
 }
 
+#[test]
+fn pointers_to_bases_say_the_derived_type() {
+    let setting = "settings set target.prefer-dynamic-value no-dynamic-values";
+    let commands = ["breakpoint set --name look", "run", "v left", "v *left", "v reference", setting, "continue"];
+    let commands = [&commands[..], &["run", "v right", "v *right", "v reference"]].concat();
+    for level in [0, 2] {
+        let answers = Session::new("bases/bases", level).run_lldb(&commands);
+        let is = |command: &str, nth: usize, part: &str| {
+            let said = normalized(answers.to(command)[nth]);
+            assert!(said.contains(part), "level {level}: {command}: {said}");
+        };
+        is("v left", 0, "(Bottom *) left = 0x?");
+        is("v *left", 0, "(Bottom) *left = {");
+        is("v reference", 0, "(Plain &) reference = 0x?: {");
+        is("v right", 0, "(Right *) right = 0x?");
+        is("v *right", 0, "(Right) *right = {");
+        is("v reference", 1, "(const Right &) reference = 0x?: {");
+    }
+}
+
 /// There is no virtual table at 3, and nothing before it.
 #[test]
 fn objects_that_begin_with_a_small_number_are_shown() {
