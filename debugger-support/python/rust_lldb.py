@@ -184,7 +184,6 @@ class RustBTreeMap(Linked):
 
     def visited(self, address, height, leaf):
         node = self.object("node", address, leaf)
-        keys, values = field(node, "keys"), field(node, "vals")
         length = number(field(node, "len"))
         # lldb spells the numbers in a type's name otherwise than the compiler, so that it does not find InternalNode by
         # LeafNode's name. But this is `repr(C)`: the leaf, and behind it pointers to the nodes between the keys.
@@ -194,11 +193,7 @@ class RustBTreeMap(Linked):
                 edge = self.object("edge", address + leaf.GetByteSize() + index * size, self.pointer)
                 yield from self.visited(address_of(edge), height - 1, leaf)
             if index < length:
-                value = unwrapped(raw(values.GetChildAtIndex(index)))
-                if not value.IsValid():
-                    # Values of no size at the node's end: lldb drops the array.
-                    value = self.object("value", address, template_argument(self.raw.GetType(), 1))
-                yield unwrapped(raw(keys.GetChildAtIndex(index))), value
+                yield node, index
 
     def node(self, index):
         if self.walk is None:
@@ -210,12 +205,52 @@ class RustBTreeMap(Linked):
             self.nodes.append(found)
         return self.nodes[index]
 
-    def num_children(self, limit=MAX_CHILDREN):
-        return min(2 * self.count, limit)
+    def element(self, index):
+        found = self.node(index)
+        if found is None:
+            return None
+        node, position = found
+        # There is no type of a pair. This one tells where the entry is.
+        type_ = node.GetType().GetArrayType(position + 1)
+        return self.raw.CreateValueFromAddress("[%d]" % index, node.GetLoadAddress(), type_)
+
+
+class RustBTreeEntry(Container):
+    """The last entry of those that an array of nodes stands for: see `RustBTreeMap.element`."""
+
+    NAMES = ("__0", "__1")
+
+    def size(self):
+        return 2
+
+    def get_type_name(self):
+        names = [template_argument(self.raw.GetType().GetArrayElementType(), index).GetName() or "?" for index in (0, 1)]
+        return "(%s, %s)" % tuple(names)
+
+    def get_child_index(self, name):
+        return self.NAMES.index(name) if name in self.NAMES else -1
 
     def element(self, index):
-        parts = self.node(index // 2)
-        return self.named(parts[index % 2], "[%d]" % index) if parts else None
+        type_ = self.raw.GetType().GetCanonicalType()
+        leaf = type_.GetArrayElementType()
+        position = type_.GetByteSize() // leaf.GetByteSize() - 1
+        found = entry_part(self.object("node", self.raw.GetLoadAddress(), leaf), position, index)
+        return self.named(found, self.NAMES[index])
+
+
+def entry_part(node, position, index):
+    """The key, or for the index 1 the value, of an entry of a node."""
+    found = unwrapped(raw(field(node, ("keys", "vals")[index]).GetChildAtIndex(position)))
+    if not found.IsValid():
+        # Values of no size at the node's end: lldb drops the array.
+        found = raw(node.CreateValueFromAddress("value", node.GetLoadAddress(), template_argument(node.GetType(), index)))
+    return found
+
+
+def matches_tree_entry(type_, _):
+    type_ = type_.GetCanonicalType()
+    leaf = "alloc::collections::btree::node::LeafNode<"
+    return type_.IsArrayType() and bare_name(type_.GetArrayElementType()).startswith(leaf)
 
 
 class RustBTreeSet(RustBTreeMap):
@@ -229,12 +264,9 @@ class RustBTreeSet(RustBTreeMap):
         self.count = self.size()
         return False
 
-    def num_children(self, limit=MAX_CHILDREN):
-        return min(self.count, limit)
-
     def element(self, index):
-        parts = self.node(index)
-        return self.named(parts[0], "[%d]" % index) if parts else None
+        found = self.node(index)
+        return self.named(entry_part(*found, 0), "[%d]" % index) if found else None
 
 
 class RustRc(Container):
@@ -552,11 +584,12 @@ def is_enum(type_):
 
 
 def is_record(type_):
-    """Is it a structure, or a pointer or reference to one? Arrays, functions and pointers to them begin with the same name."""
+    """Is it a structure, or a pointer or reference to one? Arrays, functions and pointers to them begin with the same name, and so
+    do the structures that stand for pointers in memory."""
     type_ = type_.GetCanonicalType()
     while type_.IsPointerType() or type_.IsReferenceType():
         type_ = (type_.GetPointeeType() if type_.IsPointerType() else type_.GetDereferencedType()).GetCanonicalType()
-    return type_.GetTypeClass() in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion)
+    return type_.GetTypeClass() in RECORDS and not is_pointer_structure(type_)
 
 
 def container_class(type_):

@@ -16,6 +16,7 @@ import re
 import lldb
 
 MEMBER = "__address"
+RECORDS = (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion)
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
 MAX_TEXT = 256
 MAX_CHILDREN = 10_000
@@ -187,19 +188,29 @@ def is_pointer_structure(type_):
     return type_.GetByteSize() == 4 and type_.GetNumberOfFields() == 1 and type_.GetFieldAtIndex(0).GetName() == MEMBER
 
 
+def is_reference_structure(type_):
+    """Does the type stand for a guest reference in memory?"""
+    return is_pointer_structure(type_) and type_.GetName().endswith("&")
+
+
+def is_captured_this(member):
+    """Is a member that of a closure that captured `this`? lldb has to see a real pointer there: it is a bit field."""
+    return member.GetName() == "this" and member.IsBitfield() and member.GetType().IsPointerType()
+
+
 def is_pointer(type_):
     type_ = type_.GetCanonicalType()
     return type_.IsPointerType() or is_pointer_structure(type_)
 
 
 def pointee(type_):
-    """What a pointer points to: of a structure, what its `operator->` does. Invalid for `void`."""
+    """What a pointer points to: of a structure, what its operators return. Invalid for `void`."""
     type_ = type_.GetCanonicalType()
     if type_.IsPointerType() or type_.IsReferenceType():
         return type_.GetPointeeType() if type_.IsPointerType() else type_.GetDereferencedType()
     for index in range(type_.GetNumberOfMemberFunctions()):
         function = type_.GetMemberFunctionAtIndex(index)
-        if function.GetName() in ("operator->", "operator*"):
+        if function.GetName() in ("operator->", "operator*", "operator&"):
             result = function.GetReturnType()
             return result.GetDereferencedType() if result.IsReferenceType() else result.GetPointeeType()
     # `operator T *` alone: what cannot be dereferenced, `void` or a function.
@@ -231,7 +242,8 @@ def real_pointer(value, name=None):
     if address and type_.GetByteSize():
         address = host_address(address, value.GetProcess())
     data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
-    wide = type_.GetReferenceType() if value.GetType().GetCanonicalType().GetName().endswith("&") else type_.GetPointerType()
+    is_reference = is_reference_structure(value.GetType().GetCanonicalType())
+    wide = type_.GetReferenceType() if is_reference else type_.GetPointerType()
     return value.CreateValueFromData(name or value.GetName() or "", data, wide)
 
 
@@ -318,11 +330,68 @@ class GuestPointer(Provider):
         return self.target if index >= self.count or self.is_reference else self.pointer.GetChildAtIndex(index)
 
 
+class GuestReference(Provider):
+    """The structure that stands for a reference: with the parts of the object, as lldb shows a reference of its own."""
+
+    def update(self):
+        value = raw(self.value)
+        self.reference = real_pointer(value)
+        self.object = referent(value)
+        self.target = raw(self.object) if self.object else None
+        type_ = self.target.GetType().GetCanonicalType() if self.target else None
+        # What an expression returns would natively be the object.
+        self.is_result = not value.GetName() or value.GetName().startswith("$")
+        self.has_parts = bool(type_) and (type_.GetTypeClass() in RECORDS or self.is_result)
+        self.is_pointer = bool(type_) and type_.IsPointerType()
+        self.count = 0 if not type_ else self.object.GetNumChildren() if self.has_parts else 1
+        return False
+
+    def num_children(self, limit=MAX_CHILDREN):
+        # What a pointer points to is not shown with it.
+        return 0 if self.has_parts and self.is_pointer and limit < PRINTED else min(self.count, limit)
+
+    def has_children(self):
+        return self.num_children() > 0
+
+    def get_value(self):
+        if self.is_result and self.target:
+            return self.target if self.target.GetValue() else None
+        return None if self.has_parts and self.object.GetSummary() else self.reference
+
+    def get_child_index(self, name):
+        if name == "$$dereference$$":
+            return self.count if self.target else -1
+        if self.has_parts:
+            return self.object.GetIndexOfChildWithName(name)
+        return 0 if self.target and name == self.target.GetName() else -1
+
+    def get_child_at_index(self, index):
+        return self.object.GetChildAtIndex(index) if self.has_parts and index < self.count else self.target
+
+
+def referent(value):
+    """What the structure that stands for a reference refers to; None where that cannot be read."""
+    type_ = pointee(value.GetType())
+    if not (type_.IsValid() and type_.GetByteSize() and address_of(value)):
+        return None
+    found = at(value, "&" + (value.GetName() or ""), address_of(value), type_)
+    found.SetPreferSyntheticValue(True)
+    return found
+
+
+def reference_summary(value, _):
+    """That of the object."""
+    found = referent(raw(value))
+    return found and found.GetSummary() or ""
+
+
 class Record(Provider):
     """A structure, class or union, or a pointer to one, whose pointers are real ones."""
 
     def update(self):
-        self.raw = dynamic(raw(self.value))
+        value = raw(self.value)
+        self.raw = dynamic(value)
+        self.is_dynamic = self.raw is not value
         self.count = self.raw.GetNumChildren()
         self.hidden = []
         self.bases = {}
@@ -331,6 +400,18 @@ class Record(Provider):
         self.virtual = virtual_bases(self.raw.GetTarget(), self.type)
         self.count += len(self.virtual)
         return False
+
+    def get_type_name(self):
+        # Asked before the first update. That of a typedef stays.
+        self.update()
+        if not self.is_dynamic:
+            return self.raw.GetDisplayTypeName()
+        name = self.raw.GetTypeName()
+        return name.rstrip(" *") + " &" if raw(self.value).GetType().GetCanonicalType().IsReferenceType() else name
+
+    def get_value(self):
+        # The whole object may begin before the part that the pointer leads to.
+        return self.raw if self.is_dynamic and self.raw.GetType().IsPointerType() else None
 
     def get_child_index(self, name):
         if name == "$$dereference$$":
@@ -367,7 +448,12 @@ class Record(Provider):
             if index not in self.bases:
                 self.bases[index] = self.virtual_base(self.virtual[index])
             return self.bases[index]
-        return native(self.raw.GetChildAtIndex(index - len(self.virtual)))
+        found = self.raw.GetChildAtIndex(index - len(self.virtual))
+        if found.GetName() == "this" and any(is_captured_this(it) for it in self.type.get_fields_array()):
+            address = host_address(found.GetValueAsUnsigned() & 0xFFFFFFFF, found.GetProcess())
+            data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
+            return found.CreateValueFromData("this", data, found.GetType())
+        return native(found)
 
     def virtual_base(self, base):
         """The object of a virtual base; None where the virtual table does not tell."""
@@ -462,7 +548,10 @@ class PointerToPointer(Provider):
 
 
 def dynamic(value):
-    """A pointer or reference to an object of a derived class as what the object's vtable says that it is."""
+    """A pointer or reference to an object of a derived class as what the object's vtable says that it is, where the setting
+    `target.prefer-dynamic-value` wants that: the helpers do not see what a command's option says."""
+    if not prefers_dynamic(value.GetTarget().GetDebugger()):
+        return value
     type_ = value.GetType().GetCanonicalType()
     through = type_.IsPointerType() or type_.IsReferenceType()
     # An object is looked at as a whole only where a pointer to it is followed: it may be a part of the whole.
@@ -483,6 +572,11 @@ def dynamic(value):
         return raw(value.CreateValueFromAddress(value.GetName(), address + offset, derived))
     data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address + offset])
     return raw(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType()))
+
+
+def prefers_dynamic(debugger):
+    setting = debugger.GetInternalVariableValue("target.prefer-dynamic-value", debugger.GetInstanceName())
+    return not setting.GetSize() or setting.GetStringAtIndex(0) != "no-dynamic-values"
 
 
 def is_derived(target, type_, base, depth=0):
@@ -578,7 +672,23 @@ def is_guest_code(frame):
 
 
 def matches_pointer_structure(type_, _):
-    return is_pointer_structure(type_.GetCanonicalType())
+    type_ = type_.GetCanonicalType()
+    return is_pointer_structure(type_) and not is_reference_structure(type_)
+
+
+def matches_reference_structure(type_, _):
+    return is_reference_structure(type_.GetCanonicalType())
+
+
+def matches_reference_to_container(type_, _):
+    type_ = type_.GetCanonicalType()
+    return is_reference_structure(type_) and container_class(pointee(type_)) is not None
+
+
+def matches_reference_to_text(type_, _):
+    type_ = type_.GetCanonicalType()
+    referred = pointee(type_) if is_reference_structure(type_) else lldb.SBType()
+    return referred.IsValid() and text_of(referred) is not None
 
 
 def matches_text_pointer(type_, _):
@@ -592,11 +702,12 @@ def is_character(type_):
 
 def matches_record(type_, _):
     type_ = type_.GetCanonicalType()
-    if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion):
+    if type_.GetTypeClass() not in RECORDS:
         return False
     if is_pointer_structure(type_):
         return False
-    if any(is_pointer_structure(field.GetType().GetCanonicalType()) for field in type_.get_fields_array()):
+    fields = type_.get_fields_array()
+    if any(is_pointer_structure(it.GetType().GetCanonicalType()) or is_captured_this(it) for it in fields):
         return True
     return may_be_polymorphic(type_)
 
@@ -654,6 +765,7 @@ def recognize_by_name(command):
         "matches_long_double": [r"^long double$"],
         # The structures are called like pointers, without the space.
         "matches_pointer_structure": [r"[^ ]\*$"],
+        "matches_reference_structure": [r"[^ ]&$"],
         "matches_pointer_array": [r"[^ ]\* ?\[[0-9]+\]$"],
         "matches_pointer_to_pointer": [r"[^ ]\* \*$"],
         "matches_text_pointer": [r"^(const )?((un)?signed )?char \*$"],
@@ -681,7 +793,11 @@ def __lldb_init_module(debugger, _):
         "type synthetic add -w wasmscope -l {0}.PointerToPointer --recognizer-function {0}.matches_pointer_to_pointer",
         "type synthetic add -p -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.matches_pointer_structure",
         "type summary add -p -r -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_pointer_structure",
+        "type synthetic add -w wasmscope -l {0}.GuestReference --recognizer-function {0}.matches_reference_structure",
+        "type summary add -e -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_container",
+        "type summary add -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_text",
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
+        "type synthetic add -w wasmscope -l {0}.RustBTreeEntry --recognizer-function {0}.matches_tree_entry",
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
         "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
         "type summary add -w wasmscope -F {0}.member_pointer_summary --recognizer-function {0}.matches_member_pointer",

@@ -84,6 +84,7 @@ pub use options::{PointerFlavour, TransformOptions};
 pub use output::{Error, Generated, Relocation, RelocationTarget, Section};
 pub use pointers::{
     POINTER_ASSIGNMENT_CODE, POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_CODE, POINTER_OPERATOR_SYMBOL,
+    REFERENCE_ASSIGNMENTS, ReferenceAssignment,
 };
 pub use scan::{
     FunctionUses, InlinedCode, LineRow, LocalUse, Scan, Spot, StackValue, Statement, VariableUses, scan,

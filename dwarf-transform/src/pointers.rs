@@ -6,6 +6,8 @@
 //!   named much as the pointer type would be, with the operators `->`, `*`, a conversion, and an assignment. The first
 //!   three are one function in the image, [`POINTER_OPERATOR_SYMBOL`]: it widens the address. With the identity map that
 //!   is the address in this process. The last is [`POINTER_ASSIGNMENT_SYMBOL`].
+//! - A reference in memory becomes such a structure, too, which converts to what it refers to, with the operators `&` and, for
+//!   scalars, an assignment to that, one of [`REFERENCE_ASSIGNMENTS`].
 
 use gimli::constants as c;
 
@@ -20,6 +22,44 @@ pub const POINTER_ASSIGNMENT_SYMBOL: &str = "__wasm_pointer_assignment";
 
 /// Its code on x86-64: `mov [rdi], esi; mov eax, esi; ret`. It returns the pointer that was assigned.
 pub const POINTER_ASSIGNMENT_CODE: [u8; 5] = [0x89, 0x37, 0x89, 0xf0, 0xc3];
+
+/// The function behind the assignment of a scalar to what such a structure refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct ReferenceAssignment {
+    /// Bytes of the scalar.
+    pub size: u64,
+    /// The function's name. The image must have it as a symbol.
+    pub symbol: &'static str,
+    /// Its code on x86-64: `mov eax, [rdi]`, loads the scalar from `[rsi]`, stores it to `[rax]`, `ret`. It returns the reference.
+    pub code: &'static [u8],
+}
+
+/// Scalars come by reference, so that whole numbers and fractions of one size are assigned alike.
+pub const REFERENCE_ASSIGNMENTS: [ReferenceAssignment; 4] = [
+    ReferenceAssignment {
+        size: 1,
+        symbol: "__wasm_reference_assignment_1",
+        code: &[0x8b, 0x07, 0x8a, 0x0e, 0x88, 0x08, 0xc3],
+    },
+    ReferenceAssignment {
+        size: 2,
+        symbol: "__wasm_reference_assignment_2",
+        code: &[0x8b, 0x07, 0x66, 0x8b, 0x0e, 0x66, 0x89, 0x08, 0xc3],
+    },
+    ReferenceAssignment {
+        size: 4,
+        symbol: "__wasm_reference_assignment_4",
+        code: &[0x8b, 0x07, 0x8b, 0x0e, 0x89, 0x08, 0xc3],
+    },
+    ReferenceAssignment {
+        size: 8,
+        symbol: "__wasm_reference_assignment_8",
+        code: &[0x8b, 0x07, 0x48, 0x8b, 0x0e, 0x48, 0x89, 0x08, 0xc3],
+    },
+];
+
+/// The assignment of one such structure to another, which no image has: lldb says so.
+pub(crate) const REFERENCE_COPY_SYMBOL: &str = "__wasm_assignment_of_a_reference_to_another";
 
 /// The name of the one member of a structure that stands for a pointer.
 pub const POINTER_MEMBER: &str = "__address";

@@ -17,7 +17,7 @@ clang-19 $target -O0 inlined/main.c -o inlined/inlined.wasm
 clang-19 $target -O2 trap/main.c -o trap/trap.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions shapes/main.cc -o shapes/shapes.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions bases/main.cc -o bases/bases.wasm
-for program in members results sequences tables; do
+for program in captures members results sequences tables; do
     clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run $program/main.cc \
         -o $program/$program.wasm
 done

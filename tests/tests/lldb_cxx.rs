@@ -102,6 +102,128 @@ fn references_to_pointers_are_shown() {
     }
 }
 
+const CAPTURES: &str = "captures/main.cc";
+
+#[test]
+fn references_that_are_members_are_what_they_refer_to() {
+    let stop = format!("breakpoint set --file main.cc --line {}", line(CAPTURES, "return number + z + point.x"));
+    let commands = [
+        "breakpoint set --name look",
+        &stop,
+        "run",
+        "v all.numbers",
+        "p all.numbers",
+        "v all.numbers[1]",
+        "v all.number",
+        "v all.point",
+        "p all.point",
+        "v all.point.x",
+        "v all.text",
+        "v all.pointer",
+        "p all.pointer->x",
+        "p all.array[2]",
+        "p all.number",
+        "p all.number + 1",
+        "p all.number == 1",
+        "p &all.number",
+        "p all.constant * 2",
+        "expr all.number = 5",
+        "expr all.number += 2",
+        "expr all.fraction = all.fraction * 2",
+        "v all.number all.fraction",
+        "expr all.constant = 1",
+        "expr all.number = all.number",
+        "continue",
+        "p number + z",
+        "p numbers",
+        "p point.x",
+    ];
+    let vector = "size=3 {\n  [0] = 4\n  [1] = 5\n  [2] = 6\n}";
+    for level in [0, 2] {
+        let answers = Session::new("captures/captures", level).invoke("run").run_lldb(&commands);
+        let is = |command: &str, parts: &[&str]| assert_in_order(&normalized(answers.to(command)[0]), parts);
+        is("v all.numbers", &["all.numbers = ", vector]);
+        is("p all.numbers", &[vector]);
+        is("v all.numbers[1]", &["(int) all.numbers[1] = 5"]);
+        is("v all.number", &["(int&) all.number = 0x? (&number = 1)"]);
+        is("v all.point", &["(Point&) all.point = 0x? (x = 2, y = 3)"]);
+        is("p all.point", &["(x = 2, y = 3)"]);
+        is("v all.point.x", &["(int) all.point.x = 2"]);
+        is("v all.text", &["all.text = \"text\""]);
+        is("v all.pointer", &["all.pointer = 0x? (&pointer = 0x?)"]);
+        is("p all.pointer->x", &["(int) 2"]);
+        is("p all.array[2]", &["(int) 9"]);
+        is("p all.number", &["(int&) 1"]);
+        is("p all.number + 1", &["(int) 2"]);
+        is("p all.number == 1", &["(bool) true"]);
+        is("p &all.number", &["(int *) 0x?"]);
+        is("p all.constant * 2", &["(int) 20"]);
+        is("expr all.number = 5", &["(int) $? = 5"]);
+        is("expr all.number += 2", &["(int) $? = 7"]);
+        is("expr all.fraction = all.fraction * 2", &["(double) $? = 3"]);
+        is("v all.number all.fraction", &["(&number = 7)", "(&fraction = 3)"]);
+        is("expr all.constant = 1", &["error: "]);
+        // Not the reference is assigned.
+        is("expr all.number = all.number", &["error: "]);
+        is("p number + z", &["(int) 8"]);
+        is("p numbers", &[vector]);
+        is("p point.x", &["(int) 2"]);
+    }
+}
+
+#[test]
+fn conditions_look_at_what_is_captured() {
+    let by_reference = line(CAPTURES, "return number + z + point.x");
+    let with_this = line(CAPTURES, "return n + k + z");
+    let condition =
+        |line: usize, condition: &str| format!("breakpoint set --file main.cc --line {line} --condition '{condition}'");
+    let commands = [
+        &condition(by_reference, "number == 99"),
+        &condition(with_this, "n == 99"),
+        &condition(with_this, "n + k == 4"),
+        "run",
+        "p n",
+        "p k",
+        "p z + 1",
+        "p *this",
+        "v *this",
+        "continue",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("captures/captures", level).invoke("run").run_lldb(&commands);
+        let is = |command: &str, parts: &[&str]| assert_in_order(&normalized(answers.to(command)[0]), parts);
+        is("run", &["stop reason = breakpoint ", &format!("at main.cc:{with_this}:")]);
+        is("p n", &["(int) 1"]);
+        is("p k", &["(int) 3"]);
+        is("p z + 1", &["(int) 3"]);
+        is("p *this", &["(Counter)  (n = 1)"]);
+        is("v *this", &["this = 0x?", "k = 3"]);
+        let address = answers.to("v *this")[0];
+        assert!(address.contains("this = 0x00000000"), "{address}");
+        is("continue", &["exited with status = 0"]);
+    }
+}
+
+#[test]
+fn pointers_to_bases_say_the_derived_type() {
+    let setting = "settings set target.prefer-dynamic-value no-dynamic-values";
+    let commands = ["breakpoint set --name look", "run", "v left", "v *left", "v reference", setting, "continue"];
+    let commands = [&commands[..], &["run", "v right", "v *right", "v reference"]].concat();
+    for level in [0, 2] {
+        let answers = Session::new("bases/bases", level).run_lldb(&commands);
+        let is = |command: &str, nth: usize, part: &str| {
+            let said = normalized(answers.to(command)[nth]);
+            assert!(said.contains(part), "level {level}: {command}: {said}");
+        };
+        is("v left", 0, "(Bottom *) left = 0x?");
+        is("v *left", 0, "(Bottom) *left = {");
+        is("v reference", 0, "(Plain &) reference = 0x?: {");
+        is("v right", 0, "(Right *) right = 0x?");
+        is("v *right", 0, "(Right) *right = {");
+        is("v reference", 1, "(const Right &) reference = 0x?: {");
+    }
+}
+
 /// There is no virtual table at 3, and nothing before it.
 #[test]
 fn objects_that_begin_with_a_small_number_are_shown() {

@@ -73,7 +73,7 @@ fn lldb_shows_collections_and_counted_references() {
         assert_in_order(&said("v leaf.value.parent.value->value"), &["= 5"]);
         assert_in_order(&said("v text"), &["text = \"shared\" strong=1, weak=0", "value = \"shared\""]);
         assert_in_order(&said("v slice"), &["strong=1, weak=0", "value = ([0] = 5, [1] = 6)"]);
-        assert_in_order(&said("v tree"), &["size=20", "[0] = 0\n", "[1] = 0\n", "[38] = 19\n", "[39] = 1900\n"]);
+        assert_in_order(&said("v tree"), &["size=20", "[0] = (__0 = 0, __1 = 0)", "[19] = (__0 = 19, __1 = 1900)"]);
         assert_in_order(&said("v set"), &["size=3", "[0] = -1", "[1] = 2", "[2] = 3"]);
         assert_in_order(&said("v heap"), &["size=3", "[0] = '\\x05'"]);
         assert_in_order(&said("v list"), &["size=2", "[0] = \"a\"", "[1] = \"b\""]);

@@ -440,6 +440,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     Here { id, tag: planned.tag, function: planned.function, base: base.as_ref(), codeless, pointer };
                 self.attribute(&entry, here, attr);
             }
+            self.captured_this(&entry, planned.parent as usize, id);
             self.pointer_size(id, planned.tag);
             self.declared_size(&entry, here, id);
             self.mark_result(here, planned.tag, id);

@@ -1,11 +1,26 @@
 //! Pointer types of the guest's width, for the debugger that the output is made for.
 
-use super::UnitFiller;
+use super::results::is_record;
+use super::{MAX_TYPE_CHAIN, UnitFiller};
 use crate::guest_dwarf::Slice;
 use crate::options::PointerFlavour;
-use crate::pointers::{POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, pointer_kind};
+use crate::pointers::{
+    POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, REFERENCE_ASSIGNMENTS,
+    REFERENCE_COPY_SYMBOL, is_transparent, pointer_kind,
+};
+use crate::scope::Entry;
 use crate::tables::{EntryId, Value};
 use gimli::{AttributeValue, constants as c};
+
+/// What a reference refers to, as far as its operators differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Referent {
+    /// Of so many bytes, and not constant.
+    Scalar(u64),
+    Record,
+    Pointer,
+    Function,
+}
 
 impl<'a> UnitFiller<'_, '_, 'a> {
     /// lldb's flavour, with pointers that are narrower than lldb's.
@@ -94,25 +109,70 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.output.get_mut(constant).set(c::DW_AT_type, Value::UnitRef(id));
         let this = self.pointer_to(c::DW_TAG_pointer_type, Some(Value::UnitRef(constant)));
 
-        let pointee = self.pointee((self.position, position));
-        let wide = if kind == Some(PointerKind::Pointer) {
-            self.wide_pointer(position)
-        } else {
-            self.pointer_to(c::DW_TAG_pointer_type, pointee.clone())
-        };
-        self.pointer_operator(id, this, "operator ".to_owned() + &self.pointer_name(position), wide);
-        if kind == Some(PointerKind::Pointer) {
-            self.pointer_assignment(id, wide);
+        if kind == Some(PointerKind::Reference) {
+            self.reference_operators(position, id, this);
+            return;
         }
-        if pointee.is_some() {
+        let wide = self.wide_pointer(position);
+        self.pointer_operator(id, this, "operator ".to_owned() + &self.pointer_name(position), wide);
+        self.pointer_assignment(id, wide);
+        if let Some(pointee) = self.pointee((self.position, position)) {
             self.pointer_operator(id, this, "operator->".to_owned(), wide);
-            let reference = if kind == Some(PointerKind::Reference) {
-                self.wide_pointer(position)
-            } else {
-                self.pointer_to(c::DW_TAG_reference_type, pointee)
-            };
+            let reference = self.pointer_to(c::DW_TAG_reference_type, Some(pointee));
             self.pointer_operator(id, this, "operator*".to_owned(), reference);
         }
+    }
+
+    /// The operators of the structure that stands for a reference: it converts to what is referred to, `&` takes its address, and
+    /// scalars can be assigned. There is no operator for the dot, but lldb tries `->` in its place where that exists.
+    fn reference_operators(&mut self, position: usize, id: EntryId, this: EntryId) {
+        let Some(pointee) = self.pointee((self.position, position)) else { return };
+        let referent = self.referent(position);
+        let reference = self.pointer_to(c::DW_TAG_reference_type, Some(pointee.clone()));
+        let pointer = self.pointer_to(c::DW_TAG_pointer_type, Some(pointee.clone()));
+        // A function would be called through it, at an address that is an index.
+        if referent != Some(Referent::Function) {
+            self.pointer_operator(id, this, "operator ".to_owned() + &self.reference_name(position), reference);
+        }
+        self.pointer_operator(id, this, "operator&".to_owned(), pointer);
+        match referent {
+            Some(Referent::Record) => self.pointer_operator(id, this, "operator->".to_owned(), pointer),
+            // The structure of the pointer has the operator that goes on.
+            Some(Referent::Pointer) => self.pointer_operator(id, this, "operator->".to_owned(), reference),
+            Some(Referent::Scalar(size)) => {
+                let Some(assignment) = REFERENCE_ASSIGNMENTS.iter().find(|it| it.size == size) else { return };
+                let root = self.output.root();
+                let constant = self.output.add(root, c::DW_TAG_const_type);
+                self.output.get_mut(constant).set(c::DW_AT_type, pointee);
+                let value = self.pointer_to(c::DW_TAG_reference_type, Some(Value::UnitRef(constant)));
+                self.assignment(id, value, reference, assignment.symbol);
+                // Else it would be made to refer to something else.
+                let same = self.pointer_to(c::DW_TAG_reference_type, Some(Value::UnitRef(id)));
+                self.assignment(id, same, reference, REFERENCE_COPY_SYMBOL);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a reference refers to.
+    fn referent(&self, position: usize) -> Option<Referent> {
+        let (mut unit, mut entry) = (self.position, position);
+        let mut is_constant = false;
+        for _ in 0..MAX_TYPE_CHAIN {
+            (unit, entry) = self.target(unit, self.attribute_of(unit, entry, c::DW_AT_type)?)?;
+            match self.fill.plan.units[unit].entries[entry].tag {
+                c::DW_TAG_base_type | c::DW_TAG_enumeration_type if is_constant => return None,
+                c::DW_TAG_base_type | c::DW_TAG_enumeration_type => {
+                    return Some(Referent::Scalar(self.attribute_of(unit, entry, c::DW_AT_byte_size)?.udata_value()?));
+                }
+                c::DW_TAG_subroutine_type => return Some(Referent::Function),
+                tag if pointer_kind(tag).is_some() => return Some(Referent::Pointer),
+                tag if is_record(tag) => return Some(Referent::Record),
+                tag if is_transparent(tag) => is_constant |= tag == c::DW_TAG_const_type,
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// An operator of the pointer structure that takes nothing but the object, which `this` points to.
@@ -123,11 +183,15 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// `T *operator=(T *)`.
     fn pointer_assignment(&mut self, structure: EntryId, wide: EntryId) {
+        self.assignment(structure, wide, wide, POINTER_ASSIGNMENT_SYMBOL);
+    }
+
+    fn assignment(&mut self, structure: EntryId, value: EntryId, result: EntryId, symbol: &str) {
         let this = self.pointer_to(c::DW_TAG_pointer_type, Some(Value::UnitRef(structure)));
-        let operator = self.member_function(structure, this, "operator=".to_owned(), POINTER_ASSIGNMENT_SYMBOL);
-        self.output.get_mut(operator).set(c::DW_AT_type, Value::UnitRef(wide));
+        let operator = self.member_function(structure, this, "operator=".to_owned(), symbol);
+        self.output.get_mut(operator).set(c::DW_AT_type, Value::UnitRef(result));
         let parameter = self.output.add(operator, c::DW_TAG_formal_parameter);
-        self.output.get_mut(parameter).set(c::DW_AT_type, Value::UnitRef(wide));
+        self.output.get_mut(parameter).set(c::DW_AT_type, Value::UnitRef(value));
     }
 
     fn member_function(&mut self, structure: EntryId, this: EntryId, name: String, symbol: &str) -> EntryId {
@@ -155,12 +219,49 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         id
     }
 
-    /// `T *` for the pointer or reference type at `position`.
+    /// `T *` for the pointer type at `position`.
     fn pointer_name(&self, position: usize) -> String {
+        self.pointee_name(position) + " *"
+    }
+
+    /// `T &` for the reference type at `position`.
+    fn reference_name(&self, position: usize) -> String {
+        self.pointee_name(position) + " &"
+    }
+
+    fn pointee_name(&self, position: usize) -> String {
         match self.attribute_of(self.position, position, c::DW_AT_type).and_then(|ty| self.target(self.position, ty)) {
-            Some((unit, entry)) => self.type_name(unit, entry, 1) + " *",
-            None => "void *".to_owned(),
+            Some((unit, entry)) => self.type_name(unit, entry, 1),
+            None => "void".to_owned(),
         }
+    }
+
+    /// Keeps the member of a closure that captures `this` a real pointer, of 4 bytes by way of a bit field: in such functions lldb
+    /// looks for the class of an expression behind the member's type, and finds none behind a structure.
+    pub(super) fn captured_this(&mut self, entry: &Entry<'a>, class: usize, id: EntryId) {
+        if !self.narrow_pointers() || entry.tag() != c::DW_TAG_member || !self.is_closure(class) {
+            return;
+        }
+        let name = entry.attr_value(c::DW_AT_name);
+        let name = name.and_then(|name| self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, name).ok());
+        if name.is_none_or(|name| name.slice() != b"this") {
+            return;
+        }
+        let place = entry.attr_value(c::DW_AT_data_member_location).map_or(Some(0), |place| place.udata_value());
+        if let Some(place) = place
+            && let Some(wide) = entry.attr_value(c::DW_AT_type).and_then(|ty| self.wide_type(ty))
+        {
+            let mut member = self.output.get_mut(id);
+            member.set(c::DW_AT_type, wide);
+            member.set(c::DW_AT_bit_size, Value::Udata(32));
+            member.set(c::DW_AT_data_bit_offset, Value::Udata(8 * place));
+        }
+    }
+
+    /// Is the entry a class without a name, as clang describes those of lambda expressions?
+    fn is_closure(&self, class: usize) -> bool {
+        self.fill.plan.units[self.position].entries[class].tag == c::DW_TAG_class_type
+            && self.attribute_of(self.position, class, c::DW_AT_name).is_none()
     }
 
     /// Pointers without a size would have that of the host's.

@@ -469,10 +469,13 @@ fn debugger_helpers(isa: &dyn TargetIsa, tunables: &Tunables) -> Vec<(FunctionKi
         basic_blocks: vec![0],
         ..CompiledFunction::default()
     };
-    vec![
+    let pointers = [
         (FunctionKind::Stub(POINTER_OPERATOR_STUB), leaf(&dwarf_transform::POINTER_OPERATOR_CODE)),
         (FunctionKind::Stub(POINTER_ASSIGNMENT_STUB), leaf(&dwarf_transform::POINTER_ASSIGNMENT_CODE)),
-    ]
+    ];
+    let references = (REFERENCE_ASSIGNMENT_STUB..).zip(dwarf_transform::REFERENCE_ASSIGNMENTS);
+    let references = references.map(|(stub, assignment)| (FunctionKind::Stub(stub), leaf(assignment.code)));
+    pointers.into_iter().chain(references).collect()
 }
 
 /// The instruction that only traps.
@@ -481,6 +484,8 @@ const UD2: [u8; 2] = [0x0f, 0x0b];
 /// The numbers of the stubs behind lldb's pointer classes.
 const POINTER_OPERATOR_STUB: u32 = 0;
 const POINTER_ASSIGNMENT_STUB: u32 = 1;
+/// The first of those of [`dwarf_transform::REFERENCE_ASSIGNMENTS`].
+const REFERENCE_ASSIGNMENT_STUB: u32 = 2;
 
 fn write_artifact(
     isa: &dyn TargetIsa,
@@ -589,7 +594,13 @@ fn symbol(translation: &ModuleTranslation<'_>, kind: FunctionKind) -> String {
         FunctionKind::WasmToArray(ty) => format!("__wasmscope_call_host_{ty}"),
         FunctionKind::Stub(POINTER_OPERATOR_STUB) => dwarf_transform::POINTER_OPERATOR_SYMBOL.to_owned(),
         FunctionKind::Stub(POINTER_ASSIGNMENT_STUB) => dwarf_transform::POINTER_ASSIGNMENT_SYMBOL.to_owned(),
-        FunctionKind::Stub(number) => format!("__wasmscope_stub_{number}"),
+        FunctionKind::Stub(number) => {
+            let reference = number.checked_sub(REFERENCE_ASSIGNMENT_STUB).map(|it| it as usize);
+            match reference.and_then(|it| dwarf_transform::REFERENCE_ASSIGNMENTS.get(it)) {
+                Some(assignment) => assignment.symbol.to_owned(),
+                None => format!("__wasmscope_stub_{number}"),
+            }
+        }
     }
 }
 
