@@ -140,18 +140,19 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             // The structure of the pointer has the operator that goes on.
             Some(Referent::Pointer) => self.pointer_operator(id, this, "operator->".to_owned(), reference),
             Some(Referent::Scalar(size)) => {
-                let Some(assignment) = REFERENCE_ASSIGNMENTS.iter().find(|it| it.size == size) else { return };
-                let root = self.output.root();
-                let constant = self.output.add(root, c::DW_TAG_const_type);
-                self.output.get_mut(constant).set(c::DW_AT_type, pointee);
-                let value = self.pointer_to(c::DW_TAG_reference_type, Some(Value::UnitRef(constant)));
-                self.assignment(id, value, reference, assignment.symbol);
-                // Else it would be made to refer to something else.
-                let same = self.pointer_to(c::DW_TAG_reference_type, Some(Value::UnitRef(id)));
-                self.assignment(id, same, reference, REFERENCE_COPY_SYMBOL);
+                if let Some(assignment) = REFERENCE_ASSIGNMENTS.iter().find(|it| it.size == size) {
+                    let root = self.output.root();
+                    let constant = self.output.add(root, c::DW_TAG_const_type);
+                    self.output.get_mut(constant).set(c::DW_AT_type, pointee);
+                    let value = self.pointer_to(c::DW_TAG_reference_type, Some(Value::UnitRef(constant)));
+                    self.assignment(id, value, reference, assignment.symbol);
+                }
             }
             _ => {}
         }
+        // Else it would be made to refer to something else.
+        let same = self.pointer_to(c::DW_TAG_reference_type, Some(Value::UnitRef(id)));
+        self.assignment(id, same, reference, REFERENCE_COPY_SYMBOL);
     }
 
     /// What a reference refers to.

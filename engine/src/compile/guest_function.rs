@@ -436,14 +436,8 @@ mod tests {
             spot: Spot::Operator,
         };
         let statements = [0, 3, 5].map(statement);
-        let anchor = |start| AnchorRange {
-            start,
-            end: 6,
-            of: start,
-            spot: Spot::Operator,
-            reloads: false,
-            behind_call: None,
-        };
+        let anchor =
+            |start| AnchorRange { start, end: 6, of: start, spot: Spot::Operator, reloads: false, behind_call: None };
         let left = |spot: dwarf_transform::Spot| {
             let mut anchors = vec![AnchorRange { spot, ..anchor(0) }, anchor(3), anchor(5)];
             leave_out_moves(&mut anchors, &statements, &body, 0);
