@@ -37,8 +37,8 @@ class RoomOnTheStack:
         except OSError:
             # A process that is not this machine's.
             base = 0
-        variables = [it - base if it >= 1 << 32 else it for it in variables_of_newest_function()]
-        self.inferior.write_memory(address, with_room(pointer, variables).to_bytes(size, "little"))
+        room = with_room(pointer, variables_of_newest_function(), base)
+        self.inferior.write_memory(address, room.to_bytes(size, "little"))
 
     def __exit__(self, *_):
         if self.place is not None:

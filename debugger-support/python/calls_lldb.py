@@ -16,13 +16,17 @@ ROOM = 16
 def make_room(target, thread):
     """Notes in the instance cell which stack pointer a function called at this stop is to have."""
     cell, process = instance_cell(target), target.GetProcess()
-    place = stack_pointer_place(process.ReadMemory(cell, 16, lldb.SBError()) or b"") if cell else None
+    place = stack_pointer(process, cell)
     if place is None:
         return
-    base = memory_base(process) or 0
     pointer = process.ReadUnsignedFromMemory(*place, lldb.SBError())
-    addresses = [it - base if it >= 1 << 32 else it for it in variables_of_newest_function(thread)]
-    process.WriteMemory(cell + ROOM, with_room(pointer, addresses).to_bytes(8, "little"), lldb.SBError())
+    room = with_room(pointer, variables_of_newest_function(thread), memory_base(process) or 0)
+    process.WriteMemory(cell + ROOM, room.to_bytes(8, "little"), lldb.SBError())
+
+
+def stack_pointer(process, cell):
+    """Where the guest's stack pointer is, and its size; None where there is none."""
+    return stack_pointer_place(process.ReadMemory(cell, 16, lldb.SBError()) or b"") if cell else None
 
 
 def variables_of_newest_function(thread):
@@ -40,7 +44,7 @@ def variables_of_newest_function(thread):
 
 def in_room(target, cell, call, result):
     """A call in an expression, with the stack pointer moved for it to where there is room. `result` is its type; None for `void`."""
-    place = stack_pointer_place(target.GetProcess().ReadMemory(cell, 16, lldb.SBError()) or b"")
+    place = stack_pointer(target.GetProcess(), cell)
     if place is None:
         return call
     word = "unsigned long long" if place[1] == 8 else "unsigned"
@@ -61,7 +65,7 @@ class RoomOnTheStack:
         self.cell = instance_cell(target)
 
     def __enter__(self):
-        self.place = stack_pointer_place(self.process.ReadMemory(self.cell, 16, lldb.SBError()) or b"") if self.cell else None
+        self.place = stack_pointer(self.process, self.cell)
         if self.place is not None:
             self.before = self.process.ReadMemory(*self.place, lldb.SBError())
             room = self.process.ReadMemory(self.cell + ROOM, self.place[1], lldb.SBError())

@@ -17,7 +17,8 @@ def stack_pointer_place(cell):
     return (context + (place & 0xFFFF_FFFF), place >> 32) if context and place else None
 
 
-def with_room(pointer, variables):
-    """The stack pointer for a call, at a stop in a function with variables at these wasm addresses."""
-    lowest = min([it for it in variables if pointer - MOST_BYTES < it < pointer], default=pointer)
+def with_room(pointer, variables, base):
+    """The stack pointer for a call, at a stop in a function with variables at these addresses, where wasm address 0 is at `base`."""
+    own = [it - base if it >= 1 << 32 else it for it in variables]
+    lowest = min([it for it in own if pointer - MOST_BYTES < it < pointer], default=pointer)
     return max(lowest - RED_ZONE, 0) & ~15 or pointer

@@ -103,11 +103,11 @@ impl FunctionCompiler<'_> {
             if uses.reloads && flavour == PointerFlavour::Gdb {
                 leave_out_moves(&mut anchors, &uses.statements, body, self.base);
             }
-            let has_place = has_result_place(self.shared.module, input, uses)
-                && !(uses.reloads && (uses.has_small_result || body.stores_before_return(input)));
+            let takes_place = has_result_place(self.shared.module, input, uses);
+            let has_place =
+                takes_place && !(uses.reloads && (uses.has_small_result || body.stores_before_return(input)));
             let blocks = match flavour {
                 PointerFlavour::Gdb if uses.reloads => {
-                    let takes_place = has_result_place(self.shared.module, input, uses);
                     native_blocks::find(uses, (body, input), self.base, (takes_place, has_place))
                 }
                 _ => None,

@@ -931,53 +931,58 @@ mod tests {
         assert_eq!(reloading("shapes/shapes").0, 0);
     }
 
-    #[test]
-    fn small_results_of_rust_are_known() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/calls/calls.wasm");
+    /// What debug info wants of the functions of a bundled program, each by a part of its mangled name.
+    fn with_uses(program: &str, check: impl FnOnce(&ModuleTranslation<'_>, &UsesByName<'_>)) {
+        let path = format!("{}/../tests/programs/{program}.wasm", env!("CARGO_MANIFEST_DIR"));
         let wasm = std::fs::read(path).expect("the program is there");
         let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
         let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
         let (files, mut report) = (DebugFiles::default(), CompileReport::default());
         let debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
-        let is_small = |name: &str| {
-            let is_it = |index: u32| translation.names.functions.iter().any(|it| *it.0 == index && it.1.contains(name));
+        check(&translation, &|name: &str| {
+            let names = &translation.names.functions;
+            let is_it = |index: u32| names.iter().any(|it| *it.0 == index && it.1.contains(name));
             let mut functions = translation.functions.iter().zip(&debug.uses.functions);
-            functions.find(|(input, _)| is_it(input.index)).expect("it is there").1.has_small_result
-        };
-        assert!(is_small("5calls5Store4push17"), "a number");
-        assert!(!is_small("5calls7widened17"), "a structure of four");
-        assert!(!is_small("5calls4fill17"), "none");
+            let (input, uses) = functions.find(|(input, _)| is_it(input.index)).expect("it is there");
+            (input, uses.clone())
+        });
+    }
+
+    type UsesByName<'a> = dyn Fn(&str) -> (&'a crate::translate::FunctionInput<'a>, dwarf_transform::FunctionUses) + 'a;
+
+    #[test]
+    fn small_results_of_rust_are_known() {
+        with_uses("calls/calls", |_, uses_of| {
+            let is_small = |name: &str| uses_of(name).1.has_small_result;
+            assert!(is_small("5calls5Store4push17"), "a number");
+            assert!(!is_small("5calls7widened17"), "a structure of four");
+            assert!(!is_small("5calls4fill17"), "none");
+        });
     }
 
     #[test]
     fn rust_loads_something_behind_some_calls() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs/calls/calls.wasm");
-        let wasm = std::fs::read(path).expect("the program is there");
-        let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
-        let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
-        let (files, mut report) = (DebugFiles::default(), CompileReport::default());
-        let debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
-        let base = translation.code_section.start;
-        // How many statements of the function whose mangled name has this in it begin so.
-        let count = |name: &str, calls_end_blocks: bool| {
-            let is_it = |index: u32| translation.names.functions.iter().any(|it| *it.0 == index && it.1.contains(name));
-            let mut functions = translation.functions.iter().zip(&debug.uses.functions);
-            let (input, uses) = functions.find(|(input, _)| is_it(input.index)).expect("it is there");
-            let uses = dwarf_transform::FunctionUses { calls_end_blocks, ..uses.clone() };
-            let has_place = guest_function::has_result_place(&translation.module, input, &uses);
-            reloads::find(
-                &uses,
-                (&crate::translate::BodyScan::read(input), input),
-                base,
-                (PointerFlavour::Lldb, has_place),
-            )
-            .len()
-        };
-        assert_eq!(count("5calls4fill17", false), 3, "parameters are passed on");
-        assert_eq!(count("5calls7widened17", false), 1, "the place of the result is given back");
-        assert_eq!(count("5calls6weight17", false), 2, "addresses of variables are passed on, and a `match` comes");
-        assert_eq!(count("5calls5Store4push17", false), 0, "nothing is called");
-        assert_eq!(count("5calls4fill17", true), 0, "line 0 is behind each call");
+        with_uses("calls/calls", |translation, uses_of| {
+            let base = translation.code_section.start;
+            // How many statements of the function begin so.
+            let count = |name: &str, calls_end_blocks: bool| {
+                let (input, uses) = uses_of(name);
+                let uses = dwarf_transform::FunctionUses { calls_end_blocks, ..uses };
+                let has_place = guest_function::has_result_place(&translation.module, input, &uses);
+                reloads::find(
+                    &uses,
+                    (&crate::translate::BodyScan::read(input), input),
+                    base,
+                    (PointerFlavour::Lldb, has_place),
+                )
+                .len()
+            };
+            assert_eq!(count("5calls4fill17", false), 3, "parameters are passed on");
+            assert_eq!(count("5calls7widened17", false), 1, "the place of the result is given back");
+            assert_eq!(count("5calls6weight17", false), 2, "addresses of variables are passed on, and a `match` comes");
+            assert_eq!(count("5calls5Store4push17", false), 0, "nothing is called");
+            assert_eq!(count("5calls4fill17", true), 0, "line 0 is behind each call");
+        });
     }
 
     #[test]
