@@ -2,8 +2,9 @@
 
 use crate::address::{TextOffset, WasmOffset};
 use crate::guest_lines::{Covering, GuestRow, has_no_line, row_with_line};
-use crate::native::{NativeCall, NativeFunction};
+use crate::native::{EntryBeforeLoop, NativeCall, NativeFunction};
 use crate::options::PointerFlavour;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A half-open range of `.text`.
@@ -15,6 +16,8 @@ pub(crate) struct AddressMap {
     pieces: Pieces,
     /// Where the code of scopes lies, if that is elsewhere: see [`AddressMap::scope_ranges`].
     scopes: Option<Pieces>,
+    /// Where blocks begin that scopes have from one byte before on: sorted.
+    apart: Vec<u32>,
     /// Where code begins that was moved into another statement: sorted.
     moved: Vec<u32>,
     hidden: Vec<bool>,
@@ -94,7 +97,7 @@ impl AddressMap {
         flavour: PointerFlavour,
     ) -> AddressMap {
         let boundaries = boundaries(native);
-        let collect = |offsets: &dyn Fn(usize) -> Option<u32>| {
+        let collect = |boundaries: &[u32], offsets: &dyn Fn(usize) -> Option<u32>| {
             let mut pieces: Vec<(u32, u32, u32)> = Vec::with_capacity(native.rows.len() + 1);
             let mut current = body_start;
             let mut push = |wasm: u32, start: u32, end: u32| {
@@ -117,7 +120,16 @@ impl AddressMap {
             pieces.shrink_to_fit();
             Pieces::new(pieces)
         };
-        let pieces = collect(&|position| native.rows[position].wasm.map(|wasm| wasm.0));
+        let entries: Vec<_> = entries_before_loops(native).collect();
+        // The statement's operands come behind the loop's head.
+        let at_head: HashMap<usize, u32> = entries
+            .iter()
+            .flat_map(|(entry, head, it)| (*entry..=*head).map(|position| (position, it.head.0)))
+            .collect();
+        let wasm = |position: usize| native.rows[position].wasm.map(|wasm| wasm.0);
+        let pieces = collect(&boundaries, &|position| {
+            wasm(position).map(|wasm| at_head.get(&position).copied().unwrap_or(wasm))
+        });
         let mut places = moved_rows(native);
         let (mut hidden, mut outside) = match flavour {
             PointerFlavour::Gdb => (hidden_rows(native, lines, &places), lineless_after_calls(native, lines)),
@@ -131,25 +143,28 @@ impl AddressMap {
         };
         let moved = places.iter().map(|(position, _)| boundaries[*position]).collect();
         places.retain(|place| !hidden.get(place.0).unwrap_or(&false));
-        for (entry, head, branch) in entries_before_loops(native) {
+        places.extend(leading_rows(native));
+        for &(entry, head, it) in &entries {
             let Some(offset) = native.rows[entry].wasm else { continue };
             let code = (boundaries[entry], boundaries[head]);
-            outside.push(Outside { first: offset.0.into(), keeper: branch.0.into(), code });
+            outside.push(Outside { first: offset.0.into(), keeper: it.branch.0.into(), code });
             hidden.resize(native.rows.len(), false);
             hidden[entry + 1..head].fill(true);
             places.extend((entry + 1..head).map(|position| (position, offset.0)));
         }
-        let scopes = (!places.is_empty()).then(|| {
-            let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
+        let apart = begin_before(native, &boundaries);
+        let scopes = (!places.is_empty() || !entries.is_empty() || apart.is_some()).then(|| {
+            let mut offsets: Vec<Option<u32>> = (0..native.rows.len()).map(wasm).collect();
             for &(position, statement) in &places {
                 offsets[position] = Some(statement);
             }
-            collect(&|position| offsets[position])
+            collect(apart.as_ref().unwrap_or(&boundaries), &|position| offsets[position])
         });
         outside.sort_by_key(|outside| outside.first);
         let mut outside_code: Vec<TextRange> = outside.iter().map(|outside| outside.code).collect();
         outside_code.sort_unstable();
-        AddressMap { pieces, scopes, moved, hidden, outside, outside_code }
+        let apart = if apart.is_some() { native.apart.iter().map(|begin| begin.0).collect() } else { Vec::new() };
+        AddressMap { pieces, scopes, apart, moved, hidden, outside, outside_code }
     }
 
     /// Which native rows have been moved into a statement, and gdb never looks at: they get no row in the line table. Empty where
@@ -216,11 +231,18 @@ impl AddressMap {
         Ok(())
     }
 
+    /// Does a block that lies apart begin one byte behind this address?
+    pub(crate) fn begins_before(&self, address: u32) -> bool {
+        self.apart.binary_search(&(address + 1)).is_ok()
+    }
+
     /// Where a scope with the code `native` begins whose first operator is the one at or after `offset`. Code that was moved
     /// away is no entry.
     pub(crate) fn entry(&self, offset: u64, native: &[TextRange]) -> Option<u32> {
         let pieces = self.scope_pieces();
-        let mut starts = pieces.list[pieces.from(offset)..].iter().map(|piece| piece.1).take(MAX_ENTRY_PIECES);
+        let starts = pieces.list[pieces.from(offset)..].iter().map(|piece| piece.1).take(MAX_ENTRY_PIECES);
+        // Another instruction's byte is no entry.
+        let mut starts = starts.map(|start| start + u32::from(self.begins_before(start)));
         let is_left = |start: u32| {
             let at = self.outside_code.partition_point(|code| code.0 <= start);
             at.checked_sub(1).is_some_and(|at| start < self.outside_code[at].1)
@@ -250,6 +272,23 @@ fn boundaries(native: &NativeFunction) -> Vec<u32> {
     }
     boundaries.push(native.text.end.0);
     boundaries
+}
+
+/// The same for scopes. Debuggers take a stop where a range of an inlined subroutine begins for one at its call. A block that lies apart from
+/// the others, such as the end of a loop's round, is none: scopes have it from one byte before on, in an instruction from which control does
+/// not go on to it. `None` where there is no such block.
+fn begin_before(native: &NativeFunction, boundaries: &[u32]) -> Option<Vec<u32>> {
+    let mut apart = native.apart.iter().map(|begin| begin.0).peekable();
+    apart.peek()?;
+    let mut begins = boundaries.to_vec();
+    let text = native.rows.iter().map(|row| row.text.0);
+    for (position, text) in text.enumerate() {
+        while apart.next_if(|begin| *begin < text).is_some() {}
+        if apart.peek() == Some(&text) && text > native.text.start.0 && begins[position] == text {
+            begins[position] -= 1;
+        }
+    }
+    Some(begins)
 }
 
 impl Pieces {
@@ -321,11 +360,20 @@ fn span(native: &NativeFunction, position: usize) -> Range<TextOffset> {
 
 /// Where an inlined function begins before a loop: its row, and that of the loop's head. What lies between them is code of the
 /// function, too, wherever the optimizer took it from: a debugger would else see it left and entered again.
-fn entries_before_loops(native: &NativeFunction) -> impl Iterator<Item = (usize, usize, WasmOffset)> {
+fn entries_before_loops(native: &NativeFunction) -> impl Iterator<Item = (usize, usize, EntryBeforeLoop)> {
     native.entries.iter().filter_map(|it| {
         let entry = native.rows.binary_search_by_key(&it.text, |row| row.text).ok()?;
         let head = native.rows[entry..].iter().position(|row| row.anchor)? + entry;
-        (native.rows[head].wasm == native.rows[entry].wasm).then_some((entry, head, it.branch))
+        (native.rows[head].wasm == native.rows[entry].wasm).then_some((entry, head, *it))
+    })
+}
+
+/// The rows that lead to what lies behind them, and the operator of that.
+fn leading_rows(native: &NativeFunction) -> impl Iterator<Item = (usize, u32)> {
+    native.leading.iter().filter_map(|begin| {
+        let position = native.rows.binary_search_by_key(begin, |row| row.text).ok()?;
+        let next = native.rows.get(position + 1)?.wasm?;
+        native.rows[position].wasm.is_none().then_some((position, next.0))
     })
 }
 
@@ -370,6 +418,10 @@ fn moved_rows(native: &NativeFunction) -> Vec<(usize, u32)> {
         let end = next.unwrap_or(native.rows.len());
         let mut same_block = true;
         for (row, position) in native.rows[anchor + 1..end].iter().zip(anchor + 1..) {
+            if native.apart.binary_search(&row.text).is_ok() {
+                // Control does not come there from the statement.
+                break;
+            }
             same_block &= !row.new_block;
             let Some(WasmOffset(offset)) = row.wasm else { continue };
             // A block of its own may be the rest of another statement; within a block, the guest's order holds.

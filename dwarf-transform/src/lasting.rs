@@ -4,20 +4,23 @@
 //! block of wasm to the next, with its block, although the value is still there. It may also end there because the variable got another value that nothing holds, and the list does not
 //! tell the two apart. For a variable that never gets another one, only the first is possible: the code generator, which knows where
 //! the wasm local is assigned, may follow it.
+//!
+//! LLVM also loses what a variable is where control flow joins, and leaves a constant in the list behind a loop that changes the variable.
+//! Where the text says what assigns a variable, and the code of all that is known, the code generator can tell what it still is.
 
 use crate::address::WasmOffset;
 use crate::expression::GuestExpression;
 use crate::guest::GuestFunction;
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::UnitLines;
-use crate::scope::{Entry, declaration_of, name_of, place_of, version_behind};
-use crate::source::{Language, Originals, Texts};
+use crate::scope::{Entry, declaration_of, name_of, place_of};
+use crate::source::{Change, Changes, Language, Originals, Place, Texts, plain_name};
 use gimli::{AttributeValue, Operation, Reader, UnitOffset, constants as c};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A variable that nothing assigns after its first value.
+/// A variable that nothing assigns after its first value, or of which it is known what does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastingVariable {
     /// The offset of its entry.
@@ -28,6 +31,32 @@ pub struct LastingVariable {
     pub places: Vec<LastingPlace>,
     /// It is a parameter, and keeps the value that this local has on entry to the function.
     pub at_entry: Option<u32>,
+    /// What assigns it other values.
+    pub assigned: Assignments,
+    /// Where a loop begins, it is still the same variable. It is not where each round has a new one.
+    pub enters_loops: bool,
+    /// The function, or one that is inlined into it, may call itself. If it was made a loop, its parameters get new values there.
+    pub may_call_itself: bool,
+}
+
+/// What assigns a variable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assignments {
+    /// The code of assignments in the variable's scope, and what a round of the loop that it is declared in has outside of its scope; sorted.
+    pub code: Vec<AssigningCode>,
+    /// An assignment has no code, and begins no location in the list.
+    pub are_hidden: bool,
+}
+
+/// The code of a statement, or a part of it, that assigns a variable.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AssigningCode {
+    /// Where it begins.
+    pub begin: WasmOffset,
+    /// The first operator behind it.
+    pub end: WasmOffset,
+    /// The new value is made of the one before, and nothing else is assigned.
+    pub is_update: bool,
 }
 
 /// A location that holds from `begin` to `end`, says the guest.
@@ -47,6 +76,10 @@ pub struct LastingPlace {
 pub struct LastingValue {
     /// The wasm local that it is made of; `None` for a constant.
     pub local: Option<u32>,
+    /// It is that local's value.
+    pub is_local: bool,
+    /// It is this number.
+    pub constant: Option<i64>,
     /// The number of the first location of the variable with the same expression.
     pub same: u32,
 }
@@ -62,8 +95,19 @@ pub struct Continued {
     pub begin: WasmOffset,
     /// The first after them.
     pub end: WasmOffset,
-    /// It does so by the local's value on entry to the function, in its [home](crate::ENTRY_VALUE_HOME).
-    pub at_entry: bool,
+    /// By what.
+    pub value: ContinuedValue,
+}
+
+/// What the value of a variable is in where the guest's list has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ContinuedValue {
+    /// What the location says.
+    Listed,
+    /// The value on entry to the function of the local that it says, in its [home](crate::ENTRY_VALUE_HOME).
+    AtEntry,
+    /// Another local.
+    Local(u32),
 }
 
 impl Continued {
@@ -211,6 +255,8 @@ pub(crate) struct Callee<'a> {
     pub(crate) name: Slice<'a>,
     /// It takes a reference to what it may assign.
     pub(crate) takes_reference: bool,
+    /// The last of its parameters is one.
+    pub(crate) takes_reference_last: bool,
 }
 
 /// A variable of the function at a position that may keep its value, and what the text must tell.
@@ -219,8 +265,10 @@ struct Found<'a> {
     variable: LastingVariable,
     /// Whether it is assigned.
     asked: Option<Asked<'a>>,
-    /// Whether this function calls itself.
+    /// The function of the code.
     function: Option<UnitOffset>,
+    /// It is a variable of a function that was inlined.
+    is_inlined: bool,
 }
 
 /// Finds the variables of a unit that keep their values.
@@ -228,27 +276,24 @@ struct Found<'a> {
 pub(crate) struct LastingScan<'a> {
     /// Of a unit that is looked at.
     language: Option<Language>,
-    /// The compiler follows variables from one basic block to the next.
-    follows: bool,
     types: Types,
-    /// By depth: the innermost function, maybe an inlined one, and the code of the innermost scope.
-    scopes: Vec<(Option<UnitOffset>, ScopeCode)>,
+    /// By depth: the innermost function, whether that is an inlined one, and the code of the innermost scope.
+    scopes: Vec<(Option<UnitOffset>, bool, ScopeCode)>,
     /// Where functions are declared: file and line.
     declared: HashMap<UnitOffset, Option<(u64, u64)>>,
-    /// The function that is read, and the abstract one that it is an instance of.
-    current: Option<(UnitOffset, Option<UnitOffset>)>,
-    /// How many calls of itself each function has.
-    self_calls: HashMap<UnitOffset, usize>,
-    /// The functions of a C or C++ unit, with their depths.
+    /// The function that is read.
+    current: Option<UnitOffset>,
+    /// The functions that are inlined into each.
+    inlined: HashMap<UnitOffset, Vec<UnitOffset>>,
+    /// The functions of the unit, with their depths.
     callees: Vec<(usize, Callee<'a>)>,
     found: Vec<Found<'a>>,
 }
 
 impl<'a> LastingScan<'a> {
-    pub(crate) fn new(language: Option<Language>, producer: Option<Slice<'a>>) -> LastingScan<'a> {
+    pub(crate) fn new(language: Option<Language>) -> LastingScan<'a> {
         let types = Types::new(language == Some(Language::Rust));
-        let follows = producer.is_some_and(|producer| follows_variables(&producer.to_string_lossy()));
-        LastingScan { language, follows, types, ..LastingScan::default() }
+        LastingScan { language, types, ..LastingScan::default() }
     }
 
     /// Are the variables with this attribute looked at?
@@ -261,7 +306,7 @@ impl<'a> LastingScan<'a> {
         if self.language.is_some() {
             self.scopes.truncate(depth);
             self.add_callee(dwarf, unit, entry, depth);
-            self.add_call(entry);
+            self.add_inlined(entry);
         }
     }
 
@@ -270,9 +315,10 @@ impl<'a> LastingScan<'a> {
         if self.language.is_none() {
             return;
         }
-        let (mut function, mut scope) = self.scopes.last().cloned().unwrap_or_default();
+        let (mut function, mut is_inlined, mut scope) = self.scopes.last().cloned().unwrap_or_default();
         if matches!(entry.tag(), c::DW_TAG_subprogram | c::DW_TAG_inlined_subroutine) {
             function = Some(entry.offset());
+            is_inlined = entry.tag() == c::DW_TAG_inlined_subroutine;
             scope = None;
         }
         if !code.is_empty() {
@@ -282,25 +328,17 @@ impl<'a> LastingScan<'a> {
             scope = Some(ranges.into());
         }
         while self.scopes.len() <= depth {
-            self.scopes.push((function, scope.clone()));
+            self.scopes.push((function, is_inlined, scope.clone()));
         }
     }
 
-    /// Counts the calls that functions have of themselves.
-    fn add_call(&mut self, entry: &Entry<'_>) {
-        let target = |name| match entry.attr_value(name) {
-            Some(AttributeValue::UnitRef(target)) => Some(target),
-            _ => None,
-        };
-        match entry.tag() {
-            c::DW_TAG_subprogram => self.current = Some((entry.offset(), target(c::DW_AT_abstract_origin))),
-            c::DW_TAG_call_site | c::DW_TAG_GNU_call_site => {
-                let called = target(c::DW_AT_call_origin).or_else(|| target(c::DW_AT_abstract_origin));
-                if let Some((function, origin)) = self.current
-                    && called.is_some_and(|called| called == function || Some(called) == origin)
-                {
-                    *self.self_calls.entry(function).or_default() += 1;
-                }
+    /// Notes what is inlined into what.
+    fn add_inlined(&mut self, entry: &Entry<'_>) {
+        match (entry.tag(), entry.attr_value(c::DW_AT_abstract_origin)) {
+            (c::DW_TAG_subprogram, _) => self.current = Some(entry.offset()),
+            (c::DW_TAG_inlined_subroutine, Some(AttributeValue::UnitRef(origin))) => {
+                let into = self.current.map(|current| self.inlined.entry(current).or_default());
+                into.into_iter().for_each(|inlined| inlined.push(origin));
             }
             _ => {}
         }
@@ -309,17 +347,21 @@ impl<'a> LastingScan<'a> {
     /// Notes functions, and which of them take references to what they may assign.
     fn add_callee(&mut self, dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>, depth: usize) {
         match (entry.tag(), self.language) {
-            (_, Some(Language::Rust)) => {}
             (c::DW_TAG_subprogram, _) => {
                 let name = entry.attr_value(c::DW_AT_name);
                 let name = name.and_then(|name| dwarf.sections(unit).attr_string(unit, name).ok());
-                self.callees.extend(name.map(|name| (depth, Callee { name, takes_reference: false })));
+                self.callees.extend(
+                    name.map(|name| (depth, Callee { name, takes_reference: false, takes_reference_last: false })),
+                );
             }
-            (c::DW_TAG_formal_parameter, Some(Language::Cxx))
-                if self.types.is_assignable_reference(dwarf, unit, entry) =>
-            {
-                let around = self.callees.iter_mut().rev().find(|callee| callee.0 < depth);
-                around.into_iter().for_each(|callee| callee.1.takes_reference = true);
+            (c::DW_TAG_formal_parameter, Some(Language::Cxx)) => {
+                let is_reference = self.types.is_assignable_reference(dwarf, unit, entry);
+                if let Some((around, callee)) = self.callees.iter_mut().rev().find(|callee| callee.0 < depth) {
+                    callee.takes_reference |= is_reference;
+                    if *around + 1 == depth {
+                        callee.takes_reference_last = is_reference;
+                    }
+                }
             }
             _ => {}
         }
@@ -336,11 +378,8 @@ impl<'a> LastingScan<'a> {
     ) {
         let depth = usize::try_from(entry.depth()).unwrap_or(0);
         let scope = depth.checked_sub(1).and_then(|around| self.scopes.get(around));
-        let Some((around, scope)) = scope.cloned() else { return };
+        let Some((around, is_inlined, scope)) = scope.cloned() else { return };
         let at_entry = parameter(entry, items, code).filter(|_| scope.is_none());
-        if self.follows && at_entry.is_none() {
-            return;
-        }
         let Some(places) = places(unit, items) else { return };
         let Some(constancy) = constancy(dwarf, unit, entry, &mut self.types) else { return };
         let Ok(variable) = u32::try_from(entry.offset().0) else { return };
@@ -356,11 +395,19 @@ impl<'a> LastingScan<'a> {
                 Some(Asked { declaration, function: line.min(declaration.line) })
             }
         };
-        let variable = LastingVariable { variable, scope, places, at_entry };
-        self.found.push(Found { position, variable, asked, function: around.filter(|_| at_entry.is_some()) });
+        let variable = LastingVariable {
+            variable,
+            enters_loops: scope.is_none(),
+            scope,
+            places,
+            at_entry,
+            assigned: Assignments::default(),
+            may_call_itself: false,
+        };
+        self.found.push(Found { position, variable, asked, function: self.current, is_inlined });
     }
 
-    /// Leaves those variables that the text says to keep their values.
+    /// Leaves those variables that the text says to keep their values, or to change them where it is known.
     pub(crate) fn ask(
         &mut self,
         dwarf: &GuestDwarf<'a>,
@@ -372,16 +419,26 @@ impl<'a> LastingScan<'a> {
         let texts = Texts::of(dwarf, unit, originals);
         let asked: Vec<_> = self.found.iter().filter_map(|found| found.asked).collect();
         let callees = self.callees.iter().map(|(_, callee)| *callee);
-        let mut kept = texts.never_assigned(language, lines, &asked, callees).into_iter();
-        self.found.retain(|found| found.asked.is_none() || kept.next() == Some(true));
-        // Where a function that calls itself was made a loop, its parameters get new values, and a call is missing.
+        let mut changes = texts.changes(language, lines, &asked, callees).into_iter();
+        let mut code = ChangingCode { lines, places: Vec::new(), of: None };
+        self.found.retain_mut(|found| {
+            let Some(asked) = found.asked else { return true };
+            let Some(Some(changes)) = changes.next() else { return false };
+            let is_renewed = changes.in_loop || found.is_inlined;
+            found.variable.enters_loops = changes.has_loops || !is_renewed;
+            if !changes.list.is_empty() {
+                found.variable.at_entry = None;
+            }
+            let assigned = code.of(found.position, asked.declaration.file, &changes, &found.variable);
+            assigned.map(|assigned| found.variable.assigned = assigned).is_some()
+        });
+        let mut families = Families::new(dwarf, unit, &texts, &self.callees);
         let mut functions: HashMap<UnitOffset, bool> = HashMap::new();
         for found in &mut self.found {
             let Some(function) = found.function else { continue };
-            let calls = self.self_calls.get(&function).copied().unwrap_or(0);
-            let may_loop = || texts.mentions_of_itself(dwarf, unit, function).is_none_or(|it| it > calls);
-            let may_loop = *functions.entry(function).or_insert_with(may_loop);
-            found.variable.at_entry = found.variable.at_entry.filter(|_| !may_loop);
+            let inlined = self.inlined.get(&function).map_or(&[][..], Vec::as_slice);
+            let may_call = || families.may_call_itself(function, inlined);
+            found.variable.may_call_itself = *functions.entry(function).or_insert_with(may_call);
         }
     }
 
@@ -391,14 +448,161 @@ impl<'a> LastingScan<'a> {
     }
 }
 
-/// Is this the name of a compiler with an LLVM that follows variables from one basic block of wasm to the next? It does from version 16 on, which
-/// came with version 1.70 of rustc.
-fn follows_variables(producer: &str) -> bool {
-    match version_behind(producer, "rustc version ") {
-        Some(version) => version >= (1, 70),
-        None => version_behind(producer, "clang version ").is_some_and(|(major, _)| major >= 16),
+/// Finds out which functions may call themselves, by their texts: a call that was made a loop is not there any more.
+struct Families<'f, 'a, 't> {
+    dwarf: &'f GuestDwarf<'a>,
+    unit: &'f Unit<'a>,
+    texts: &'f Texts<'t>,
+    names: HashSet<&'a [u8]>,
+    /// Which functions macros mention; found when first needed.
+    macros: Option<HashMap<&'t [u8], Vec<&'a [u8]>>>,
+    /// Which functions the text of each mentions, itself only if it does so once more than where it begins.
+    mentioned: HashMap<UnitOffset, Option<Vec<&'a [u8]>>>,
+}
+
+impl<'f, 'a, 't> Families<'f, 'a, 't> {
+    fn new(
+        dwarf: &'f GuestDwarf<'a>,
+        unit: &'f Unit<'a>,
+        texts: &'f Texts<'t>,
+        callees: &[(usize, Callee<'a>)],
+    ) -> Families<'f, 'a, 't> {
+        let name = |callee: &(usize, Callee<'a>)| callee.1.name.slice().split(|byte| *byte == b'<').next();
+        let names = callees.iter().filter_map(name).collect();
+        Families { dwarf, unit, texts, names, macros: None, mentioned: HashMap::new() }
+    }
+
+    fn name(&self, function: UnitOffset) -> Option<&'a [u8]> {
+        plain_name(self.dwarf, self.unit, &self.unit.entry(function).ok()?)
+    }
+
+    /// May `function`, with what is `inlined` into it, call itself, or one of those itself? It may where its text is not at hand.
+    fn may_call_itself(&mut self, function: UnitOffset, inlined: &[UnitOffset]) -> bool {
+        let mut family: Vec<UnitOffset> = inlined.to_vec();
+        family.sort_unstable();
+        family.dedup();
+        if family.len() > MAX_FAMILY || self.mentioned(function).is_none() {
+            return true;
+        }
+        family.push(function);
+        // What mentions nothing of the family that is left calls nothing that comes back.
+        let mut left: Vec<(Option<&[u8]>, Vec<&[u8]>)> = Vec::new();
+        for member in family {
+            let mentioned = self.mentioned(member).unwrap_or_default();
+            left.push((self.name(member), mentioned));
+        }
+        loop {
+            let names: HashSet<&[u8]> = left.iter().filter_map(|member| member.0).collect();
+            let before = left.len();
+            left.retain(|(_, mentioned)| mentioned.iter().any(|name| names.contains(name)));
+            if left.len() == before {
+                return before > 0;
+            }
+        }
+    }
+
+    fn mentioned(&mut self, function: UnitOffset) -> Option<Vec<&'a [u8]>> {
+        if let Some(known) = self.mentioned.get(&function) {
+            return known.clone();
+        }
+        let own = self.name(function);
+        let (names, texts) = (&self.names, self.texts);
+        let macros = self.macros.get_or_insert_with(|| texts.macros_with(names));
+        let mut is_begun = false;
+        let found = texts.words_of(self.dwarf, self.unit, function).map(|words| {
+            let mut found: Vec<&[u8]> = Vec::new();
+            for word in words {
+                if Some(word) == own && !std::mem::replace(&mut is_begun, true) {
+                    continue;
+                }
+                found.extend(own.filter(|own| *own == word).or_else(|| names.get(word).copied()));
+                found.extend(macros.get(word).into_iter().flatten());
+            }
+            found.sort_unstable();
+            found.dedup();
+            found
+        });
+        self.mentioned.insert(function, found.clone());
+        found
     }
 }
+
+/// How many functions that are inlined into one are looked at.
+const MAX_FAMILY: usize = 256;
+
+/// Finds the code of what assigns variables.
+struct ChangingCode<'l> {
+    lines: &'l UnitLines,
+    /// Of one function and file: where the rows of its line table are in the text, and their numbers; sorted.
+    places: Vec<(Place, usize)>,
+    of: Option<(usize, u64)>,
+}
+
+impl ChangingCode<'_> {
+    /// The code of these changes of a variable of the function at `position`; `None` where there is too much.
+    fn of(&mut self, position: usize, file: u64, changes: &Changes, variable: &LastingVariable) -> Option<Assignments> {
+        let rows = self.lines.function(position);
+        if self.of != Some((position, file)) {
+            self.of = Some((position, file));
+            self.places.clear();
+            let own = rows.iter().enumerate().filter(|(_, row)| u64::from(row.file) == file && row.line != 0);
+            self.places.extend(own.map(|(number, row)| (Place { line: row.line, column: row.column }, number)));
+            self.places.sort_unstable();
+        }
+        let is_in_scope = |offset: u32| {
+            variable.scope.as_ref().is_none_or(|scope| {
+                let behind = scope.partition_point(|range| range.start.0 <= offset);
+                behind.checked_sub(1).is_some_and(|at| offset < scope[at].end.0)
+            })
+        };
+        let mut code: Vec<AssigningCode> = Vec::new();
+        let mut without_code = 0;
+        let outside =
+            changes.outside.iter().map(|&(begin, last)| Change { begin, last, is_literal: false, is_update: false });
+        let assigning = changes.list.len();
+        for (number, change) in changes.list.iter().copied().chain(outside).enumerate() {
+            // A row without a column is of all of its line.
+            let line = |line: u32| Place { line, column: 0 };
+            let first = self.places.partition_point(|place| place.0 < line(change.begin.line));
+            let places = self.places[first..].iter().take_while(|place| place.0 <= change.last);
+            let own = places.filter(|(place, _)| place.column == 0 || *place >= change.begin);
+            let own = own.map(|(_, number)| *number).filter(|number| is_in_scope(rows[*number].offset));
+            let mut numbers: Vec<usize> = own.take(MAX_ROWS).collect();
+            if numbers.len() == MAX_ROWS {
+                return None;
+            }
+            if change.is_literal || numbers.is_empty() {
+                without_code += usize::from(number < assigning);
+                continue;
+            }
+            numbers.sort_unstable();
+            let first = code.len();
+            for number in numbers {
+                let begin = WasmOffset(rows[number].offset);
+                let end = WasmOffset(rows.get(number + 1).map_or(u32::MAX, |next| next.offset));
+                match code[first..].last_mut() {
+                    Some(last) if last.end == begin => last.end = end,
+                    _ => code.push(AssigningCode { begin, end, is_update: change.is_update }),
+                }
+            }
+        }
+        code.sort_unstable();
+        let of_code =
+            |place: &&LastingPlace| code.iter().any(|code| code.begin < place.begin && place.begin <= code.end);
+        // What was on the operand stack is in a local then.
+        let mut behind = None;
+        let is_first = |place: &&LastingPlace| {
+            let is_stacked = place.value.is_none().then_some(place.end);
+            std::mem::replace(&mut behind, is_stacked) != Some(place.begin)
+        };
+        let places = variable.places.iter().filter(is_first).filter(|place| !of_code(place)).count();
+        let are_hidden = without_code > places;
+        (code.len() <= MAX_ROWS).then_some(Assignments { code, are_hidden })
+    }
+}
+
+/// How many rows of the line table may be of what changes a variable.
+const MAX_ROWS: usize = 1024;
 
 /// The locations of a variable from the items of its list, if any of them may hold on.
 fn places<'a>(unit: &Unit<'a>, items: &[(Range<u32>, GuestExpression<'a>)]) -> Option<Vec<LastingPlace>> {
@@ -408,7 +612,12 @@ fn places<'a>(unit: &Unit<'a>, items: &[(Range<u32>, GuestExpression<'a>)]) -> O
     let mut places = Vec::with_capacity(items.len());
     for (range, expression) in items {
         let same = items.iter().position(|(_, other)| other.0.slice() == expression.0.slice())? as u32;
-        let value = value(unit, *expression).map(|local| LastingValue { local, same });
+        let value = value(unit, *expression).map(|local| LastingValue {
+            local,
+            is_local: sole_local(*expression).is_some(),
+            constant: constant(unit, *expression),
+            same,
+        });
         places.push(LastingPlace { begin: WasmOffset(range.start), end: WasmOffset(range.end), value });
     }
     places.sort_by_key(|place| place.begin);
@@ -428,6 +637,23 @@ fn parameter<'a>(
     sole_local(*location).filter(|local| is_first && usize::try_from(*local).is_ok_and(|at| at < AT_ENTRY.len()))
 }
 
+/// The value of each of the first locals, as an expression.
+static VALUES: [[u8; 4]; 0x80] = {
+    let mut expressions = [[c::DW_OP_WASM_location.0, 0, 0, c::DW_OP_stack_value.0]; 0x80];
+    let mut local = 0;
+    while local < expressions.len() {
+        expressions[local][2] = local as u8;
+        local += 1;
+    }
+    expressions
+};
+
+/// The value of a local, which must be one of the first 128.
+pub(crate) fn value_of(local: u32) -> Option<GuestExpression<'static>> {
+    let expression = VALUES.get(usize::try_from(local).ok()?)?;
+    Some(gimli::Expression(gimli::EndianSlice::new(expression, gimli::LittleEndian)))
+}
+
 /// The value on entry to the function of each of the first locals, as an expression.
 static AT_ENTRY: [[u8; 6]; 0x80] = {
     let mut expressions = [[c::DW_OP_entry_value.0, 3, c::DW_OP_WASM_location.0, 0, 0, c::DW_OP_stack_value.0]; 0x80];
@@ -443,6 +669,18 @@ static AT_ENTRY: [[u8; 6]; 0x80] = {
 pub(crate) fn at_entry(location: GuestExpression<'_>) -> Option<GuestExpression<'static>> {
     let local = usize::try_from(sole_local(location)?).ok()?;
     Some(gimli::Expression(gimli::EndianSlice::new(AT_ENTRY.get(local)?, gimli::LittleEndian)))
+}
+
+/// The number that a location is, if it says nothing else.
+fn constant(unit: &Unit<'_>, expression: GuestExpression<'_>) -> Option<i64> {
+    let mut operations = expression.operations(unit.encoding());
+    let number = match operations.next().ok()?? {
+        Operation::UnsignedConstant { value } => value.cast_signed(),
+        Operation::SignedConstant { value } => value,
+        _ => return None,
+    };
+    let is_value = matches!(operations.next(), Ok(Some(Operation::StackValue)));
+    (is_value && matches!(operations.next(), Ok(None))).then_some(number)
 }
 
 /// The wasm local whose value a location is, if it says nothing else.

@@ -72,7 +72,7 @@ pub use guest::{
 };
 pub use guest_lines::GuestLines;
 pub use host_reference::{EXTERNREF_STRUCTURE, ExternRefField, FUNCREF_STRUCTURE, FuncRefField};
-pub use lasting::{Continued, LastingPlace, LastingValue, LastingVariable};
+pub use lasting::{AssigningCode, Assignments, Continued, ContinuedValue, LastingPlace, LastingValue, LastingVariable};
 pub use loss::{LossKind, Losses};
 pub use macros::{MacroEntry, MacroUnit};
 pub use named_files::{NamedFiles, named_files};

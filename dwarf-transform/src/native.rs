@@ -61,7 +61,7 @@ pub struct NativeCall {
 pub struct Overwritten {
     /// What says so.
     pub location: LocalUse,
-    /// The first of the operators before which the local may hold another value.
+    /// The first of the operators before which the local may hold another value, or the variable be another constant.
     pub begin: WasmOffset,
     /// The first after them.
     pub end: WasmOffset,
@@ -99,6 +99,8 @@ pub struct NativeFunction {
     /// Rows without an operator that begin a block from which control goes on to the next row only, and to which no call returns:
     /// where they begin, sorted. They have nothing to do with the row before.
     pub leading: Vec<TextOffset>,
+    /// Where code begins that control does not go on to from the code before, and to which no call returns: sorted.
+    pub apart: Vec<TextOffset>,
     /// The first of two instructions before the anchor of a statement, which stand for what a native build loads there
     /// ([`FunctionUses::reloads`](crate::FunctionUses::reloads)): sorted. It is longer than a byte.
     pub reloads: Vec<TextOffset>,
@@ -151,6 +153,8 @@ impl NativeFunction {
 pub struct EntryBeforeLoop {
     /// Where it is; a row begins there, with the offset of the function's first operator.
     pub text: TextOffset,
+    /// The `loop`, up to which the code comes, for variables.
+    pub head: WasmOffset,
     /// A branch back to the loop. A function that has the first operator, but not this one, is another one, which is called
     /// in each round.
     pub branch: WasmOffset,

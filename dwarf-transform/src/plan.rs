@@ -289,6 +289,10 @@ fn plan_entries<'a>(
                         if entry.tag() == constants::DW_TAG_inlined_subroutine {
                             entry_first(input, unit, &entry, &guest_ranges, &mut native_ranges);
                         }
+                        let outer = around.and_then(|around| plan.scopes.get(around.scope as usize));
+                        if let Some(outer) = outer {
+                            leave_bytes(maps, planned.function, outer, &mut native_ranges, &mut budget);
+                        }
                         planned.scope = plan.scopes.len() as u32;
                         plan.scopes.push(native_ranges);
                     }
@@ -345,13 +349,37 @@ fn entry_first<'a>(
     };
     if let Some(position) = native.iter().position(|range| (range.0..range.1).contains(&entry)) {
         if native[position].0 < entry {
-            // Code that was moved before the entry.
+            // Code that was moved before the entry, or the byte of another instruction.
             native.insert(position + 1, (entry, native[position].1));
             native[position].1 = entry;
-            native[..=position + 1].rotate_right(1);
+            if entry - native[position].0 == 1 {
+                native.remove(position);
+                native[..=position].rotate_right(1);
+            } else {
+                native[..=position + 1].rotate_right(1);
+            }
         } else {
             native[..=position].rotate_right(1);
         }
+    }
+}
+
+/// Takes off the bytes of other instructions with which ranges begin, where the scope around has not got them: it is entered there.
+fn leave_bytes(
+    maps: &AddressMaps<'_>,
+    function: u32,
+    around: &[TextRange],
+    native: &mut [TextRange],
+    budget: &mut RangeBudget,
+) {
+    if function as usize >= maps.maps.len() {
+        return;
+    }
+    let map = maps.get(function as usize);
+    for (begin, _) in native.iter_mut().filter(|range| map.begins_before(range.0)) {
+        let is_around =
+            budget.spend(around.len()).is_ok() && around.iter().any(|range| (range.0..range.1).contains(begin));
+        *begin += u32::from(!is_around);
     }
 }
 

@@ -92,7 +92,8 @@ pub struct StackValue {
 /// A location that holds from `begin` to `end` names a wasm local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalUse {
-    /// The local, or [`ENTRY_VALUE_HOME`](crate::ENTRY_VALUE_HOME) plus the local whose value on entry is named.
+    /// The local, or [`ENTRY_VALUE_HOME`](crate::ENTRY_VALUE_HOME) plus the local whose value on entry is named; or
+    /// [`CONSTANT`](LocalUse::CONSTANT).
     pub local: u32,
     /// Where the location begins to hold.
     pub begin: WasmOffset,
@@ -102,6 +103,11 @@ pub struct LocalUse {
     /// another value, one that it cannot have where the location begins. The variable's own assignments begin other
     /// locations. [`NativeFunction::overwritten`](crate::NativeFunction::overwritten) says where it does not hold.
     pub variable: Option<u32>,
+}
+
+impl LocalUse {
+    /// Stands for the local where a location names none, but a constant.
+    pub const CONSTANT: u32 = u32::MAX;
 }
 
 /// Code of an inlined function.
@@ -443,7 +449,7 @@ fn scan_entries<'a>(
             is_rust = language == Some(source::Language::Rust);
             scan.calls_end_blocks = is_rust && calls_end_blocks(dwarf, unit, &entry);
             let language = language.filter(|_| wants_lasting);
-            scan.lasting = LastingScan::new(language, producer(dwarf, unit, &entry));
+            scan.lasting = LastingScan::new(language);
         }
         scopes.truncate(depth);
         scan.lasting.read(dwarf, unit, &entry, depth);

@@ -96,6 +96,7 @@ clang-19 --target=wasm32 -g -O0 -nostdlib -fdebug-compilation-dir=. -Wl,--no-ent
     instances/main.c -o instances/instances.wasm
 clang-19 $target -O2 optimized/main.c -o optimized/optimized.wasm
 clang-19 $target -O2 lasting/main.c -o lasting/lasting.wasm
+clang-19 $target -O2 changing/main.c -o changing/changing.wasm
 clang-19 $target -O2 parts/main.c -o parts/parts.wasm
 clang++-19 $target -O1 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run parts/gone.cc -o parts/gone.wasm
 

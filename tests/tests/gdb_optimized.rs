@@ -91,6 +91,46 @@ fn a_parameter_that_is_never_assigned_is_shown_to_the_end() {
     }
 }
 
+/// LLVM loses variables where control flow joins, and leaves constants in lists behind loops that change the variable. The source and the
+/// code tell more; and where they do not, nothing is shown.
+#[test]
+fn a_variable_that_changes_is_shown_as_it_is_or_not() {
+    let data = || (0..16).map(|i| (i * 7 + 1) % 11);
+    let total = |total: &mut i32, value: i32| {
+        *total += if value & 1 == 1 { value } else { 0 };
+        Some(*total)
+    };
+    let number = |number: &mut i32, value: i32| {
+        *number += 1 + (value & 1);
+        Some(*number)
+    };
+    // A variable, its values, and how many of them are shown at least.
+    let tested: [(&str, Vec<i32>, usize); 6] = [
+        ("total", data().scan(27, total).collect(), 16),
+        ("count", vec![1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 4], 0),
+        ("offset", vec![0, 2, 4, 6], 3),
+        ("left", vec![4, 3, 2, 1], 4),
+        ("depth", vec![1, 3, 5], 0),
+        ("number", data().take(4).scan(100, number).collect(), 4),
+    ];
+    for level in [0, 2] {
+        for (variable, right, least) in &tested {
+            let stop = format!("break {}", at("changing/main.c", &format!("// {variable}")));
+            let print = format!("print {variable}");
+            let mut commands = vec![&*stop, "run", &*print];
+            right.iter().skip(1).for_each(|_| commands.extend(["continue", &*print]));
+            let answers = Session::new("changing/changing", level).run(&commands);
+            let shown = answers.values(&print);
+            assert_eq!(shown.len(), right.len(), "{}", answers.transcript());
+            let known: Vec<_> = shown.iter().zip(right).filter(|(shown, _)| *shown != "<optimized out>").collect();
+            for (shown, right) in &known {
+                assert_eq!(**shown, right.to_string(), "level {level}: {variable}\n{}", answers.transcript());
+            }
+            assert!(known.len() >= *least, "level {level}: {variable}\n{}", answers.transcript());
+        }
+    }
+}
+
 /// Debuggers take a stop at the first address of an inlined function for one at its call.
 #[test]
 fn a_loop_that_an_inlined_function_begins_with_does_not_come_back_to_its_call() {

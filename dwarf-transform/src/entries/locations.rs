@@ -7,7 +7,7 @@ use crate::by_reference::is_passed_by_reference;
 use crate::bytecode::Bytecode;
 use crate::expression::{Context, Failure, FrameBase, GuestExpression, Role};
 use crate::guest_dwarf::Slice;
-use crate::lasting::{Continued, at_entry, sole_local};
+use crate::lasting::{Continued, ContinuedValue, at_entry, sole_local, value_of};
 use crate::loss::LossKind;
 use crate::options::PointerFlavour;
 use crate::scan::LocalUse;
@@ -158,6 +158,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         while let Ok(Some(operation)) = operations.next() {
             let index = match operation {
                 Operation::WasmLocal { index } => index,
+                Operation::UnsignedConstant { .. } | Operation::SignedConstant { .. } => LocalUse::CONSTANT,
                 Operation::WasmStack { index } => {
                     taken.extend(self.gone_from_stack(position, index, &range));
                     continue;
@@ -293,7 +294,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     None => map(&range),
                 };
                 continued = input.native.functions[position].continued(entry, item.range.begin);
-                let mut here = continued.iter().filter(|it| !it.at_entry);
+                let mut here = continued.iter().filter(|it| it.value == ContinuedValue::Listed);
                 let mapped = mapped.and_then(|()| here.try_for_each(|it| map(&it.operators())));
                 if mapped.is_err() {
                     self.lose(LossKind::TooManyRanges, entry, name);
@@ -301,13 +302,19 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 }
             }
             live = true;
-            if let Some(at_entry) = at_entry(item.data).filter(|_| continued.iter().any(|it| it.at_entry)) {
+            for it in continued {
+                let value = match it.value {
+                    ContinuedValue::Listed => continue,
+                    ContinuedValue::AtEntry => at_entry(item.data),
+                    ContinuedValue::Local(local) => value_of(local),
+                };
                 let mut ranges: Vec<TextRange> = Vec::new();
+                let range = it.operators();
                 let map = input.maps.get(function as usize);
-                let mut here = continued.iter().filter(|it| it.at_entry).map(Continued::operators);
-                let mapped = here.try_for_each(|it| map.ranges(it.start, it.end, &mut self.range_budget, &mut ranges));
+                let mapped = map.ranges(range.start, range.end, &mut self.range_budget, &mut ranges);
                 if mapped.is_ok()
-                    && let Ok(expression) = self.context(function, base).translate(at_entry, role)
+                    && let Some(value) = value
+                    && let Ok(expression) = self.context(function, base).translate(value, role)
                 {
                     let expression = self.output.add_expression(&expression);
                     pieces.extend(ranges.into_iter().map(|range| Location { range, expression }));

@@ -1,15 +1,16 @@
-//! Which variables a text assigns.
+//! Which variables a text assigns, and where.
 //!
 //! A variable keeps its value if no token of its function that is its name is assigned, increased, or has its address taken,
-//! by itself or in a macro. What is not understood counts as an assignment.
+//! by itself or in a macro. What is not understood counts as an assignment that may be anywhere.
 
 use super::Place;
+use super::statements::{Shape, Statements};
 use super::tokens::{Definition, Kind, Lines, Tokens};
 use crate::lasting::Declaration;
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// The functions that a program calls, by their names without template arguments.
 #[derive(Debug)]
@@ -18,14 +19,19 @@ pub(super) struct Callees<'a> {
     has_references: bool,
     /// Whether one of that name takes a reference to what it may assign.
     known: HashMap<&'a [u8], bool>,
+    /// The operators that take such a reference last.
+    operators: HashSet<&'a [u8]>,
 }
 
 impl<'a> Callees<'a> {
     pub(super) fn new(has_references: bool) -> Callees<'a> {
-        Callees { has_references, known: HashMap::new() }
+        Callees { has_references, known: HashMap::new(), operators: HashSet::new() }
     }
 
-    pub(super) fn add(&mut self, name: &'a [u8], takes_reference: bool) {
+    pub(super) fn add(&mut self, name: &'a [u8], takes_reference: bool, takes_reference_last: bool) {
+        if let Some(operator) = name.strip_prefix(b"operator").filter(|_| takes_reference_last) {
+            self.operators.extend(OPERATORS.into_iter().find(|it| operator.starts_with(it)));
+        }
         let end = name.iter().position(|byte| *byte == b'<').unwrap_or(name.len());
         *self.known.entry(&name[..end]).or_default() |= takes_reference;
     }
@@ -43,14 +49,40 @@ pub(super) struct Function<'a> {
     pub(super) variables: Vec<Declaration<'a>>,
 }
 
-/// Which of the variables of `functions` (sorted by their lines, of one file) are never assigned, in the order of the variables.
-pub(super) fn never_assigned(
+/// What gives a variable a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Where it begins, and where its last token does.
+    pub(crate) begin: Place,
+    pub(crate) last: Place,
+    /// The value is a number, text or the like, for which there is no code.
+    pub(crate) is_literal: bool,
+    /// It is made of the one before, by the only operator of the statement that assigns anything: `v += 2`, `v++`.
+    pub(crate) is_update: bool,
+}
+
+/// What a text says of the values that a variable has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Changes {
+    /// What assigns it; nothing where it keeps its first value.
+    pub(crate) list: Vec<Change>,
+    /// It is declared in a loop: where each round has its own.
+    pub(crate) in_loop: bool,
+    /// There are loops in its scope.
+    pub(crate) has_loops: bool,
+    /// The parts of the innermost loop around its scope that do not lie in that: the first and the last token of each.
+    pub(crate) outside: Vec<(Place, Place)>,
+}
+
+/// What gives the variables of `functions` (sorted by their lines, of one file) other values, in the order of the variables; `None` where
+/// that is not known.
+pub(super) fn changes(
     text: &Lines<'_>,
     functions: &[Function<'_>],
     executed: &[u32],
     callees: &Callees<'_>,
     macros: &Macros<'_>,
-) -> Vec<Vec<bool>> {
+) -> Vec<Vec<Option<Changes>>> {
     // Functions mostly follow one another.
     let mut budget = text.count().saturating_mul(MAX_OVERLAP) + MAX_LINES;
     let lines: Vec<_> = functions
@@ -64,14 +96,14 @@ pub(super) fn never_assigned(
             (last < limit && budget > 0).then_some((function.line..last + 1, limit))
         })
         .collect();
-    let lasting = |(function, lines): (&Function<'_>, Option<(Range<u32>, u32)>)| {
+    let changes = |(function, lines): (&Function<'_>, Option<(Range<u32>, u32)>)| {
         let tokens = lines.and_then(|(head, limit)| Tokens::of_function(text, head, limit, executed));
-        let Some(tokens) = tokens else { return vec![false; function.variables.len()] };
+        let Some(tokens) = tokens else { return vec![None; function.variables.len()] };
         let named = Named::of(&function.variables);
         let budget = &Cell::new(tokens.len().saturating_mul(MAX_STEPS));
-        Uses { text, tokens: &tokens, callees, macros, named: &named, budget }.lasting(&function.variables)
+        Uses { text, tokens: &tokens, callees, macros, named: &named, budget }.changes(&function.variables)
     };
-    functions.par_iter().zip(lines).map(lasting).collect()
+    functions.par_iter().zip(lines).map(changes).collect()
 }
 
 /// How many lines a function may have, and how often each line of a file may be looked at.
@@ -88,6 +120,8 @@ pub(super) struct Macros<'t> {
     functions: HashMap<&'t [u8], Vec<bool>>,
     /// Words that macros assign.
     assigned: HashSet<&'t [u8]>,
+    /// Macros that assign something and paste names together.
+    pasting: HashSet<&'t [u8]>,
 }
 
 impl<'t> Macros<'t> {
@@ -96,6 +130,9 @@ impl<'t> Macros<'t> {
         for Definition { name, parameters, body } in lines.definitions() {
             let count = parameters.as_ref().map_or(0, Vec::len);
             let may_assign = may_assign(body);
+            if may_assign && memchr::memmem::find(body, b"##").is_some() {
+                self.pasting.insert(name);
+            }
             let is_looked_at = count <= MAX_PARAMETERS;
             let mut assigned = vec![may_assign && !is_looked_at; count];
             if may_assign && is_looked_at {
@@ -116,7 +153,8 @@ impl<'t> Macros<'t> {
         let (macros, named) = (&Macros::default(), &Named::default());
         let budget = &Cell::new(tokens.len().saturating_mul(MAX_STEPS));
         let uses = Uses { text: &text, tokens: &tokens, callees, macros, named, budget };
-        for position in tokens.words().filter(|position| uses.is_assigned(*position) || tokens.len() == 1) {
+        let is_all = |position: usize| uses.with_parentheses(position) == (0, tokens.len() - 1);
+        for position in tokens.words().filter(|position| uses.is_assigned(*position) || is_all(*position)) {
             let word = text.word(tokens.place(position));
             match parameters.iter().position(|parameter| *parameter == word) {
                 Some(parameter) => assigned[parameter] = true,
@@ -140,7 +178,8 @@ fn may_assign(body: &[u8]) -> bool {
         [_, last] => matches!(last, b'=' | b'&' | b'{'),
         _ => false,
     };
-    body.windows(2).any(assigns) || body.iter().all(is_word)
+    let is_name = |byte: &u8| is_word(byte) || matches!(byte, b'(' | b')' | b' ' | b'\t');
+    body.windows(2).any(assigns) || body.iter().all(is_name)
 }
 
 /// How many brackets around a word are looked at.
@@ -157,19 +196,20 @@ struct Uses<'u, 't> {
 }
 
 impl Uses<'_, '_> {
-    /// Which of the variables are never assigned.
-    fn lasting(&self, variables: &[Declaration<'_>]) -> Vec<bool> {
-        let none = vec![false; variables.len()];
+    /// What gives the variables other values.
+    fn changes(&self, variables: &[Declaration<'_>]) -> Vec<Option<Changes>> {
+        let none = vec![None; variables.len()];
         let captures_all = || (0..self.tokens.len()).any(|position| self.captures_all(position));
         if !self.tokens.is_balanced() || self.tokens.includes_files() || self.callees.has_references && captures_all() {
             return none;
         }
-        let mut assigned = vec![false; variables.len()];
-        let mut assign = |name: &[usize]| name.iter().for_each(|number| assigned[*number] = true);
-        let mut declared = vec![false; variables.len()];
+        // Where each is declared, and where it is assigned: by number.
+        let mut declared: Vec<Option<usize>> = vec![None; variables.len()];
+        let mut assigned: Vec<(usize, usize)> = Vec::new();
+        let mut unknown = vec![false; variables.len()];
         for position in self.tokens.words() {
             let word = self.text.word(self.tokens.place(position));
-            if matches!(word, b"asm" | b"__asm__" | b"__asm") {
+            if matches!(word, b"asm" | b"__asm__" | b"__asm") || self.macros.pasting.contains(word) {
                 return none;
             }
             let of_name = self.named.get(word);
@@ -177,16 +217,20 @@ impl Uses<'_, '_> {
                 continue;
             }
             let line = self.tokens.place(position).line;
-            let is_assigned = self.is_assigned(position);
-            match of_name.iter().find(|number| variables[**number].line == line && !declared[**number]) {
-                Some(&number) => {
-                    declared[number] = true;
-                    if is_assigned && !self.is_initialized(position) {
-                        assign(of_name);
-                    }
-                }
-                None if is_assigned => assign(of_name),
-                None => {}
+            let mut is_declared = false;
+            if let Some(&number) =
+                of_name.iter().find(|number| variables[**number].line == line && declared[**number].is_none())
+            {
+                declared[number] = Some(position);
+                is_declared = self.is_initialized(position);
+            }
+            if is_declared || !self.is_assigned(position) {
+                continue;
+            }
+            match self.is_changed(position) {
+                true => assigned.extend(of_name.iter().map(|number| (*number, position))),
+                // It may be assigned later, by what has its address.
+                false => of_name.iter().for_each(|number| unknown[*number] = true),
             }
         }
         if let Some(tokens) = self.tokens.left_out() {
@@ -195,14 +239,96 @@ impl Uses<'_, '_> {
             for position in tokens.words() {
                 let of_name = self.named.get(self.text.word(tokens.place(position)));
                 if !of_name.is_empty() && !uses.is_member(position) && uses.is_assigned(position) {
-                    assign(of_name);
+                    of_name.iter().for_each(|number| unknown[*number] = true);
                 }
             }
         }
-        let is_lasting = |(number, variable): (usize, &Declaration<'_>)| {
-            declared[number] && !assigned[number] && !self.macros.assigned.contains(variable.name.slice())
+        assigned.sort_unstable();
+        let scopes = Scopes::of(self.tokens, &declared);
+        let changes = |(number, variable): (usize, &Declaration<'_>)| {
+            let position = declared[number].filter(|_| !unknown[number])?;
+            if self.macros.assigned.contains(variable.name.slice()) {
+                return None;
+            }
+            let first = assigned.partition_point(|it| it.0 < number);
+            let own = assigned[first..].iter().take_while(|it| it.0 == number);
+            let mut own: Vec<usize> = own.map(|it| it.1).collect();
+            let Some(scope) = scopes.of_variable(number) else {
+                return own.is_empty().then(|| Changes { in_loop: true, ..Changes::default() });
+            };
+            let same = self.named.get(variable.name.slice());
+            own.retain(|at| scopes.declaration(*at, same) == Some(number));
+            let is_renewed = !own.is_empty() || scope.around.is_some();
+            let first = (is_renewed && self.is_initialized(position)).then_some(position);
+            let place = |at: usize| self.tokens.place(at.min(self.tokens.len() - 1));
+            let (begin, end) = (*scope.tokens.start(), *scope.tokens.end());
+            let around = scope.around.as_ref().map(|around| [(*around.start(), begin), (end + 1, *around.end() + 1)]);
+            let outside = around.into_iter().flatten().filter(|part| part.0 < part.1);
+            Some(Changes {
+                list: own.into_iter().chain(first).map(|at| self.change(at)).collect(),
+                in_loop: scope.around.is_some(),
+                has_loops: scope.has_loops,
+                outside: outside.map(|(begin, end)| (place(begin), place(end - 1))).collect(),
+            })
         };
-        variables.iter().enumerate().map(is_lasting).collect()
+        variables.iter().enumerate().map(changes).collect()
+    }
+
+    /// The part of the text that gives the variable at `position` its value.
+    fn change(&self, position: usize) -> Change {
+        let begin = if self.is_increased(position) { position.saturating_sub(2) } else { position };
+        let mut last = begin;
+        let mut at = begin;
+        while let Some(kind) = self.tokens.kind(at) {
+            match kind {
+                Kind::Punctuation(b'(' | b'[' | b'{') => {
+                    match self.tokens.counterpart(at).filter(|other| *other > at) {
+                        Some(other) => at = other,
+                        None => break,
+                    }
+                }
+                Kind::Punctuation(b';' | b',' | b')' | b']' | b'}') if at > position => break,
+                _ => {}
+            }
+            last = at;
+            at += 1;
+        }
+        let place = |at: usize| self.tokens.place(at.min(self.tokens.len() - 1));
+        Change {
+            begin: place(begin),
+            last: place(last),
+            is_literal: self.is_literal(position, last),
+            is_update: self.is_update(position, begin..=last),
+        }
+    }
+
+    /// Is the word at `position` assigned by `++`, `--`, `+=` or the like, and nothing else by these tokens?
+    fn is_update(&self, position: usize, tokens: RangeInclusive<usize>) -> bool {
+        let is_given = self.is_assignment(position + 1) && self.is(Some(position + 1), b'=');
+        let others = tokens.filter(|at| *at != position && self.tokens.kind(*at) == Some(Kind::Word));
+        let mut changed = others.filter(|at| self.is_changed(*at));
+        !is_given && changed.next().is_none()
+    }
+
+    /// Is the word at `position` given a number, text or the like, with which the assignment ends at `last`?
+    fn is_literal(&self, position: usize, last: usize) -> bool {
+        let mut at = position;
+        // `a = b = 1`.
+        while self.tokens.kind(at) == Some(Kind::Word) && self.is(Some(at + 1), b'=') && !self.are(Some(at + 1), b"==")
+        {
+            at += 2;
+        }
+        let sign = usize::from(self.is(Some(at), b'-'));
+        let is_constant = match self.tokens.kind(last) {
+            Some(Kind::Literal) => true,
+            Some(Kind::Word) => {
+                let word = self.text.word(self.tokens.place(last));
+                matches!(word, b"true" | b"false" | b"nullptr" | b"NULL")
+                    || word.first().is_some_and(u8::is_ascii_digit)
+            }
+            _ => false,
+        };
+        at > position && at + sign == last && is_constant
     }
 
     fn is(&self, position: Option<usize>, character: u8) -> bool {
@@ -236,17 +362,65 @@ impl Uses<'_, '_> {
         self.is(Some(position + 1), b'=')
     }
 
-    /// May the word at `position` be assigned there?
+    /// May the word at `position` be assigned there, or by what is made there?
     fn is_assigned(&self, position: usize) -> bool {
-        let (before, next) = (position.checked_sub(1), position + 1);
-        let is_alone = self.is(before, b'(') && self.is(Some(next), b')');
+        self.is_changed(position) || self.is_changed_by_prefix(position) || self.is_assigned_by_call(position)
+    }
+
+    /// Is the word at `position` assigned there, by an operator?
+    fn is_changed(&self, position: usize) -> bool {
+        let (begin, end) = self.with_parentheses(position);
+        let (before, next) = (begin.checked_sub(1), end + 1);
         // `*v = 1` does not.
         let is_followed = self.is(before, b'*');
         self.is_changed_by_suffix(next)
             || (!is_followed && self.is_assignment(next))
-            || (is_alone && (self.is_changed_by_suffix(next + 1) || self.is_assignment(next + 1)))
-            || self.is_changed_by_prefix(position)
-            || self.is_assigned_by_call(position)
+            || self.is_increased(position)
+            || self.is_last_of_assigned(position)
+    }
+
+    /// The word at `position` with the parentheses that are around nothing else: their first and last token.
+    fn with_parentheses(&self, position: usize) -> (usize, usize) {
+        let (mut begin, mut end) = (position, position);
+        for _ in 0..MAX_BRACKETS {
+            let Some(open) = begin.checked_sub(1).filter(|open| self.opens_expression(*open)) else { break };
+            if self.tokens.counterpart(open) != Some(end + 1) {
+                break;
+            }
+            (begin, end) = (open, end + 1);
+        }
+        (begin, end)
+    }
+
+    /// Is it a parenthesis that is no call's, and not the one of a condition?
+    fn opens_expression(&self, open: usize) -> bool {
+        let before = open.checked_sub(1).and_then(|before| self.tokens.kind(before));
+        let is_head = matches!(before, Some(Kind::Word | Kind::If | Kind::For | Kind::While | Kind::Switch));
+        self.tokens.is(open, b'(') && !is_head
+    }
+
+    /// `(f(), v) = 1`.
+    fn is_last_of_assigned(&self, position: usize) -> bool {
+        let mut end = position + 1;
+        for _ in 0..MAX_BRACKETS {
+            if !self.tokens.is(end, b')')
+                || !self.tokens.counterpart(end).is_some_and(|open| self.opens_expression(open))
+            {
+                return false;
+            }
+            end += 1;
+            if self.is_changed_by_suffix(end) || self.is_assignment(end) {
+                return true;
+            }
+        }
+        true
+    }
+
+    /// Does `++` or `--` stand before the word at `position`, for all of what begins there?
+    fn is_increased(&self, position: usize) -> bool {
+        let (begin, end) = self.with_parentheses(position);
+        let two = begin.checked_sub(2);
+        !self.leads_elsewhere(end) && (self.are(two, b"++") || self.are(two, b"--"))
     }
 
     fn is_assignment(&self, at: usize) -> bool {
@@ -260,17 +434,18 @@ impl Uses<'_, '_> {
     }
 
     fn is_changed_by_prefix(&self, position: usize) -> bool {
-        if self.leads_elsewhere(position) {
+        let (begin, end) = self.with_parentheses(position);
+        if self.leads_elsewhere(end) {
             return false;
         }
-        let two = position.checked_sub(2);
-        if self.are(two, b"++") || self.are(two, b"--") {
+        let (before, two) = (begin.checked_sub(1), begin.checked_sub(2));
+        if self.is_increased(position) {
             return true;
         }
-        if self.callees.has_references && (self.are(two, b">>") || self.is_bound(position)) {
+        if self.callees.has_references && (self.is_bound(begin) || self.is_operand_by_reference(begin)) {
             return true;
         }
-        if !self.is(position.checked_sub(1), b'&') || self.are(two, b"&&") {
+        if !self.is(before, b'&') || self.are(two, b"&&") {
             return false;
         }
         // What comes before a binary `&` is a value. A parenthesis may be a cast's.
@@ -281,11 +456,23 @@ impl Uses<'_, '_> {
         }
     }
 
-    /// `auto &reference = v`.
+    /// Is it a part of what a reference is bound to: `auto &reference = v`?
     fn is_bound(&self, position: usize) -> bool {
-        let [equals, name, ampersand] = [1, 2, 3].map(|distance| position.checked_sub(distance));
-        let is_word = name.and_then(|name| self.tokens.kind(name)) == Some(Kind::Word);
-        self.is(equals, b'=') && is_word && self.is(ampersand, b'&')
+        let begins = |at: &usize| [b';', b'{', b'}'].iter().any(|character| self.tokens.is(*at, *character));
+        let statement = (0..position).rev().take(MAX_BOUND).take_while(|at| !begins(at));
+        statement.filter(|at| self.tokens.is(*at, b'=')).any(|equals| {
+            let [name, ampersand] = [1, 2].map(|distance| equals.checked_sub(distance));
+            let is_word = name.and_then(|name| self.tokens.kind(name)) == Some(Kind::Word);
+            is_word && self.is(ampersand, b'&')
+        })
+    }
+
+    /// Is what begins at `begin` the right operand of an operator that may take a reference to it?
+    fn is_operand_by_reference(&self, begin: usize) -> bool {
+        let is_operator = |operator: &&&[u8]| self.are(begin.checked_sub(operator.len()), operator);
+        // The longest comes first.
+        let operator = OPERATORS.iter().find(is_operator);
+        operator.is_some_and(|operator| *operator == b">>" || self.callees.operators.contains(operator))
     }
 
     /// `[&]` or `[&, ...]`.
@@ -372,6 +559,74 @@ impl Uses<'_, '_> {
         words.map(|position| self.text.word(self.tokens.place(position))).any(|word| word.ends_with(b"_cast"))
     }
 }
+
+/// The scope of a variable, as tokens.
+struct Scope {
+    tokens: RangeInclusive<usize>,
+    /// The innermost loop around it.
+    around: Option<RangeInclusive<usize>>,
+    has_loops: bool,
+}
+
+/// The scopes of a function's variables, by their numbers; of those without a declaration, and where the text is not understood, there is
+/// none.
+struct Scopes(Vec<Option<Scope>>);
+
+impl Scopes {
+    fn of(tokens: &Tokens, declared: &[Option<usize>]) -> Scopes {
+        let begins_body = |position: &usize| tokens.is(*position, b'{') && tokens.follows_parameters(*position);
+        let body = (0..tokens.len()).find(begins_body);
+        let statements = body.and_then(|body| Statements::read(tokens, body));
+        let is_loop = |position: &usize| matches!(tokens.kind(*position), Some(Kind::For | Kind::While | Kind::Do));
+        let loops: Vec<usize> = (0..tokens.len()).filter(is_loop).collect();
+        let has_loops = |scope: &RangeInclusive<usize>| {
+            loops.get(loops.partition_point(|at| at < scope.start())).is_some_and(|at| scope.contains(at))
+        };
+        let scope = |position: usize| {
+            if body.is_some_and(|body| position < body) {
+                let tokens = position..=tokens.len();
+                return Some(Scope { has_loops: has_loops(&tokens), tokens, around: None });
+            }
+            let statements = statements.as_ref()?;
+            // The innermost block, or the loop, condition or `switch` in whose head it is.
+            let holds = |number: &usize| match statements.shape(*number) {
+                Shape::Compound(_) | Shape::Unknown(_) => true,
+                Shape::Loop { header, .. } | Shape::Switch { header, .. } => header.contains(&position),
+                Shape::If { condition, .. } => condition.contains(&position),
+                _ => false,
+            };
+            let path = statements.around(position);
+            let holder = path.iter().rposition(holds)?;
+            let scope = position..=*statements.tokens_of(path[holder]).end();
+            let is_loop = |number: &&usize| {
+                matches!(statements.shape(**number), Shape::Loop { .. } | Shape::Do { .. } | Shape::Unknown(_))
+            };
+            let around = path[..holder].iter().rev().find(is_loop);
+            // What the head of a loop declares goes through all rounds.
+            let of_head = matches!(statements.shape(path[holder]), Shape::Loop { .. });
+            let has_loops = of_head || has_loops(&scope);
+            Some(Scope { tokens: scope, around: around.map(|number| statements.tokens_of(*number)), has_loops })
+        };
+        Scopes(declared.iter().map(|position| position.and_then(scope)).collect())
+    }
+
+    fn of_variable(&self, number: usize) -> Option<&Scope> {
+        self.0[number].as_ref()
+    }
+
+    /// Which of the variables of one name the word at `position` is: the one that is declared last.
+    fn declaration(&self, position: usize, same: &[usize]) -> Option<usize> {
+        let scopes = same.iter().filter_map(|number| Some((*number, &self.0[*number].as_ref()?.tokens)));
+        let own = scopes.filter(|(_, scope)| scope.contains(&position));
+        own.max_by_key(|(_, scope)| *scope.start()).map(|(number, _)| number)
+    }
+}
+
+/// How many tokens what a reference is bound to may have.
+const MAX_BOUND: usize = 32;
+
+/// Operators that are called with a reference to what stands behind them by some libraries.
+const OPERATORS: [&[u8]; 9] = [b"<<", b">>", b"&&", b"&", b"|", b"^", b"%", b"/", b","];
 
 /// How many tokens a cast's type may have.
 const MAX_TYPE: usize = 12;
@@ -501,13 +756,63 @@ mod tests {
             line,
         });
         let function = Function { line: 1, variables: variables.collect() };
-        never_assigned(&lines, &[function], &[], callees, &macros).remove(0)
+        let found = changes(&lines, &[function], &[], callees, &macros).remove(0);
+        found.into_iter().map(|changes| changes.is_some_and(|changes| changes.list.is_empty())).collect()
+    }
+
+    /// What changes a variable of a C function that begins in line 1: the lines and columns where it begins and where its last token does;
+    /// `None` where it is not known.
+    fn changed(text: &str, variable: (&str, u32)) -> Option<Vec<[(u32, u32); 2]>> {
+        changes_of(text, &[variable])
+            .map(|changes| changes.list.iter().map(|it| [place(it.begin), place(it.last)]).collect())
+    }
+
+    /// The same of the first of several variables, with all that is known of it.
+    fn changes_of(text: &str, variables: &[(&str, u32)]) -> Option<Changes> {
+        let lines = Lines::new(text.as_bytes()).unwrap();
+        let variables = variables.iter().map(|&(name, line)| Declaration {
+            name: EndianSlice::new(name.as_bytes(), LittleEndian),
+            file: 1,
+            line,
+        });
+        let function = Function { line: 1, variables: variables.collect() };
+        changes(&lines, &[function], &[], &in_c(), &Macros::default()).remove(0).remove(0)
+    }
+
+    fn place(place: Place) -> (u32, u32) {
+        (place.line, place.column)
+    }
+
+    #[test]
+    fn assignments_are_found_with_the_code_that_they_have() {
+        let text = "int f(int v)\n{\nv = 1;\nif (v > 2) v += g(v,\n 3);\nfor (; v < 3; v++) g(++v);\n}\n";
+        let places = [[(3, 1), (3, 5)], [(4, 12), (5, 3)], [(6, 15), (6, 17)], [(6, 22), (6, 24)]];
+        assert_eq!(changed(text, ("v", 1)), Some(places.to_vec()));
+        let list = changes_of(text, &[("v", 1)]).unwrap().list;
+        assert_eq!(list.iter().map(|it| it.is_literal).collect::<Vec<_>>(), [true, false, false, false]);
+        assert_eq!(list.iter().map(|it| it.is_update).collect::<Vec<_>>(), [false, true, true, true]);
+        // By what has its address, it may change anywhere.
+        assert_eq!(changed("int f(int v)\n{\nv = 1;\ng(&v);\n}\n", ("v", 1)), None);
+    }
+
+    #[test]
+    fn a_variable_is_changed_where_its_name_means_it() {
+        let text = "int f(void)\n{\nint a = 1;\nfor (int a = 0; a < 3; a++)\ng(a);\na = 2;\n{ int b = 0; b++; }\n}\n";
+        let changes = changes_of(text, &[("a", 3), ("a", 4)]).unwrap();
+        assert_eq!(changes.list.iter().map(|it| place(it.begin)).collect::<Vec<_>>(), [(6, 1), (3, 5)]);
+        assert!(!changes.in_loop && changes.has_loops && changes.outside.is_empty());
+        // In a loop, each round has its own; the rest of the loop is not of it.
+        let text = "int f(int n)\n{\nwhile (n--) {\ng(n);\nint a = n;\ng(a);\n}\nreturn n;\n}\n";
+        let changes = changes_of(text, &[("a", 5)]).unwrap();
+        assert!(changes.in_loop && !changes.has_loops);
+        assert_eq!(changes.outside.iter().map(|it| [place(it.0), place(it.1)]).collect::<Vec<_>>(), [[(3, 1), (5, 1)]]);
+        assert_eq!(changes.list.len(), 1, "its declaration gives it a new value");
     }
 
     /// Functions of a C program.
     fn in_c() -> Callees<'static> {
         let mut callees = Callees::new(false);
-        ["f", "g", "max"].iter().for_each(|name| callees.add(name.as_bytes(), false));
+        ["f", "g", "max"].iter().for_each(|name| callees.add(name.as_bytes(), false, false));
         callees
     }
 
@@ -519,8 +824,10 @@ mod tests {
     /// The same in C++, where functions take references: `swap` and others that are not known.
     fn keeps_in_cxx(body: &str) -> bool {
         let mut callees = Callees::new(true);
-        callees.add(b"swap<int>", true);
-        callees.add(b"max<int>", false);
+        callees.add(b"swap<int>", true, true);
+        callees.add(b"max<int>", false, false);
+        callees.add(b"operator&<int>", true, true);
+        callees.add(b"operator<<<char>", true, false);
         lasting(&format!("int f(int v)\n{{ {body}\n}}\n"), &callees, &[("v", 1)])[0]
     }
 
@@ -528,6 +835,7 @@ mod tests {
     fn a_variable_that_is_only_read_keeps_its_value() {
         for body in [
             "return v + 1;",
+            "if (v) ++w; while (v) --w; switch (v) { default: ++w; } if (w < v) ++w;",
             "if (v == 1 || v <= 2 || v >= 3 || v != 4) return -v;",
             "p->v = 1; p.v++; q = v->next; ++v->count; ++v[1]; *v = 3;",
             "g(v, a & v, a && v, &v->member, &v[2], sizeof(v)); memcpy(v, w, 1); p->call(v); v(v);",
@@ -550,6 +858,11 @@ mod tests {
             "v++;",
             "--v;",
             "(v) = 1;",
+            "((v)) += 1;",
+            "++(v);",
+            "((v))++;",
+            "g(&(v));",
+            "(g(), v) = 1;",
             "g(&v);",
             "return (long)&v;",
             "if ((v = g())) ;",
@@ -572,6 +885,10 @@ mod tests {
             "T x(v);",
             "T x{v};",
             "auto &r = v;",
+            "auto &r = static_cast<int &>(v);",
+            "int &r = (v);",
+            "auto *p = &(v);",
+            "archive & v;",
             "in >> v;",
             "a([&] { g(); });",
             "a([&v] {});",
@@ -593,6 +910,8 @@ mod tests {
         assert!(!keeps("#define CALL(a, ...) g(__VA_ARGS__ = 1)"));
         assert!(keeps("#define CALL(a, ...) g(__VA_ARGS__)"));
         assert!(!keeps("#define CALL(a, b) OTHER(b)"));
+        assert!(!keeps("#define CALL(a, b) (++(b))"));
+        assert!(!keeps("#define CALL(a, b) x##a = (b)"));
         let many: Vec<String> = (0..=MAX_PARAMETERS).map(|number| format!("a{number}")).collect();
         assert!(!keeps(&format!("#define CALL({}) f(1)", many.join(", "))));
     }

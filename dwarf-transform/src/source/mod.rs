@@ -24,22 +24,23 @@ use crate::guest_lines::{UnitLines, header};
 use crate::lasting::{Asked, Callee};
 use crate::scope::{DESCRIBES_CALLS, Entry, name_of, place_of, producer};
 use assigned::{Callees, Macros};
+pub(crate) use assigned::{Change, Changes};
 use gimli::{AttributeValue, UnitOffset, constants};
 pub(crate) use joins::MissingRow;
 use joins::{may_lack_rows, missing_rows};
 use rayon::prelude::*;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use tokens::{Lines, MAX_FUNCTION, Tokens};
 
 /// A place in a file: line and column, as line tables count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Place {
-    line: u32,
+pub(crate) struct Place {
+    pub(crate) line: u32,
     /// In bytes, from 1.
-    column: u32,
+    pub(crate) column: u32,
 }
 
 /// A source file that a line table names.
@@ -226,31 +227,35 @@ impl<'t> Texts<'t> {
         Texts { files, budget: Cell::new(lines.saturating_mul(MAX_OVERLAP)) }
     }
 
-    /// Which variables are never assigned after their first value. Those that are declared in no file at hand may be.
-    pub(crate) fn never_assigned<'a>(
+    /// What gives variables values, other than their first ones where that is all; `None` where it is not known, as of those that are
+    /// declared in no file at hand.
+    pub(crate) fn changes<'a>(
         &self,
         language: Language,
         lines: &UnitLines,
         asked: &[Asked<'a>],
         callees: impl Iterator<Item = Callee<'a>>,
-    ) -> Vec<bool> {
+    ) -> Vec<Option<Changes>> {
         let texts = &self.files;
         // Of each file, the functions with the variables, and which of those that are asked for they are.
         let mut files: BTreeMap<u64, BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
         for (number, asked) in asked.iter().enumerate() {
             files.entry(asked.declaration.file).or_default().entry(asked.function).or_default().push(number);
         }
-        let mut lasting = vec![false; asked.len()];
+        let mut changes = vec![None; asked.len()];
         if language == Language::Rust {
-            for (lasting, Asked { declaration, .. }) in lasting.iter_mut().zip(asked) {
-                let line = texts.get(&declaration.file).map(|text| text.line(declaration.line));
-                *lasting = line.is_some_and(|line| rust::is_immutable(line, declaration.name.slice()));
+            for (changes, asked) in changes.iter_mut().zip(asked) {
+                let declaration = asked.declaration;
+                let Some(text) = texts.get(&declaration.file) else { continue };
+                let is_immutable = rust::is_immutable(text.line(declaration.line), declaration.name.slice());
+                let in_loop = !rust::is_outermost(text, asked.function, declaration.line);
+                *changes = is_immutable.then(|| Changes { in_loop, has_loops: true, ..Changes::default() });
             }
-            return lasting;
+            return changes;
         }
         let executed = executed(lines, texts.keys().filter_map(|file| u32::try_from(*file).ok()));
         let mut by_name = Callees::new(language == Language::Cxx);
-        callees.for_each(|callee| by_name.add(callee.name.slice(), callee.takes_reference));
+        callees.for_each(|it| by_name.add(it.name.slice(), it.takes_reference, it.takes_reference_last));
         let mut macros = Macros::default();
         texts.values().for_each(|text| macros.add(text, &by_name));
         for (file, functions) in files {
@@ -261,33 +266,50 @@ impl<'t> Texts<'t> {
                 line,
                 variables: numbers.iter().map(|number| asked[*number].declaration).collect(),
             });
-            let found = assigned::never_assigned(text, &functions.collect::<Vec<_>>(), executed, &by_name, &macros);
-            for (number, is_lasting) in numbers.into_iter().flatten().zip(found.into_iter().flatten()) {
-                lasting[number] = is_lasting;
+            let found = assigned::changes(text, &functions.collect::<Vec<_>>(), executed, &by_name, &macros);
+            for (number, found) in numbers.into_iter().flatten().zip(found.into_iter().flatten()) {
+                changes[number] = found;
             }
         }
-        lasting
+        changes
     }
 
-    /// How often the text of a function has its name in it, where that can be told.
-    pub(crate) fn mentions_of_itself<'a>(
+    /// Which of the functions of these names, which have no macros among them, each macro mentions.
+    pub(crate) fn macros_with<'n>(&self, names: &HashSet<&'n [u8]>) -> HashMap<&'t [u8], Vec<&'n [u8]>> {
+        let definitions = self.files.values().flat_map(|text| text.definitions());
+        let mut found: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+        for definition in definitions {
+            let mut mentioned = tokens::words(definition.body).filter_map(|word| names.get(word).copied()).peekable();
+            if mentioned.peek().is_some() {
+                found.entry(definition.name).or_default().extend(mentioned);
+            }
+        }
+        found
+    }
+
+    /// The words of the text of a function, its own name among them; `None` where it is not at hand or too much.
+    pub(crate) fn words_of<'a>(
         &self,
         dwarf: &GuestDwarf<'a>,
         unit: &Unit<'a>,
         function: UnitOffset,
-    ) -> Option<usize> {
+    ) -> Option<impl Iterator<Item = &'t [u8]>> {
         let entry = unit.entry(function).ok()?;
-        let name = name_of(dwarf, unit, &entry)?;
-        let (file, line) = place_of(unit, &entry)?;
         // What is called `operator()` calls itself by another name.
-        let name = name.slice().split(|byte| *byte == b'<').next()?;
-        let is_word = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        let text = self.files.get(&file).filter(|_| is_word)?;
+        plain_name(dwarf, unit, &entry)?;
+        let (file, line) = place_of(unit, &entry)?;
+        let text = self.files.get(&file)?;
         let rest = Some(self.budget.get()).filter(|rest| *rest > 0)?;
         let lines = text.function_lines(u32::try_from(line).ok()?);
         self.budget.set(rest.saturating_sub(lines.as_ref().map_or(MAX_FUNCTION, ExactSizeIterator::len)));
-        Some(text.mentions(lines?, name))
+        Some(text.words(lines?))
     }
+}
+
+/// The name of a function without template arguments, if it is a word.
+pub(crate) fn plain_name<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, function: &Entry<'a>) -> Option<&'a [u8]> {
+    let name = name_of(dwarf, unit, function)?.slice().split(|byte| *byte == b'<').next()?;
+    name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').then_some(name)
 }
 
 /// Adds the rows that are missing in `functions` (by position) of unoptimized Rust behind an `if`.

@@ -95,6 +95,10 @@ pub(super) fn is_immutable(line: &[u8], name: &[u8]) -> bool {
         if !is_whole {
             continue;
         }
+        // What a macro makes of it is not known.
+        if [b"!(", b"![", b"!{"].iter().any(|call| memchr::memmem::find(before, *call).is_some()) {
+            return false;
+        }
         let before = before.trim_ascii_end();
         if let Some(before) = before.strip_suffix(b"mut").filter(|rest| !rest.last().is_some_and(|byte| is_word(*byte)))
         {
@@ -109,6 +113,14 @@ pub(super) fn is_immutable(line: &[u8], name: &[u8]) -> bool {
         is_bound = true;
     }
     is_bound
+}
+
+/// Does what is declared in this line of the function that begins in line `function` lie in no statement of it, by its indentation?
+pub(super) fn is_outermost(text: &Lines<'_>, function: u32, line: u32) -> bool {
+    let indentation = |line: u32| text.line(line).iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let (outer, own) = (indentation(function), indentation(line));
+    let step = if text.line(line).starts_with(b"\t") { 1 } else { 4 };
+    line == function || own <= outer + step
 }
 
 #[cfg(test)]

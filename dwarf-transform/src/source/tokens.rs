@@ -74,6 +74,10 @@ impl<'t> Lines<'t> {
     pub(crate) fn function_lines(&self, line: u32) -> Option<Range<u32>> {
         let indent = |line: u32| self.line(line).iter().position(|byte| !matches!(byte, b' ' | b'\t'));
         let first = indent(line)?;
+        let count = |brace: u8| memchr::memchr_iter(brace, without_comment(self.line(line))).count();
+        if count(b'{') > 0 && count(b'{') == count(b'}') {
+            return Some(line..line.checked_add(1)?);
+        }
         let is_end = |number: &u32| indent(*number).is_some_and(|at| at <= first && self.line(*number)[at] == b'}');
         let last = (line.checked_add(1)?..self.begins.len() as u32).take(MAX_FUNCTION).find(is_end)?;
         Some(line..last + 1)
@@ -83,14 +87,9 @@ impl<'t> Lines<'t> {
         self.text(number..number.saturating_add(1))
     }
 
-    /// How often the name of the function that has these lines is in its text, but for the first time.
-    pub(crate) fn mentions(&self, function: Range<u32>, name: &[u8]) -> usize {
-        // Most have it once.
-        if memchr::memmem::find_iter(self.text(function.clone()), name).nth(1).is_none() {
-            return 0;
-        }
-        let words = function.flat_map(|line| words(without_comment(self.line(line))));
-        words.filter(|word| *word == name).count().saturating_sub(1)
+    /// The words of these lines, without comments to the end of a line.
+    pub(crate) fn words(&self, lines: Range<u32>) -> impl Iterator<Item = &'t [u8]> {
+        lines.flat_map(|line| words(without_comment(self.line(line))))
     }
 
     /// The macros that are defined in the file: name, parameters, what they stand for.
@@ -636,7 +635,7 @@ fn without_comment(line: &[u8]) -> &[u8] {
 }
 
 /// The words and numbers of a text.
-fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| !is_word(*byte)).filter(|word| !word.is_empty())
 }
 
@@ -670,15 +669,15 @@ mod tests {
     }
 
     #[test]
-    fn a_function_mentions_itself_where_its_text_does() {
+    fn the_words_of_a_function_end_with_its_body() {
         let text =
             "  int f(int a)\n  {\n    // f\n    g(a, f(1), ff); // f\n    g(\"//\", f);\n  }\nint g() { f(); }\n";
         let lines = Lines::new(text.as_bytes()).unwrap();
         let function = lines.function_lines(1).unwrap();
         assert_eq!(function, 1..7);
-        assert_eq!(lines.mentions(function.clone(), b"f"), 2);
-        assert_eq!(lines.mentions(function, b"h"), 0);
-        assert_eq!(lines.function_lines(7), None, "it has no end");
+        assert_eq!(lines.words(function).filter(|word| *word == b"f").count(), 3);
+        assert_eq!(lines.function_lines(7), Some(7..8));
+        assert_eq!(Lines::new(b"int f()\n{").unwrap().function_lines(1), None, "it has no end");
     }
 
     #[test]

@@ -41,13 +41,14 @@ pub(super) struct CompiledFunction {
     pub(super) lost_stack_entries: Vec<(u32, u32)>,
     /// File offset of an operator, depth of an operand stack entry that debug info names there, and where it is gone.
     pub(super) stack_entry_ends: Vec<(u32, u32, u32)>,
-    /// Instructions that stand for the entry of an inlined function before a loop, sorted, and the file offset of a branch of
-    /// the function back to the loop.
-    pub(super) entries: Vec<(u32, u32)>,
+    /// Instructions that stand for the entry of an inlined function before a loop, sorted, and the loop.
+    pub(super) entries: Vec<(u32, LoopAtEntry)>,
     /// The first of two instructions that stand for what a native build loads at the begin of a block, sorted.
     pub(super) reloads: Vec<u32>,
     /// The rows without an operator from which control goes on to the next row only: where they begin, sorted.
     pub(super) leading: Vec<u32>,
+    /// Where blocks begin that control does not go on to from the code before: sorted. No call returns there.
+    pub(super) apart: Vec<u32>,
     /// Assignments that end the locations of what was in a local before.
     pub(super) overwritten: Vec<dwarf_transform::Overwritten>,
     /// Calls that natively have an instruction of theirs behind them: file offsets, sorted.
@@ -266,6 +267,9 @@ fn extract(
     }
     if let Some(flow) = &flow {
         leading::find(&mut out, flow);
+        let pairs = out.basic_blocks.windows(2);
+        let apart = pairs.filter(|pair| !flow.leads(pair[0], pair[1]) && !flow.is_returned_to(pair[1]));
+        out.apart = apart.map(|pair| pair[1]).collect();
     }
     if let Some(homes) = source.homes
         && let Some(slot) = slot
@@ -364,7 +368,7 @@ fn rows(
         push(&mut out.rows, Row { start: range.start, wasm, anchor });
         if is_entry {
             let offset = bits & !SOURCE_FLAGS;
-            out.entries.extend(loops.iter().find(|it| it.entry == offset).map(|it| (range.start, it.branch)));
+            out.entries.extend(loops.iter().find(|it| it.entry == offset).map(|it| (range.start, *it)));
         }
         if is_made {
             // Only the anchor's own start, and only where the byte is a breakpoint; what follows it in its range are

@@ -4,10 +4,11 @@ use super::function::{self, CompiledFunction, ModuleContext, Scratch};
 use super::{CompileError, file_offset, local_types, native_blocks, panic_message, reloads};
 use crate::environ::{Module, OptLevel, PointerFlavour};
 use crate::translate::{
-    AnchorRange, BodyScan, DebugPlan, Followed, FollowedVariable, FunctionInput, HomeSlots, NamedRange, Reaching,
-    TranslateError, needed_stores,
+    AnchorRange, Assigning, BodyScan, ChangingPlace, ChangingVariable, Code, DebugPlan, Followed, FunctionInput,
+    HomeSlots, NamedRange, PlaceValue, Reaching, TranslateError, ValueKind, needed_stores,
 };
-use dwarf_transform::Spot;
+use dwarf_transform::{ContinuedValue, Spot};
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 
 /// What all functions are compiled with.
@@ -66,12 +67,20 @@ impl FunctionCompiler<'_> {
             false => Vec::new(),
         };
         let anchors = self.anchors(uses, &body, input, &calls);
-        let overwritten = overwritten(uses, &body, base as u32);
+        let mut overwritten = overwritten(uses, &body, base as u32);
         let parameters = shared.module.func_type(input.index).params.len();
-        let continued = continued(uses, parameters, &body, base as u32);
+        let mut continued = kept(uses, parameters, &body, base as u32);
+        let (goes_on, stale) = changing(uses, parameters, (&body, input), base as u32);
+        continued.extend(goes_on);
+        continued.sort_unstable();
+        overwritten.extend(stale);
+        overwritten.sort_unstable();
         let moves_behind = if flavour == PointerFlavour::Gdb { calls } else { Vec::new() };
         let plan = debug_plan(shared, input, uses, (body, &anchors, &self.returned_to), &continued, base);
-        let compiled = function::compile_guest(shared, input, Some(plan), scratch)?;
+        let mut compiled = function::compile_guest(shared, input, Some(plan), scratch)?;
+        if uses.inlined.is_empty() {
+            compiled.apart = Vec::new();
+        }
         Ok(CompiledFunction { overwritten, continued, moves_behind, ..compiled })
     }
 
@@ -142,15 +151,21 @@ fn debug_plan<'a>(
     base: usize,
 ) -> DebugPlan<'a> {
     let file_offset = |offset| file_offset(offset, base);
-    let has_uses = !uses.locals.is_empty() || !uses.stack_values.is_empty();
+    let has_uses = !uses.locals.is_empty() || !uses.stack_values.is_empty() || !continued.is_empty();
     let types = if has_uses { local_types(shared.module, input) } else { Vec::new() };
-    let value_of = |it: &dwarf_transform::Continued| {
-        let variable = uses.lasting.binary_search_by_key(&it.variable, |lasting| lasting.variable).ok()?;
-        uses.lasting[variable].places.iter().find(|place| place.begin == it.location)?.value?.local
+    let home_of = |it: &dwarf_transform::Continued| {
+        let listed = || {
+            let variable = uses.lasting.binary_search_by_key(&it.variable, |lasting| lasting.variable).ok()?;
+            uses.lasting[variable].places.iter().find(|place| place.begin == it.location)?.value?.local
+        };
+        match it.value {
+            ContinuedValue::Listed => listed(),
+            ContinuedValue::AtEntry => Some(dwarf_transform::ENTRY_VALUE_HOME + listed()?),
+            ContinuedValue::Local(local) => Some(local),
+        }
     };
-    let at_entry = continued.iter().filter(|it| it.at_entry).filter_map(value_of);
-    let at_entry = at_entry.map(|local| dwarf_transform::ENTRY_VALUE_HOME + local);
-    let mut homes: Vec<u32> = uses.locals.iter().copied().chain(at_entry).collect();
+    let others = continued.iter().filter(|it| it.value != ContinuedValue::Listed).filter_map(home_of);
+    let mut homes: Vec<u32> = uses.locals.iter().copied().chain(others).collect();
     homes.sort_unstable();
     homes.dedup();
     let named = homes.iter().filter_map(|&home| {
@@ -181,8 +196,8 @@ fn debug_plan<'a>(
                 .iter()
                 .filter(|named| named.local < dwarf_transform::ENTRY_VALUE_HOME && named.begin < named.end)
                 .map(|named| (named.local, named.begin, named.end));
-            let continued = continued.iter().filter(|it| !it.at_entry);
-            let continued = continued.filter_map(|it| Some((value_of(it)?, it.begin, it.end)));
+            let continued = continued.iter().filter(|it| it.value != ContinuedValue::AtEntry);
+            let continued = continued.filter_map(|it| Some((home_of(it)?, it.begin, it.end)));
             let named: Vec<_> = listed
                 .chain(continued)
                 .map(|(local, begin, end)| NamedRange { local, operators: file_offset(begin)..file_offset(end) })
@@ -275,50 +290,86 @@ fn overwritten(uses: &dwarf_transform::FunctionUses, body: &BodyScan, base: u32)
     found
 }
 
-/// Where variables that keep their value still are although the guest's lists have ended.
-fn continued(
+/// Does this parameter keep the value that its local has on entry?
+fn is_kept(variable: &dwarf_transform::LastingVariable, parameters: usize, body: &BodyScan) -> bool {
+    let is_parameter = variable.at_entry.is_some_and(|local| (local as usize) < parameters);
+    is_parameter && !(variable.may_call_itself && body.has_loops())
+}
+
+/// Where variables that change still are although the guest's lists have ended, and where the lists' constants do not hold.
+fn changing(
+    uses: &dwarf_transform::FunctionUses,
+    parameters: usize,
+    (body, input): (&BodyScan, &FunctionInput<'_>),
+    base: u32,
+) -> (Vec<dwarf_transform::Continued>, Vec<dwarf_transform::Overwritten>) {
+    let file_offset = |offset: dwarf_transform::WasmOffset| base.saturating_add(offset.0);
+    let wasm_offset = |offset: u32| dwarf_transform::WasmOffset(offset.saturating_sub(base));
+    let file_range =
+        |range: &Range<dwarf_transform::WasmOffset>| file_offset(range.start)..file_offset(range.end).min(body.end);
+    let followed: Vec<_> = uses.lasting.iter().filter(|it| !is_kept(it, parameters, body)).collect();
+    let place = |variable: &dwarf_transform::LastingVariable, place: &dwarf_transform::LastingPlace| ChangingPlace {
+        operators: (file_offset(place.begin), file_offset(place.end)),
+        value: place.value.and_then(|value| {
+            let is_same = |other: &dwarf_transform::LastingPlace| other.value.is_some_and(|it| it.same == value.same);
+            let same = variable.places.iter().position(is_same)?;
+            let kind = match (value.constant, value.local) {
+                (Some(constant), _) => ValueKind::Constant(constant),
+                (None, Some(local)) if value.is_local => ValueKind::Local(local),
+                (None, local) => ValueKind::MadeOf(local),
+            };
+            Some(PlaceValue { same, kind })
+        }),
+    };
+    let assigning = |it: &dwarf_transform::AssigningCode| Assigning {
+        code: file_range(&(it.begin..it.end)),
+        is_update: it.is_update,
+    };
+    let variable = |variable: &&dwarf_transform::LastingVariable| ChangingVariable {
+        scope: variable.scope.as_ref().map(|scope| scope.iter().map(file_range).collect()),
+        places: variable.places.iter().map(|it| place(variable, it)).collect(),
+        assigned: variable.assigned.code.iter().map(assigning).collect(),
+        is_known: !variable.assigned.are_hidden,
+        enters_loops: variable.enters_loops,
+        changes_in_loops: variable.may_call_itself,
+    };
+    let variables: Vec<_> = followed.iter().map(variable).collect();
+    let found = crate::translate::changing(body, Code::of(input), &variables);
+    let continued = found.continued.into_iter().map(|it| {
+        let variable = followed[it.variable];
+        let [begin, end] = [it.operators.start, it.operators.end].map(wasm_offset);
+        let location = variable.places[it.place].begin;
+        let value = it.local.map_or(ContinuedValue::Listed, ContinuedValue::Local);
+        dwarf_transform::Continued { variable: variable.variable, location, begin, end, value }
+    });
+    let stale = found.stale.into_iter().map(|it| {
+        let variable = followed[it.variable];
+        let place = variable.places[it.place];
+        let location = dwarf_transform::LocalUse {
+            local: dwarf_transform::LocalUse::CONSTANT,
+            begin: place.begin,
+            end: place.end,
+            variable: Some(variable.variable),
+        };
+        let [begin, end] = [it.operators.start, it.operators.end].map(wasm_offset);
+        dwarf_transform::Overwritten { location, begin, end }
+    });
+    (continued.collect(), stale.collect())
+}
+
+/// Where parameters that keep their value are what their local was on entry.
+fn kept(
     uses: &dwarf_transform::FunctionUses,
     parameters: usize,
     body: &BodyScan,
     base: u32,
 ) -> Vec<dwarf_transform::Continued> {
-    let file_offset = |offset: dwarf_transform::WasmOffset| base.saturating_add(offset.0);
-    let is_parameter = |variable: &&dwarf_transform::LastingVariable| {
-        variable.at_entry.is_some_and(|local| (local as usize) < parameters)
-    };
-    let mut entered: Vec<u32> = uses.lasting.iter().filter(is_parameter).filter_map(|it| it.at_entry).collect();
-    entered.sort_unstable();
-    let assigned = body.assignments(&entered);
-    let (entered, followed): (Vec<_>, Vec<_>) = uses.lasting.iter().partition(is_parameter);
-    let place = |place: &dwarf_transform::LastingPlace| crate::translate::Place {
-        begin: file_offset(place.begin),
-        end: file_offset(place.end),
-        same: place.value.map(|value| value.same),
-        local: place.value.and_then(|value| value.local),
-    };
-    let places: Vec<Vec<_>> = followed.iter().map(|variable| variable.places.iter().map(place).collect()).collect();
-    let variables = followed.iter().zip(&places).map(|(variable, places)| FollowedVariable {
-        scope: variable
-            .scope
-            .as_ref()
-            .map(|scope| scope.iter().map(|range| file_offset(range.start)..file_offset(range.end)).collect()),
-        places,
-    });
-    let found = crate::translate::continued(body, &variables.collect::<Vec<_>>());
-    let mut found: Vec<_> = found
-        .into_iter()
-        .map(|it| {
-            let variable = followed[it.variable];
-            let [begin, end] = [it.operators.start, it.operators.end].map(|at| dwarf_transform::WasmOffset(at - base));
-            dwarf_transform::Continued {
-                variable: variable.variable,
-                location: variable.places[it.place].begin,
-                begin,
-                end,
-                at_entry: false,
-            }
-        })
-        .collect();
+    let entered: Vec<_> = uses.lasting.iter().filter(|it| is_kept(it, parameters, body)).collect();
+    let mut locals: Vec<u32> = entered.iter().filter_map(|it| it.at_entry).collect();
+    locals.sort_unstable();
+    locals.dedup();
+    let assigned = body.assignments(&locals);
+    let mut found = Vec::new();
     // A parameter is what its local was on entry, wherever the list says nothing.
     let (Some(&first), end) = (body.offsets.first(), body.end) else { return found };
     let [first, end] = [first, end].map(|offset| dwarf_transform::WasmOffset(offset - base));
@@ -326,12 +377,13 @@ fn continued(
         let Some((location, local)) = variable.places.first().map(|place| place.begin).zip(variable.at_entry) else {
             continue;
         };
-        let at_entry = assigned.binary_search_by_key(&local, |it| it.local).is_ok();
+        let is_assigned = assigned.binary_search_by_key(&local, |it| it.local).is_ok();
+        let value = if is_assigned { ContinuedValue::AtEntry } else { ContinuedValue::Listed };
         let mut begin = first;
         for place in variable.places.iter().map(|place| (place.begin, place.end)).chain([(end, end)]) {
             if begin < place.0 {
                 let variable = variable.variable;
-                found.push(dwarf_transform::Continued { variable, location, begin, end: place.0, at_entry });
+                found.push(dwarf_transform::Continued { variable, location, begin, end: place.0, value });
             }
             begin = begin.max(place.1);
         }

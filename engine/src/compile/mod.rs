@@ -811,12 +811,14 @@ fn native_module(
             entries: function
                 .entries
                 .iter()
-                .map(|&(offset, branch)| dwarf_transform::EntryBeforeLoop {
+                .map(|&(offset, it)| dwarf_transform::EntryBeforeLoop {
                     text: text(start + offset),
-                    branch: wasm(branch),
+                    head: wasm(it.head_at),
+                    branch: wasm(it.branch),
                 })
                 .collect(),
             leading: function.leading.iter().map(|offset| text(start + offset)).collect(),
+            apart: function.apart.iter().map(|offset| text(start + offset)).collect(),
             reloads: function.reloads.iter().map(|offset| text(start + offset)).collect(),
             traps: function
                 .traps

@@ -42,17 +42,6 @@ impl Bits {
         self.rest.iter_mut().zip(&other.rest).for_each(|(word, other)| *word &= other);
     }
 
-    /// The members, in order.
-    pub(super) fn members(&self) -> impl Iterator<Item = usize> {
-        set_bits(std::iter::once(self.first).chain(self.rest.iter().copied()))
-    }
-
-    /// What is a member of one of the two sets alone, in order.
-    pub(super) fn different<'a>(&'a self, other: &'a Bits) -> impl Iterator<Item = usize> + 'a {
-        let rest = self.rest.iter().zip(&other.rest).map(|(one, other)| one ^ other);
-        set_bits(std::iter::once(self.first ^ other.first).chain(rest))
-    }
-
     /// Whether that adds anything.
     pub(super) fn add_all(&mut self, other: &Bits) -> bool {
         let mut added = other.first & !self.first;
@@ -94,16 +83,6 @@ pub(super) fn words(range: Range<usize>) -> impl Iterator<Item = (usize, u64)> {
     (range.start / 64..range.end.div_ceil(64)).map(move |at| {
         let below = |end: usize| if end >= 64 { u64::MAX } else { (1 << end) - 1 };
         (at, below(range.end - at * 64) & !below(range.start.saturating_sub(at * 64)))
-    })
-}
-
-fn set_bits(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
-    words.enumerate().flat_map(|(at, mut word)| {
-        std::iter::from_fn(move || {
-            let bit = word.trailing_zeros();
-            word &= word.wrapping_sub(1);
-            (bit < 64).then_some(at * 64 + bit as usize)
-        })
     })
 }
 

@@ -1,6 +1,7 @@
 //! What must be known of a function's operators before they are translated, read in one pass.
 
 use super::FunctionInput;
+use super::changing::Pushed;
 use std::collections::HashSet;
 use std::ops::Range;
 use wasmparser::{BinaryReader, BrTable, Operator, VisitOperator};
@@ -119,8 +120,9 @@ pub(crate) struct Assignment {
 /// A loop that an inlined function begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LoopAtEntry {
-    /// The number of the `loop`.
+    /// The number of the `loop`, and its file offset.
     pub(crate) head: u32,
+    pub(crate) head_at: u32,
     /// File offset at which the function begins; of several, the innermost.
     pub(crate) entry: u32,
     /// File offset of a branch of the function back to the loop.
@@ -166,28 +168,9 @@ impl BodyScan {
         self.offsets.get(number as usize + 1).copied().unwrap_or(self.end)
     }
 
-    /// The file offsets of the operators that begin and end each loop, in the order of the first.
-    pub(crate) fn loops(&self) -> Vec<Range<u32>> {
-        let mut found: Vec<Range<u32>> = Vec::new();
-        // The number of each open block that is a loop.
-        let mut open = Vec::new();
-        for &(number, effect) in &self.effects {
-            let offset = self.offsets[number as usize];
-            match effect {
-                Effect::Loop => {
-                    open.push(Some(found.len()));
-                    found.push(offset..self.end);
-                }
-                Effect::Block | Effect::If => open.push(None),
-                Effect::End(_) => {
-                    if let Some(Some(ended)) = open.pop() {
-                        found[ended].end = offset;
-                    }
-                }
-                _ => {}
-            }
-        }
-        found
+    /// Is there a loop?
+    pub(crate) fn has_loops(&self) -> bool {
+        self.effects.iter().any(|effect| effect.1 == Effect::Loop)
     }
 
     /// For each branch back to a loop: the number of the `loop` and that of the branch; sorted.
@@ -234,7 +217,12 @@ impl BodyScan {
                 let back = branches[first..].iter().take_while(|branch| branch.0 == head).take(MAX_BRANCHES);
                 let mut back = back.map(|&(_, branch)| self.offsets[branch as usize]);
                 let comes_back = |branch: &u32| code.iter().take(MAX_BRANCHES).any(|(_, range)| range.contains(branch));
-                found.extend(back.find(comes_back).map(|branch| LoopAtEntry { head, entry, branch }));
+                found.extend(back.find(comes_back).map(|branch| LoopAtEntry {
+                    head,
+                    head_at: self.offsets[head as usize],
+                    entry,
+                    branch,
+                }));
             }
         }
         found.sort_unstable();
@@ -290,6 +278,17 @@ impl BodyScan {
     pub(crate) fn effect(&self, number: u32) -> Effect {
         let found = self.effects.binary_search_by_key(&number, |effect| effect.0);
         found.map_or(Effect::None, |at| self.effects[at].1)
+    }
+
+    /// Does one basic block end and another begin between the operators before and at this file offset?
+    pub(super) fn is_between_blocks(&self, offset: u32) -> bool {
+        let Ok(next) = self.offsets.binary_search(&offset) else { return offset == self.end };
+        let ends_block = |number: usize| {
+            let effect = self.effect(number as u32);
+            matches!(effect, Effect::Br(_) | Effect::BrIf(_) | Effect::BrTable { .. } | Effect::Leave | Effect::If)
+        };
+        let begins_block = || matches!(self.effect(next as u32), Effect::End(_) | Effect::Else | Effect::Loop);
+        next.checked_sub(1).is_some_and(ends_block) || begins_block()
     }
 
     /// The labels of a `br_table`, its default first.
@@ -546,6 +545,17 @@ impl<'a> Code<'a> {
     /// Does a call begin at this file offset?
     pub(crate) fn is_call(self, offset: u32) -> bool {
         is_call(self.at(offset))
+    }
+
+    /// The number or the local's value that the operator at this file offset pushes.
+    pub(super) fn pushed(self, offset: u32) -> Option<Pushed> {
+        let mut reader = BinaryReader::new(self.at(offset), 0);
+        match reader.read_u8().ok()? {
+            0x20 | 0x22 => reader.read_var_u32().ok().map(Pushed::Local),
+            0x41 => reader.read_var_i32().ok().map(Pushed::I32),
+            0x42 => reader.read_var_i64().ok().map(Pushed::I64),
+            _ => None,
+        }
     }
 
     /// What the call at this file offset calls, but for `call_ref`.
@@ -943,6 +953,14 @@ impl<'a> VisitOperator<'a> for Effects<'_> {
     type Output = Effect;
 
     wasmparser::for_each_operator!(visit_effects);
+}
+
+#[cfg(test)]
+impl<'a> Code<'a> {
+    /// A body at file offset 0.
+    pub(crate) fn of_bytes(bytes: &'a [u8]) -> Code<'a> {
+        Code { bytes, begin: 0 }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod barriers;
 mod bits;
 mod body_scan;
-mod continued;
+mod changing;
 mod error;
 mod func_env;
 mod heights;
@@ -18,7 +18,7 @@ mod sink_guard;
 mod spill;
 
 pub(crate) use body_scan::{BodyScan, Callee, Code, Effect, LoopAtEntry, Makes, ends_of_blocks, operator_behind};
-pub(crate) use continued::{FollowedVariable, Place, continued};
+pub(crate) use changing::{Assigning, ChangingPlace, ChangingVariable, PlaceValue, ValueKind, changing};
 pub use error::TranslateError;
 pub(crate) use func_env::{
     ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, OPENING_BITS, RETURN_BITS,
