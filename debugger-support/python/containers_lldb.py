@@ -94,8 +94,8 @@ class Container(Provider):
             return real_pointer(value, name)
         address = value.GetLoadAddress()
         if address == lldb.LLDB_INVALID_ADDRESS:
-            return value.CreateValueFromData(name, value.GetData(), value.GetType())
-        return value.CreateValueFromAddress(name, address, value.GetType())
+            return computed(value.CreateValueFromData(name, value.GetData(), value.GetType()))
+        return computed(value.CreateValueFromAddress(name, address, value.GetType()))
 
     def object(self, name, address, type_):
         return raw(self.raw.CreateValueFromAddress(name, host_address(address, self.raw.GetProcess()), type_))
@@ -144,7 +144,7 @@ class VectorBool(Container):
         found = self.object("word", address_of(begin) + index // bits * word.GetByteSize(), word)
         bit = number(found) >> index % bits & 1
         data = lldb.SBData.CreateDataFromUInt32Array(lldb.eByteOrderLittle, 8, [bit])
-        return self.raw.CreateValueFromData("[%d]" % index, data, self.raw.GetTarget().GetBasicType(lldb.eBasicTypeBool))
+        return computed(self.raw.CreateValueFromData("[%d]" % index, data, self.raw.GetTarget().GetBasicType(lldb.eBasicTypeBool)))
 
 
 class Deque(Container):

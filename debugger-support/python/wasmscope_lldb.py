@@ -241,10 +241,41 @@ def real_pointer(value, name=None):
     address = address_of(value)
     if address and type_.GetByteSize():
         address = host_address(address, value.GetProcess())
-    data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
     is_reference = is_reference_structure(value.GetType().GetCanonicalType())
-    wide = type_.GetReferenceType() if is_reference else type_.GetPointerType()
-    return value.CreateValueFromData(name or value.GetName() or "", data, wide)
+    return wide_pointer(value, name, address, type_.GetReferenceType() if is_reference else type_.GetPointerType())
+
+
+def wide_pointer(value, name, address, type_):
+    """A pointer or reference of lldb's own width in the place of a value, which is called like it unless there is a name.
+
+    What lldb says of a value that it did not read itself is its name for an expression, which means nothing of a member.
+    That of a part of something is the expression for the whole, if that is an array, with its name behind: so an array in lldb's own memory
+    is called what precedes the name in the value's expression, and the pointer is its part.
+    """
+    data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
+    own, path = value.GetName() or "", expression_path(value)
+    name = name or own
+    if name == own and name and path != name and path.endswith(name):
+        word = value.GetTarget().GetBasicType(lldb.eBasicTypeUnsignedLongLong)
+        whole = value.CreateValueFromData(path[: -len(name)], data, word.GetArrayType(1))
+        found = whole.CreateChildAtOffset(name, 0, type_)
+        if found.IsValid():
+            return found
+    found = value.CreateValueFromData(name, data, type_)
+    return found if path == name else computed(found)
+
+
+def expression_path(value):
+    """The expression that stands for a value, as far as lldb knows one."""
+    stream = lldb.SBStream()
+    value.GetExpressionPath(stream)
+    return stream.GetData() or ""
+
+
+def computed(value):
+    """A value whose name is none of the program's: the expression for it then goes by its type and address."""
+    value.SetSyntheticChildrenGenerated(True)
+    return value
 
 
 def native(value, name=None):
@@ -257,7 +288,7 @@ def native(value, name=None):
 
 def at(value, name, address, type_):
     """The object of this type at a guest address."""
-    return native(value.CreateValueFromAddress(name, host_address(address, value.GetProcess()), type_))
+    return native(computed(value.CreateValueFromAddress(name, host_address(address, value.GetProcess()), type_)))
 
 
 def object_of(value):
@@ -312,9 +343,6 @@ class GuestPointer(Provider):
     def num_children(self, limit=MAX_CHILDREN):
         # What a pointer points to is not shown with it: who prints the value asks with a limit, a script has none.
         return 0 if limit < PRINTED and not self.is_reference else self.count
-
-    def has_children(self):
-        return self.is_reference
 
     def get_value(self):
         return None if self.is_reference else self.pointer
@@ -451,8 +479,10 @@ class Record(Provider):
         found = self.raw.GetChildAtIndex(index - len(self.virtual))
         if found.GetName() == "this" and any(is_captured_this(it) for it in self.type.get_fields_array()):
             address = host_address(found.GetValueAsUnsigned() & 0xFFFFFFFF, found.GetProcess())
-            data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
-            return found.CreateValueFromData("this", data, found.GetType())
+            return wide_pointer(found, "this", address, found.GetType())
+        if found.GetName() != found.GetTypeName():
+            # The parts of a computed value count as computed, too, but an expression can name those that are no bases.
+            found.SetSyntheticChildrenGenerated(False)
         return native(found)
 
     def virtual_base(self, base):
@@ -466,7 +496,7 @@ class Record(Provider):
         if place is None or not vtable:
             return None
         address += signed(word(process, vtable + place))
-        return self.raw.CreateValueFromAddress(base.GetName(), address, base)
+        return computed(self.raw.CreateValueFromAddress(base.GetName(), address, base))
 
 
 VIRTUAL_BASES = {}
@@ -569,9 +599,9 @@ def dynamic(value):
     if not is_derived(value.GetTarget(), derived, base):
         return value
     if not through:
-        return raw(value.CreateValueFromAddress(value.GetName(), address + offset, derived))
+        return raw(computed(value.CreateValueFromAddress(value.GetName(), address + offset, derived)))
     data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address + offset])
-    return raw(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType()))
+    return raw(computed(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType())))
 
 
 def prefers_dynamic(debugger):
