@@ -175,7 +175,8 @@ class Stops:
     """What is done at each stop, as one hook: lldb announces each where there are several."""
 
     def __init__(self, target, _arguments, _dict):
-        self.parts = [MemoryCache(target.GetDebugger()), OtherInstance(), Traps(), GuestCalls(target.GetDebugger())]
+        debugger = target.GetDebugger()
+        self.parts = [MemoryCache(debugger), OtherInstance(), Traps(), GuestCalls(debugger), LibrariesWithoutSources(debugger)]
 
     def handle_stop(self, context, stream):
         for part in self.parts:
