@@ -28,7 +28,7 @@ class LibrariesWithoutSources:
         self.setting = self.DEFAULT
 
     def stopped(self, context, _stream):
-        modules = [it for it in context.GetTarget().module_iter() if (it.GetFileSpec().GetFilename() or "").startswith("JIT(")]
+        modules = guest_modules(context.GetTarget())
         known = [(it.GetFileSpec().GetFilename(), it.GetUUIDString()) for it in modules]
         if known == self.modules:
             return

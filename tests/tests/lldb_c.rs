@@ -201,3 +201,19 @@ fn calls_leave_the_variables_of_the_function_alone() {
         }
     }
 }
+
+/// lldb keeps the functions of the run that has ended, and the instance is elsewhere in the next one.
+#[test]
+fn calls_work_when_the_program_is_run_again() {
+    let call = "p descend(3)";
+    let text = "settings show target.expr-prefix";
+    let stop = format!("breakpoint set -l {} -f main.c", line("abilities/main.c", "counter++;"));
+    let commands = [&stop, "run", call, text, "kill", "run", call, "wasm-call descend(4)"];
+    let answers = Session::new("abilities/c-O0", 2).run_lldb(&commands);
+    for nth in [0, 1] {
+        answers.assert_contains(call, nth, &["(unsigned int) 6"]);
+    }
+    answers.assert_contains("wasm-call descend(4)", 0, &["= 10"]);
+    // lldb tells nobody when it ends: a file would stay behind.
+    answers.assert_contains(text, 0, &["/proc/self/fd/"]);
+}
