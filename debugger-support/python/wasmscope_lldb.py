@@ -275,7 +275,8 @@ def expression_path(value):
 
 def computed(value):
     """A value whose name is none of the program's: the expression for it then goes by its type and address."""
-    value.SetSyntheticChildrenGenerated(True)
+    # Before lldb makes a value with synthetic children of it, which takes that over.
+    raw(value).SetSyntheticChildrenGenerated(True)
     return value
 
 
@@ -483,7 +484,7 @@ class Record(Provider):
             return wide_pointer(found, "this", address, found.GetType())
         if found.GetName() != found.GetTypeName():
             # The parts of a computed value count as computed, too, but an expression can name those that are no bases.
-            found.SetSyntheticChildrenGenerated(False)
+            raw(found).SetSyntheticChildrenGenerated(False)
         return native(found)
 
     def virtual_base(self, base):
@@ -507,10 +508,11 @@ def virtual_bases(target, type_):
     """The types of a class's virtual bases, which the debug information has as type definitions: lldb would look for them by
     8-byte words in the virtual table."""
     type_ = type_.GetCanonicalType().GetUnqualifiedType()
-    if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass) or not may_be_polymorphic(type_):
-        return []
     key = (target.GetProcess().GetUniqueID(), type_.GetName())
     if key not in VIRTUAL_BASES:
+        if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass) or not may_be_polymorphic(type_):
+            VIRTUAL_BASES[key] = []
+            return []
         found, number = [], 0
         # The names count the bases of both kinds.
         while number <= type_.GetNumberOfDirectBaseClasses() + len(found):
@@ -755,12 +757,11 @@ def may_be_polymorphic(type_):
     type_ = type_.GetCanonicalType()
     if type_.GetByteSize() < 4:
         return False
-    if type_.GetNumberOfMemberFunctions() > 0:
-        return True
-    # lldb leaves the pointer to the virtual table out.
-    if all(it.GetOffsetInBytes() > 0 for it in type_.get_fields_array() + type_.get_bases_array()):
-        return True
-    return any(may_be_polymorphic(base.GetType()) for base in type_.get_bases_array())
+    # The pointer to the virtual table is an object's first word, or that of its first base. lldb leaves it out.
+    if any(it.GetOffsetInBytes() == 0 for it in type_.get_fields_array()):
+        return False
+    first = [it.GetType() for it in type_.get_bases_array() if it.GetOffsetInBytes() == 0]
+    return all(it.GetByteSize() <= 1 for it in first) or any(map(may_be_polymorphic, first))
 
 
 def matches_long_double(type_, _):
