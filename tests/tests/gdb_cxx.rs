@@ -251,7 +251,11 @@ fn objects_have_the_members_of_their_dynamic_types_in_variable_objects() {
         "print counted",
     ];
     let answers = Session::new("tables/tables", 2).invoke("run").run(&commands);
-    answers.assert_contains(&of_pointer, 0, &["exp=\"zero\"", "exp=\"Counted::zero\"", "exp=\"total\",numchild=\"0\",value=\"7\""]);
+    answers.assert_contains(
+        &of_pointer,
+        0,
+        &["exp=\"zero\"", "exp=\"Counted::zero\"", "exp=\"total\",numchild=\"0\",value=\"7\""],
+    );
     answers.assert_contains(&of_object, 0, &["exp=\"total\"", "exp=\"length\",numchild=\"0\",value=\"1.5\""]);
     // At the prompt a pointer stays one.
     assert!(!answers.to("print counted")[0].contains('{'), "{}", answers.transcript());
