@@ -1,9 +1,7 @@
 # Calls of guest functions. Their code takes two hidden arguments before the guest's own, the context of the instance
 # twice, so that lldb's own call syntax would pass the arguments in the wrong places.
 
-import atexit
 import os
-import tempfile
 
 # lldb's UserExpression::kNoResult.
 NO_RESULT = 0x1001
@@ -84,11 +82,16 @@ def instance_context(target):
 
 def named_function(target, name, arguments=None):
     """The guest's function of a name. Of several it is the first that takes arguments of such types, which `arguments` finds."""
-    functions = [it.GetFunction() for it in target.FindFunctions(name) if it.GetFunction().IsValid()]
+    functions = [it.GetFunction() for it in target.FindFunctions(name) if is_there(target, it.GetFunction())]
     if len({it.GetStartAddress().GetFileAddress() for it in functions}) > 1 and arguments:
         given = [kind(it) for it in arguments()]
         functions = [it for it in functions if [kind(type_) for type_ in parameters_of(it)] == given] or functions
     return functions[0] if functions else None
+
+
+def is_there(target, function):
+    """Is there such a function, and is it not one of a run that has ended? lldb keeps those."""
+    return function.IsValid() and function.GetStartAddress().GetLoadAddress(target) != lldb.LLDB_INVALID_ADDRESS
 
 
 def parameters_of(function):
@@ -122,7 +125,7 @@ def guest_function(target, frame, callee, arguments):
     # A function pointer of the guest's is an index of its table, where the image has a symbol of the function's name.
     name = target.ResolveLoadAddress(address_of(value)).GetSymbol().GetName() or ""
     for found in target.FindFunctions(name.split("(")[0].split("::")[-1], lldb.eFunctionNameTypeAny):
-        if found.GetFunction().IsValid() and found.GetFunction().GetName() == name:
+        if is_there(target, found.GetFunction()) and found.GetFunction().GetName() == name:
             return found.GetFunction()
     return None
 
@@ -170,18 +173,20 @@ class GuestCalls:
     def __init__(self, debugger):
         self.debugger = debugger
         self.modules = None
+        self.memory = None
         self.file = None
 
     def stopped(self, context, _stream):
         target = context.GetTarget()
         make_room(target, context.GetThread())
-        modules = [it for it in target.module_iter() if (it.GetFileSpec().GetFilename() or "").startswith("JIT(")]
-        known = [(it.GetFileSpec().GetFilename(), it.GetUUIDString()) for it in modules]
+        modules = guest_modules(target)
+        # Another run may have its instance elsewhere.
+        known = [target.GetProcess().GetUniqueID()] + [(it.GetFileSpec().GetFilename(), it.GetUUIDString()) for it in modules]
         if known == self.modules:
             return
         self.modules = known
         setting = self.debugger.GetInternalVariableValue("target.expr-prefix", self.debugger.GetInstanceName())
-        if setting.GetSize() and setting.GetStringAtIndex(0) not in ("", self.file):
+        if setting.GetSize() and setting.GetStringAtIndex(0).strip('"') not in ("", self.file):
             return  # The user's own.
         functions = {}
         for module in modules:
@@ -201,19 +206,13 @@ class GuestCalls:
         self.debugger.HandleCommand('settings set target.expr-prefix "%s"' % self.file)
 
     def write(self, text):
-        if self.file is None:
-            descriptor, self.file = tempfile.mkstemp(prefix="wasmscope-", suffix=".h")
-            os.close(descriptor)
-            atexit.register(remove, self.file)
-        with open(self.file, "w") as file:
-            file.write(text)
-
-
-def remove(path):
-    try:
-        os.unlink(path)
-    except OSError:
-        pass
+        """Puts the text where lldb reads it as a file: in memory of its own, since nothing is told to Python when lldb ends, so that
+        files would stay behind."""
+        if self.memory is None:
+            self.memory = os.memfd_create("wasmscope")
+            self.file = "/proc/self/fd/%d" % self.memory
+        os.ftruncate(self.memory, 0)
+        os.pwrite(self.memory, text.encode(), 0)
 
 
 # A pointer of the debugger's own, such as that of a text in the expression, is none for the guest. Addresses in linear
@@ -291,6 +290,8 @@ def instance_cell(target):
     for found in target.FindSymbols("__wasmscope_instance"):
         error = lldb.SBError()
         address = found.GetSymbol().GetStartAddress().GetLoadAddress(target)
+        if address == lldb.LLDB_INVALID_ADDRESS:
+            continue  # Of a run that has ended.
         if target.GetProcess().ReadUnsignedFromMemory(address, 8, error) and error.Success():
             return address
     return 0

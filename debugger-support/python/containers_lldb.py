@@ -94,8 +94,8 @@ class Container(Provider):
             return real_pointer(value, name)
         address = value.GetLoadAddress()
         if address == lldb.LLDB_INVALID_ADDRESS:
-            return value.CreateValueFromData(name, value.GetData(), value.GetType())
-        return value.CreateValueFromAddress(name, address, value.GetType())
+            return computed(value.CreateValueFromData(name, value.GetData(), value.GetType()))
+        return computed(value.CreateValueFromAddress(name, address, value.GetType()))
 
     def object(self, name, address, type_):
         return raw(self.raw.CreateValueFromAddress(name, host_address(address, self.raw.GetProcess()), type_))
@@ -103,6 +103,12 @@ class Container(Provider):
 
 class Sequence(Container):
     """Elements that lie one after the other."""
+
+    start = None
+
+    def update(self):
+        self.start = None
+        return super().update()
 
     def bounds(self):
         """(pointer to the first, how many)"""
@@ -115,9 +121,12 @@ class Sequence(Container):
         return self.bounds()[1]
 
     def element(self, index):
-        begin = self.bounds()[0]
-        type_ = pointee(begin.GetType())
-        return at(self.raw, "[%d]" % index, address_of(begin) + index * type_.GetByteSize(), type_)
+        if self.start is None:
+            begin = self.bounds()[0]
+            type_ = pointee(begin.GetType())
+            self.start = address_of(begin), type_, type_.GetByteSize()
+        address, type_, size = self.start
+        return at(self.raw, "[%d]" % index, address + index * size, type_)
 
 
 class InitializerList(Sequence):
@@ -144,7 +153,7 @@ class VectorBool(Container):
         found = self.object("word", address_of(begin) + index // bits * word.GetByteSize(), word)
         bit = number(found) >> index % bits & 1
         data = lldb.SBData.CreateDataFromUInt32Array(lldb.eByteOrderLittle, 8, [bit])
-        return self.raw.CreateValueFromData("[%d]" % index, data, self.raw.GetTarget().GetBasicType(lldb.eBasicTypeBool))
+        return computed(self.raw.CreateValueFromData("[%d]" % index, data, self.raw.GetTarget().GetBasicType(lldb.eBasicTypeBool)))
 
 
 class Deque(Container):
@@ -190,38 +199,78 @@ class Linked(Container):
         return self.named(node_entry(node), "[%d]" % index) if node.IsValid() else None
 
 
-class List(Linked):
+class Nodes(Linked):
+    """One whose nodes are known by their addresses: only what is shown of them becomes a value. Where the members of a node lie is
+    looked up once."""
+
+    def __init__(self, value, _=None):
+        super().__init__(value)
+        self.places = {}
+        self.content = None
+
+    def update(self):
+        self.places = {}
+        self.content = None
+        return super().update()
+
+    def linked(self, address, name):
+        """The address that a node's member of this name holds."""
+        if name not in self.places:
+            node = self.object("node", address, self.node_type())
+            found = field(node, name)
+            self.places[name] = found.GetLoadAddress() - node.GetLoadAddress(), found.GetType().GetByteSize()
+        offset, size = self.places[name]
+        process = self.raw.GetProcess()
+        error = lldb.SBError()
+        found = process.ReadUnsignedFromMemory(host_address(address + offset, process), size, error)
+        return found if error.Success() else 0
+
+    def element(self, index):
+        address = self.node(index)
+        if not isinstance(address, int):
+            return None
+        if self.content is None:
+            node = self.object("node", address, self.node_type())
+            entry = node_entry(node)
+            self.content = entry.GetLoadAddress() - node.GetLoadAddress(), entry.GetType()
+        offset, type_ = self.content
+        return at(self.raw, "[%d]" % index, address + offset, type_)
+
+
+class List(Nodes):
     def size(self):
         return number(compressed(field(self.raw, "__size_alloc_", "__size_")))
 
+    def node_type(self):
+        return node_type(field(self.raw, "__size_alloc_"))
+
     def walked(self):
-        type_ = node_type(field(self.raw, "__size_alloc_"))
-        current = field(self.raw, "__end_.__next_")
+        current = address_of(field(self.raw, "__end_.__next_"))
         for _ in range(self.count):
-            node = self.object("node", address_of(current), type_)
-            yield node
-            current = field(node, "__next_")
+            yield current
+            current = self.linked(current, "__next_")
 
 
-class ForwardList(Linked):
+class ForwardList(Nodes):
     def first(self):
         return field(compressed(field(self.raw, "__before_begin_")), "__next_")
 
     def size(self):
         return sum(1 for _ in self.walked())
 
+    def node_type(self):
+        return node_type(field(self.raw, "__before_begin_"))
+
     def walked(self):
-        type_ = node_type(field(self.raw, "__before_begin_"))
-        current = self.first()
+        current = address_of(self.first())
         for _ in range(MAX_CHILDREN):
-            if not address_of(current):
+            if not current:
                 return
-            node = self.object("node", address_of(current), type_)
-            yield node
-            current = field(node, "__next_")
+            yield current
+            current = self.linked(current, "__next_")
 
 
-class Tree(Linked):
+class Tree(Nodes):
     """std::map, std::set and their multi variants: a red-black tree whose end node lies in the container."""
 
     def size(self):
@@ -229,44 +278,38 @@ class Tree(Linked):
         plain = field(tree, "__size_")
         return number(plain if plain.IsValid() else compressed(field(tree, "__pair3_")))
 
+    def node_type(self):
+        return node_type(field(self.raw, "__tree_.__pair1_"))
+
     def walked(self):
-        tree = field(self.raw, "__tree_")
-        type_ = node_type(field(tree, "__pair1_"))
-        current = self.object("node", address_of(field(tree, "__begin_node_")), type_)
+        current = address_of(field(self.raw, "__tree_.__begin_node_"))
         for index in range(self.count):
             yield current
             if index + 1 < self.count:
-                current = next_in_tree(self, current, type_)
+                current = self.next(current)
 
-
-def next_in_tree(container, node, type_):
-    """The node that follows in a red-black tree."""
-
-    def link(node, name):
-        return container.object("node", address_of(field(node, name)), type_)
-
-    # No tree that fits into 4 GiB is deeper. What was never written may lead in circles.
-    deepest = 64
-    if address_of(field(node, "__right_")):
-        node = link(node, "__right_")
+    def next(self, node):
+        """The node that follows."""
+        # No tree that fits into 4 GiB is deeper. What was never written may lead in circles.
+        deepest = 64
+        right = self.linked(node, "__right_")
+        if right:
+            node = right
+            for _ in range(deepest):
+                left = self.linked(node, "__left_")
+                if not left:
+                    break
+                node = left
+            return node
         for _ in range(deepest):
-            if not address_of(field(node, "__left_")):
-                break
-            node = link(node, "__left_")
+            parent = self.linked(node, "__parent_")
+            if self.linked(parent, "__left_") == node:
+                return parent
+            node = parent
         return node
-    for _ in range(deepest):
-        parent = link(node, "__parent_")
-        if address_of(field(parent, "__left_")) == node.GetLoadAddress() - memory_offset(container.raw):
-            return parent
-        node = parent
-    return node
 
 
-def memory_offset(value):
-    return host_address(1, value.GetProcess()) - 1
-
-
-class Hash(Linked):
+class Hash(Nodes):
     """The unordered containers: one linked list through all buckets."""
 
     def size(self):
@@ -274,16 +317,16 @@ class Hash(Linked):
         plain = field(table, "__size_")
         return number(plain if plain.IsValid() else compressed(field(table, "__p2_")))
 
+    def node_type(self):
+        return node_type(field(self.raw, "__table_.__p1_"))
+
     def walked(self):
-        first = field(self.raw, "__table_.__p1_")
-        type_ = node_type(first)
-        current = field(compressed(first), "__next_")
+        current = address_of(field(compressed(field(self.raw, "__table_.__p1_")), "__next_"))
         for _ in range(self.count):
-            if not address_of(current):
+            if not current:
                 return
-            node = self.object("node", address_of(current), type_)
-            yield node
-            current = field(node, "__next_")
+            yield current
+            current = self.linked(current, "__next_")
 
 
 class SmartPointer(Container):

@@ -66,7 +66,48 @@ def bare(type_):
     return type_.strip_typedefs().unqualified().name
 
 
-class DynamicObject:
+class Dynamic:
+    """What is shown by its dynamic type: printed as a text, in the machine interface's variable objects by the members.
+
+    gdb asks a printer for the text and then for the children; of what has children, variable objects ask for nothing else.
+    """
+
+    is_printed = False
+
+    def __getattr__(self, name):
+        if name == "children" and not self.is_printed:
+            return lambda: members(self.whole)
+        raise AttributeError(name)
+
+
+def members(value, names=None):
+    """The members of an object, those of its bases first: a base by itself would be shown as what it is a part of. Each has a name of
+    its own."""
+    names = set() if names is None else names
+    type_ = value.type.strip_typedefs()
+    # A virtual base is there once.
+    place = (bare(type_), int(value.address))
+    if place in names:
+        return
+    names.add(place)
+    for field in type_.fields():
+        try:
+            found = value[field]
+        except gdb.error as error:
+            found = "<%s>" % error
+        if field.is_base_class and isinstance(found, gdb.Value):
+            yield from members(found, names)
+            continue
+        name = field.name or "<unnamed>"
+        if name in names:
+            name = "%s::%s" % (bare(type_), name)
+        while name in names:
+            name += "'"
+        names.add(name)
+        yield name, found
+
+
+class DynamicObject(Dynamic):
     """An object in its dynamic type, printed as a whole."""
 
     def __init__(self, whole):
@@ -76,6 +117,7 @@ class DynamicObject:
     printed = []
 
     def to_string(self):
+        self.is_printed = True
         start = int(self.whole.address)
         self.printed.append(range(start, start + self.whole.type.sizeof))
         try:
@@ -84,13 +126,14 @@ class DynamicObject:
             self.printed.pop()
 
 
-class DynamicPointer:
+class DynamicPointer(Dynamic):
     """A pointer to an object of a derived class, printed as one to the whole object."""
 
     def __init__(self, value, whole):
         self.value, self.whole = value, whole
 
     def to_string(self):
+        self.is_printed = True
         return "(%s *) 0x%x" % (bare(self.whole.type), int(self.whole.address))
 
 

@@ -55,7 +55,7 @@ class RustElements(Container):
         process = self.raw.GetProcess()
         target = process.ReadUnsignedFromMemory(host_address(address, process), 4, error)
         data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [target])
-        return self.raw.CreateValueFromData(name, data, type_)
+        return computed(self.raw.CreateValueFromData(name, data, type_))
 
 
 class RustVec(RustElements):

@@ -12,6 +12,48 @@ IN_STD = re.compile(r"^_ZN?[KVrRO]*St")
 MOST_STEPS = 1000
 
 
+class LibrariesWithoutSources:
+    """Has `step` pass over the functions of wasi-libc and of libc++ whose sources are not on this machine, as it does natively, where
+    these libraries have no debug information.
+
+    lldb can only be told their names. They are left out where the program has another function of the same name.
+    """
+
+    FOLDER = re.compile(r"(?:^|/)(?:dlmalloc|emmalloc|libc-top-half|libc-bottom-half|libcxx/src|libcxxabi/src)/")
+    DEFAULT = "^std::"
+
+    def __init__(self, debugger):
+        self.debugger = debugger
+        self.modules = None
+        self.setting = self.DEFAULT
+
+    def stopped(self, context, _stream):
+        modules = guest_modules(context.GetTarget())
+        known = [(it.GetFileSpec().GetFilename(), it.GetUUIDString()) for it in modules]
+        if known == self.modules:
+            return
+        self.modules = known
+        found = self.debugger.GetInternalVariableValue(AVOIDED, self.debugger.GetInstanceName())
+        if found.GetStringAtIndex(0) != self.setting:
+            return  # The user's own.
+        of_libraries, others = set(), set()
+        for module in modules:
+            units = (module.GetCompileUnitAtIndex(index) for index in range(module.GetNumCompileUnits()))
+            missing = {path for path in (it.GetFileSpec().fullpath or "" for it in units) if self.is_missing(path)}
+            for symbol in module.get_symbols_array() if missing else []:
+                if symbol.GetType() == lldb.eSymbolTypeCode:
+                    path = symbol.GetStartAddress().GetCompileUnit().GetFileSpec().fullpath
+                    (of_libraries if path in missing else others).add(symbol.GetName() or "")
+        plain = re.compile(r"^(?:operator (?:new|delete)(?:\[\])?|[A-Za-z_]\w*)(?=$|\()")
+        of_libraries, others = ({it[0] for it in map(plain.match, names) if it} for names in (of_libraries, others))
+        names = sorted(re.sub(r"[\[\] ]", ".", it) for it in of_libraries - others)
+        self.setting = self.DEFAULT + ("|^(%s)$" % "|".join(names) if names else "")
+        self.debugger.HandleCommand("settings set %s %s" % (AVOIDED, self.setting))
+
+    def is_missing(self, path):
+        return bool(self.FOLDER.search(path)) and not os.path.exists(path)
+
+
 def wasm_step(debugger, command, context, result, _):
     """Step into the function that is called, through functions of C++'s namespace std: what a std::function holds, a predicate
     of std::sort. Where nothing else is called, like `next`."""

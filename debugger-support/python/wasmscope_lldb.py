@@ -175,7 +175,8 @@ class Stops:
     """What is done at each stop, as one hook: lldb announces each where there are several."""
 
     def __init__(self, target, _arguments, _dict):
-        self.parts = [MemoryCache(target.GetDebugger()), OtherInstance(), Traps(), GuestCalls(target.GetDebugger())]
+        debugger = target.GetDebugger()
+        self.parts = [MemoryCache(debugger), OtherInstance(), Traps(), GuestCalls(debugger), LibrariesWithoutSources(debugger)]
 
     def handle_stop(self, context, stream):
         for part in self.parts:
@@ -241,10 +242,42 @@ def real_pointer(value, name=None):
     address = address_of(value)
     if address and type_.GetByteSize():
         address = host_address(address, value.GetProcess())
-    data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
     is_reference = is_reference_structure(value.GetType().GetCanonicalType())
-    wide = type_.GetReferenceType() if is_reference else type_.GetPointerType()
-    return value.CreateValueFromData(name or value.GetName() or "", data, wide)
+    return wide_pointer(value, name, address, type_.GetReferenceType() if is_reference else type_.GetPointerType())
+
+
+def wide_pointer(value, name, address, type_):
+    """A pointer or reference of lldb's own width in the place of a value, which is called like it unless there is a name.
+
+    What lldb says of a value that it did not read itself is its name for an expression, which means nothing of a member.
+    That of a part of something is the expression for the whole, if that is an array, with its name behind: so an array in lldb's own memory
+    is called what precedes the name in the value's expression, and the pointer is its part.
+    """
+    data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
+    own, path = value.GetName() or "", expression_path(value)
+    name = name or own
+    if name == own and name and path != name and path.endswith(name):
+        word = value.GetTarget().GetBasicType(lldb.eBasicTypeUnsignedLongLong)
+        whole = value.CreateValueFromData(path[: -len(name)], data, word.GetArrayType(1))
+        found = whole.CreateChildAtOffset(name, 0, type_)
+        if found.IsValid():
+            return found
+    found = value.CreateValueFromData(name, data, type_)
+    return found if path == name else computed(found)
+
+
+def expression_path(value):
+    """The expression that stands for a value, as far as lldb knows one."""
+    stream = lldb.SBStream()
+    value.GetExpressionPath(stream)
+    return stream.GetData() or ""
+
+
+def computed(value):
+    """A value whose name is none of the program's: the expression for it then goes by its type and address."""
+    # Before lldb makes a value with synthetic children of it, which takes that over.
+    raw(value).SetSyntheticChildrenGenerated(True)
+    return value
 
 
 def native(value, name=None):
@@ -257,7 +290,7 @@ def native(value, name=None):
 
 def at(value, name, address, type_):
     """The object of this type at a guest address."""
-    return native(value.CreateValueFromAddress(name, host_address(address, value.GetProcess()), type_))
+    return native(computed(value.CreateValueFromAddress(name, host_address(address, value.GetProcess()), type_)))
 
 
 def object_of(value):
@@ -312,9 +345,6 @@ class GuestPointer(Provider):
     def num_children(self, limit=MAX_CHILDREN):
         # What a pointer points to is not shown with it: who prints the value asks with a limit, a script has none.
         return 0 if limit < PRINTED and not self.is_reference else self.count
-
-    def has_children(self):
-        return self.is_reference
 
     def get_value(self):
         return None if self.is_reference else self.pointer
@@ -451,8 +481,10 @@ class Record(Provider):
         found = self.raw.GetChildAtIndex(index - len(self.virtual))
         if found.GetName() == "this" and any(is_captured_this(it) for it in self.type.get_fields_array()):
             address = host_address(found.GetValueAsUnsigned() & 0xFFFFFFFF, found.GetProcess())
-            data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address])
-            return found.CreateValueFromData("this", data, found.GetType())
+            return wide_pointer(found, "this", address, found.GetType())
+        if found.GetName() != found.GetTypeName():
+            # The parts of a computed value count as computed, too, but an expression can name those that are no bases.
+            raw(found).SetSyntheticChildrenGenerated(False)
         return native(found)
 
     def virtual_base(self, base):
@@ -466,7 +498,7 @@ class Record(Provider):
         if place is None or not vtable:
             return None
         address += signed(word(process, vtable + place))
-        return self.raw.CreateValueFromAddress(base.GetName(), address, base)
+        return computed(self.raw.CreateValueFromAddress(base.GetName(), address, base))
 
 
 VIRTUAL_BASES = {}
@@ -476,10 +508,11 @@ def virtual_bases(target, type_):
     """The types of a class's virtual bases, which the debug information has as type definitions: lldb would look for them by
     8-byte words in the virtual table."""
     type_ = type_.GetCanonicalType().GetUnqualifiedType()
-    if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass) or not may_be_polymorphic(type_):
-        return []
     key = (target.GetProcess().GetUniqueID(), type_.GetName())
     if key not in VIRTUAL_BASES:
+        if type_.GetTypeClass() not in (lldb.eTypeClassStruct, lldb.eTypeClassClass) or not may_be_polymorphic(type_):
+            VIRTUAL_BASES[key] = []
+            return []
         found, number = [], 0
         # The names count the bases of both kinds.
         while number <= type_.GetNumberOfDirectBaseClasses() + len(found):
@@ -569,9 +602,9 @@ def dynamic(value):
     if not is_derived(value.GetTarget(), derived, base):
         return value
     if not through:
-        return raw(value.CreateValueFromAddress(value.GetName(), address + offset, derived))
+        return raw(computed(value.CreateValueFromAddress(value.GetName(), address + offset, derived)))
     data = lldb.SBData.CreateDataFromUInt64Array(lldb.eByteOrderLittle, 8, [address + offset])
-    return raw(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType()))
+    return raw(computed(value.CreateValueFromData(value.GetName() or "", data, derived.GetPointerType())))
 
 
 def prefers_dynamic(debugger):
@@ -668,6 +701,13 @@ def is_guest_code(frame):
     return frame.IsValid() and (frame.GetModule().GetFileSpec().GetFilename() or "").startswith("JIT(")
 
 
+def guest_modules(target):
+    """The modules that the engine has registered. lldb keeps those of a run that has ended, too, but nowhere in memory."""
+    is_loaded = lambda it: any(section.GetLoadAddress(target) != lldb.LLDB_INVALID_ADDRESS for section in it.section_iter())
+    found = [it for it in target.module_iter() if (it.GetFileSpec().GetFilename() or "").startswith("JIT(")]
+    return [it for it in found if is_loaded(it)]
+
+
 # lldb asks these once for each type's name, and also what a pointer points to and what a typedef stands for.
 
 
@@ -717,12 +757,11 @@ def may_be_polymorphic(type_):
     type_ = type_.GetCanonicalType()
     if type_.GetByteSize() < 4:
         return False
-    if type_.GetNumberOfMemberFunctions() > 0:
-        return True
-    # lldb leaves the pointer to the virtual table out.
-    if all(it.GetOffsetInBytes() > 0 for it in type_.get_fields_array() + type_.get_bases_array()):
-        return True
-    return any(may_be_polymorphic(base.GetType()) for base in type_.get_bases_array())
+    # The pointer to the virtual table is an object's first word, or that of its first base. lldb leaves it out.
+    if any(it.GetOffsetInBytes() == 0 for it in type_.get_fields_array()):
+        return False
+    first = [it.GetType() for it in type_.get_bases_array() if it.GetOffsetInBytes() == 0]
+    return all(it.GetByteSize() <= 1 for it in first) or any(map(may_be_polymorphic, first))
 
 
 def matches_long_double(type_, _):

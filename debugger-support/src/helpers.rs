@@ -33,7 +33,9 @@ pub fn gdb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/calls_gdb.py"),
         "\n\n",
-        include_str!("../python/breakpoints_gdb.py")
+        include_str!("../python/breakpoints_gdb.py"),
+        "\n\n",
+        include_str!("../python/steps_gdb.py")
     )
 }
 

@@ -36,9 +36,7 @@ pub fn launch_config(editor: Editor, name: &str, session: &DebugSession, environ
             "MIMode": "gdb",
             "miDebuggerPath": session.program.to_string_lossy(),
             "program": session.executable.to_string_lossy(),
-            "setupCommands": session.setup_commands().iter().map(text).chain(session.breakpoint_commands())
-                .map(|command| json!({"text": command, "ignoreFailures": false}))
-                .collect::<Vec<_>>(),
+            "setupCommands": cpptools_commands(session),
         }),
         Editor::CodeLldb => json!({
             "name": name,
@@ -92,12 +90,26 @@ pub fn launch_config(editor: Editor, name: &str, session: &DebugSession, environ
     }
     if config["request"] == "launch" {
         config["cwd"] = json!("${workspaceFolder}");
-        if editor == Editor::CppTools && !session.breakpoints.is_empty() {
-            // Those that are not the editor's own; what is stopped at is called an exception otherwise.
+        let is_core = matches!(session.target, Target::Core(_));
+        if editor == Editor::CppTools && !is_core && !session.breakpoints.is_empty() {
+            // The extension takes the first stop at a breakpoint that is not the editor's own for that at the program's entry,
+            // and goes on from there unless it is to stop at the entry.
+            config["stopAtEntry"] = json!(true);
+            // What is stopped at later is called an exception otherwise.
             config["unknownBreakpointHandling"] = json!("stop");
         }
     }
     format!("{config:#}")
+}
+
+/// What gdb is told before the program runs.
+fn cpptools_commands(session: &DebugSession) -> Vec<Value> {
+    // The extension's views are variable objects of gdb's machine interface, which show what is in containers only after this.
+    let printers = json!({"text": "-enable-pretty-printing", "ignoreFailures": true});
+    let commands = session.setup_commands().into_iter().map(|command| command.to_string_lossy().into_owned());
+    let commands = commands.chain(session.breakpoint_commands());
+    let others = commands.map(|command| json!({"text": command, "ignoreFailures": false}));
+    std::iter::once(printers).chain(others).collect()
 }
 
 #[cfg(test)]
@@ -141,12 +153,34 @@ mod tests {
         assert_eq!(config["cwd"], "${workspaceFolder}");
     }
 
+    /// Its views are variable objects, which use printers only if they are told to.
+    #[test]
+    fn cpptools_shows_what_is_in_containers() {
+        for target in [launch(), Target::Attach(12), Target::Remote(":1".to_owned()), Target::Core("core".into())] {
+            let commands = config(Editor::CppTools, target)["setupCommands"].take();
+            assert_eq!(commands[0], json!({"text": "-enable-pretty-printing", "ignoreFailures": true}));
+        }
+    }
+
+    /// The first of these stops is the one at the entry, to the extension.
+    #[test]
+    fn cpptools_stops_at_the_breakpoints_of_the_command_line() {
+        assert_eq!(config(Editor::CppTools, launch())["stopAtEntry"], true);
+        assert_eq!(config(Editor::CppTools, Target::Remote(":1".to_owned()))["stopAtEntry"], true);
+        assert_eq!(config(Editor::CppTools, Target::Core("core".into()))["stopAtEntry"], Value::Null);
+        let without = DebugSession { breakpoints: Vec::new(), ..session(Editor::CppTools, launch()) };
+        let text = launch_config(Editor::CppTools, "Debug list.wasm", &without, &[]);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["stopAtEntry"], Value::Null);
+    }
+
     /// What the extensions' schemas list for an attached process; VS Code warns of everything else.
     #[test]
     fn an_attached_process_has_no_directory_to_start_in() {
         for editor in [Editor::CppTools, Editor::CodeLldb] {
             let config = config(editor, Target::Attach(12));
-            assert_eq!((&config["cwd"], &config["unknownBreakpointHandling"]), (&Value::Null, &Value::Null));
+            for key in ["cwd", "unknownBreakpointHandling", "stopAtEntry"] {
+                assert_eq!(config[key], Value::Null, "{key}");
+            }
         }
     }
 

@@ -55,6 +55,25 @@ fn sections(name: &str, options: &TransformOptions) -> Vec<Section> {
     serialize(generate(&guest, scan.lines.clone(), &native, options).expect("generate")).expect("serialize")
 }
 
+/// The types that gdb would otherwise make for a cast, with the host's width.
+#[test]
+fn types_that_casts_can_name_have_guest_pointers() {
+    let options = TransformOptions { named_pointers: true, ..TransformOptions::default() };
+    let text = transform("list-O0-v5", &options);
+    for pointed in [
+        "pointer_type to structure_type bits",
+        "const_type to structure_type bits",
+        "const_type to enumeration_type color",
+        // `void`
+        "const_type",
+    ] {
+        let member = format!("        .type pointer_type to {pointed}");
+        assert!(text.lines().any(|line| line == member), "{pointed}: {text}");
+    }
+    // The unit has this one.
+    assert_eq!(text.matches("    const_type\n      .type structure_type node\n").count(), 1, "{text}");
+}
+
 #[test]
 fn scan_names_locals_statements_and_stack_values() {
     let mut text = String::new();

@@ -2,7 +2,8 @@
 
 SESSION_COMMANDS names a JSON file with a list of commands; the answers are marked as by ../gdb/session.py. What the
 program prints goes to the file that SESSION_OUTPUT names, and is shown as the answer to `program output`. `complete LINE`
-is answered by what the tabulator would offer after the line.
+is answered by what the tabulator would offer after the line, `editor watches VARIABLE PART...` by what an editor would
+show if that part of the variable, found child by child, were added to the watched expressions.
 """
 
 import json
@@ -31,6 +32,8 @@ def __lldb_init_module(debugger, _):
             interpreter.HandleCompletion(line, len(line), 0, -1, offers)
             # The first one is what all have in common.
             answer = "\n".join(offers.GetStringAtIndex(at) for at in range(1, offers.GetSize()))
+        elif command.startswith("editor watches "):
+            answer = watched(debugger.GetSelectedTarget().process.GetSelectedThread().GetSelectedFrame(), *command.split()[2:])
         else:
             result = lldb.SBCommandReturnObject()
             # The context of the command that imports this file has no process.
@@ -46,3 +49,16 @@ def __lldb_init_module(debugger, _):
         sys.stdout.write("\n\x01%d\n%s" % (index, answer))
     sys.stdout.write("\n\x01%d\n" % len(commands))
     sys.stdout.flush()
+
+
+def watched(frame, variable, *parts):
+    part = frame.FindVariable(variable)
+    for name in parts:
+        part = part.GetChildMemberWithName(name)
+    stream = lldb.SBStream()
+    part.GetExpressionPath(stream)
+    value = frame.EvaluateExpression(stream.GetData())
+    if value.GetError().Fail():
+        return "%s: %s" % (stream.GetData(), value.GetError().GetCString())
+    expands = "expands" if value.MightHaveChildren() and value.GetNumChildren() else "is one value"
+    return "%s = %s, %s" % (stream.GetData(), value.GetSummary() or value.GetValue(), expands)

@@ -413,6 +413,9 @@ fn casts_need_no_pointer_of_their_kind_in_the_program() {
         "p sizeof(void *)",
         "p sizeof(void **)",
         "p sizeof(int *)",
+        "p sizeof(const struct node *)",
+        "p sizeof(const void *)",
+        "p (const void *) node->name == node->name",
     ];
     for level in [0, 2] {
         let answers = Session::new("memory/memory32", level).invoke("run").run(&commands);
@@ -424,6 +427,9 @@ fn casts_need_no_pointer_of_their_kind_in_the_program() {
             ("p sizeof(void *)", "4"),
             ("p sizeof(void **)", "4"),
             ("p sizeof(int *)", "4"),
+            ("p sizeof(const struct node *)", "4"),
+            ("p sizeof(const void *)", "4"),
+            ("p (const void *) node->name == node->name", "1"),
         ]);
     }
 }

@@ -233,6 +233,34 @@ fn objects_are_what_they_are_where_zeros_follow_their_virtual_tables() {
     }
 }
 
+/// Variable objects of the machine interface, which editors show, are of what has children its children alone.
+#[test]
+fn objects_have_the_members_of_their_dynamic_types_in_variable_objects() {
+    let stop = format!("break {}", at("tables/main.cc", "return sum + "));
+    let list = |name: &str| format!("interpreter-exec mi \"-var-list-children --all-values {name}\"");
+    let (of_pointer, of_object) = (list("pointer"), list("object"));
+    let commands = [
+        &stop,
+        "run",
+        "set print object on",
+        "interpreter-exec mi \"-enable-pretty-printing\"",
+        "interpreter-exec mi \"-var-create pointer * counted\"",
+        &of_pointer,
+        "interpreter-exec mi \"-var-create object * *longer\"",
+        &of_object,
+        "print counted",
+    ];
+    let answers = Session::new("tables/tables", 2).invoke("run").run(&commands);
+    answers.assert_contains(
+        &of_pointer,
+        0,
+        &["exp=\"zero\"", "exp=\"Counted::zero\"", "exp=\"total\",numchild=\"0\",value=\"7\""],
+    );
+    answers.assert_contains(&of_object, 0, &["exp=\"total\"", "exp=\"length\",numchild=\"0\",value=\"1.5\""]);
+    // At the prompt a pointer stays one.
+    assert!(!answers.to("print counted")[0].contains('{'), "{}", answers.transcript());
+}
+
 /// Virtual bases lie where the whole object has them, behind the end of the part that a pointer leads to.
 #[test]
 fn parts_of_objects_have_their_virtual_bases() {

@@ -41,3 +41,15 @@ fn checked_arithmetic_steps_like_native() {
 fn jumps_behind_conditions_of_rust_are_stopped_at() {
     assert_like_native("calls/main.rs", &["calls/calls"]);
 }
+
+/// The source of wasi-libc is not here, and natively the C library has no debug info.
+#[test]
+fn steps_pass_over_libraries_without_sources() {
+    let next = tests::line("records/main.c", "it->name = name;");
+    let commands = ["break push", "run", "step", "info skip", "skip delete", "continue", "step"];
+    let answers = tests::Session::new("records/records", 0).run(&commands);
+    answers.assert_contains("step", 0, &[&format!("{next}\t")]);
+    answers.assert_contains("info skip", 0, &["dlmalloc/src/*"]);
+    // What was deleted stays so.
+    answers.assert_contains("step", 1, &["malloc (size="]);
+}

@@ -166,6 +166,27 @@ fn a_pointer_to_a_pointer_leads_to_a_pointer() {
     }
 }
 
+/// Editors put together what is watched from the expressions that lldb has for the parts of variables.
+#[test]
+fn parts_behind_pointers_have_expressions() {
+    let watched = [
+        ("list next value", "list->next->value = 22, is one value"),
+        ("list next", "list->next = 0x000000000001"),
+        ("list next next name", "list->next->next->name = \"first\", expands"),
+        ("list flags mode", "list->flags.mode = 5, is one value"),
+    ];
+    let commands = watched.map(|(parts, _)| format!("editor watches {parts}"));
+    let commands: Vec<&str> =
+        ["breakpoint set --name list_sum", "run"].into_iter().chain(commands.iter().map(String::as_str)).collect();
+    for level in [0, 2] {
+        let answers = Session::new("records/records", level).run_lldb(&commands);
+        for (command, (_, expected)) in commands[2..].iter().zip(watched) {
+            answers.assert_contains(command, 0, &[expected]);
+        }
+        answers.assert_contains("editor watches list next", 0, &[", expands"]);
+    }
+}
+
 /// The variables of a function that calls none lie where a called one would have its own.
 #[test]
 fn calls_leave_the_variables_of_the_function_alone() {
@@ -179,4 +200,20 @@ fn calls_leave_the_variables_of_the_function_alone() {
             answers.assert_contains("v left right", nth, &["left = 333", "right = 10"]);
         }
     }
+}
+
+/// lldb keeps the functions of the run that has ended, and the instance is elsewhere in the next one.
+#[test]
+fn calls_work_when_the_program_is_run_again() {
+    let call = "p descend(3)";
+    let text = "settings show target.expr-prefix";
+    let stop = format!("breakpoint set -l {} -f main.c", line("abilities/main.c", "counter++;"));
+    let commands = [&stop, "run", call, text, "kill", "run", call, "wasm-call descend(4)"];
+    let answers = Session::new("abilities/c-O0", 2).run_lldb(&commands);
+    for nth in [0, 1] {
+        answers.assert_contains(call, nth, &["(unsigned int) 6"]);
+    }
+    answers.assert_contains("wasm-call descend(4)", 0, &["= 10"]);
+    // lldb tells nobody when it ends: a file would stay behind.
+    answers.assert_contains(text, 0, &["/proc/self/fd/"]);
 }

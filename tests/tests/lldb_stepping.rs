@@ -25,3 +25,14 @@ fn rust_steps_like_native() {
 fn calls_of_rust_return_like_native() {
     assert_like_native("calls/main.rs", "calls/calls", "main");
 }
+
+/// The source of wasi-libc is not here, and natively the C library has no debug info.
+#[test]
+fn steps_pass_over_libraries_without_sources() {
+    let next = tests::line("records/main.c", "it->name = name;");
+    let reset = "settings clear target.process.thread.step-avoid-regexp";
+    let commands = ["breakpoint set --name push", "run", "step", reset, "continue", "step"];
+    let answers = tests::Session::new("records/records", 0).run_lldb(&commands);
+    answers.assert_contains("step", 0, &["`push(list=0x", &format!(" at main.c:{next}:")]);
+    answers.assert_contains("step", 1, &["`malloc(size="]);
+}

@@ -2,13 +2,14 @@
 //!
 //! gdb makes the type `T *` of a cast, or of `&x`, itself unless it has read a pointer type to `T`, and gives it the width of the host's
 //! pointers. So each unit gets a pointer type to each type that can be named or that an object can have, where it lacks one,
-//! `char` and `void` included; in C and C++ a pointer to that, too (`(T **) p`). gdb reads them because they are the types of the
-//! members of a structure without a name.
+//! `char` and `void` included; in C and C++ a pointer to that, too (`(T **) p`), and one to the constant type (`(const T *) p`). gdb reads
+//! them because they are the types of the members of a structure without a name.
 //!
 //! The types that C spells by keywords (`int *`, `unsigned *`) are out of reach: gdb takes its own for the host, whatever
 //! the debug info has.
 
 use super::UnitFiller;
+use crate::guest_dwarf::Slice;
 use crate::options::PointerFlavour;
 use crate::tables::{EntryId, Value};
 use gimli::{AttributeValue, constants as c};
@@ -19,14 +20,18 @@ use std::collections::HashSet;
 struct Types {
     /// Those that a cast can name, by more than a pointer to something else.
     named: Vec<EntryId>,
+    /// Of these, what the program itself defines and no template makes.
+    defined: Vec<EntryId>,
     /// Others that objects can have.
     others: Vec<EntryId>,
     has_char: bool,
     /// Those that have a pointer type.
     pointed: HashSet<EntryId>,
+    /// Those that have a constant type; `None` is `void`.
+    constant: HashSet<Option<EntryId>>,
 }
 
-impl UnitFiller<'_, '_, '_> {
+impl<'a> UnitFiller<'_, '_, 'a> {
     /// Adds what the unit lacks.
     pub(super) fn named_pointers(&mut self) {
         let options = self.fill.options;
@@ -38,7 +43,7 @@ impl UnitFiller<'_, '_, '_> {
         {
             return;
         }
-        let Types { mut named, others, has_char, mut pointed } = self.types();
+        let Types { mut named, defined, others, has_char, mut pointed, constant } = self.types();
         let root = self.output.root();
         let is_c_family = self.is_c_family();
         if is_c_family && !has_char {
@@ -52,6 +57,14 @@ impl UnitFiller<'_, '_, '_> {
             let pointer = self.guest_pointer(None);
             let last = self.guest_pointer(Some(pointer));
             self.hold(holder, last);
+            // gdb would make the constant type of a cast, and the pointer to it, itself. Constant types of the unit are among `others`.
+            for target in std::iter::once(None).chain(defined.into_iter().map(Some)) {
+                if !constant.contains(&target) {
+                    let constant = self.constant(target);
+                    let pointer = self.guest_pointer(Some(constant));
+                    self.hold(holder, pointer);
+                }
+            }
         }
         let named = named.into_iter().map(|target| (target, is_c_family));
         for (target, twice) in named.chain(others.into_iter().map(|target| (target, false))) {
@@ -84,7 +97,14 @@ impl UnitFiller<'_, '_, '_> {
                         types.has_char |= name.slice() == b"char";
                     }
                 }
-                c::DW_TAG_array_type | c::DW_TAG_const_type | c::DW_TAG_volatile_type => types.others.push(id),
+                c::DW_TAG_array_type | c::DW_TAG_volatile_type => types.others.push(id),
+                c::DW_TAG_const_type => {
+                    types.others.push(id);
+                    match attribute(c::DW_AT_type) {
+                        None => types.constant.extend([None]),
+                        Some(ty) => types.constant.extend(self.entry_of_unit(ty).map(Some)),
+                    }
+                }
                 // The members of classes that are type definitions are many, and hardly ever cast to.
                 c::DW_TAG_typedef if is_class(plan.entries[entry.parent as usize].tag) => {}
                 c::DW_TAG_structure_type
@@ -94,8 +114,16 @@ impl UnitFiller<'_, '_, '_> {
                 | c::DW_TAG_typedef
                     if attribute(c::DW_AT_declaration).is_none() =>
                 {
-                    let has_name = attribute(c::DW_AT_name).is_some();
-                    if has_name { &mut types.named } else { &mut types.others }.push(id);
+                    match attribute(c::DW_AT_name) {
+                        None => types.others.push(id),
+                        Some(name) => {
+                            types.named.push(id);
+                            let name = self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, name);
+                            if name.is_ok_and(|name| !name.slice().contains(&b'<')) {
+                                types.defined.push(id);
+                            }
+                        }
+                    }
                 }
                 c::DW_TAG_pointer_type => {
                     types.others.push(id);
@@ -111,6 +139,12 @@ impl UnitFiller<'_, '_, '_> {
             }
         }
         types
+    }
+
+    /// The entry of this unit that an attribute refers to.
+    fn entry_of_unit(&self, ty: AttributeValue<Slice<'a>>) -> Option<EntryId> {
+        let (unit, target) = self.target(self.position, ty)?;
+        if unit == self.position { self.fill.plan.units[unit].entries[target].id } else { None }
     }
 
     fn is_c_family(&self) -> bool {
@@ -147,6 +181,16 @@ impl UnitFiller<'_, '_, '_> {
         let root = self.output.root();
         let id = self.output.add(root, c::DW_TAG_unspecified_type);
         self.output.get_mut(id).set(c::DW_AT_name, Value::String(b"void".to_vec()));
+    }
+
+    /// The constant type of a type; of `void` without one.
+    fn constant(&mut self, target: Option<EntryId>) -> EntryId {
+        let root = self.output.root();
+        let id = self.output.add(root, c::DW_TAG_const_type);
+        if let Some(target) = target {
+            self.output.get_mut(id).set(c::DW_AT_type, Value::UnitRef(target));
+        }
+        id
     }
 
     /// A pointer to a type; to `void` without one.
