@@ -678,8 +678,8 @@ mod tests {
         let effects = [Block, Set(0), Plain, BrIf(0), Plain, Plain, End(0), Plain, FUNCTION_END];
         let hidden = ChangingVariable { is_known: false, ..variable(&[(2..4, IN_LOCAL)], &[]) };
         assert_eq!(follow(&effects, &[], &hidden).0, []);
-        let constant = variable(&[(1..8, ValueKind::Constant(5))], &[3..4]);
-        assert_eq!(follow(&effects, &[], &ChangingVariable { is_known: false, ..constant }).1, [4..8]);
+        let constant = variable(&[(1..8, ValueKind::Constant(5))], &[4..5]);
+        assert_eq!(follow(&effects, &[], &ChangingVariable { is_known: false, ..constant }).1, [5..8]);
     }
 
     #[test]
