@@ -4,8 +4,8 @@
 //! brace: natively an instruction with a row, at which debuggers stop. In wasm the jump's target comes next, so that there is
 //! neither instruction nor row; only the place is left, the `end` of a block. Which line it is stands in the text alone.
 //!
-//! [`tokens`] reads a file, [`statements`] finds the statements of a function in it, and [`joins`] lays them over the ends of
-//! blocks in the function's code. A row is added only where all of it agrees: every row of the function is where a token
+//! [`tokens`] reads a file, [`statements`] finds the statements of a function in it, for which [`macros`] knows what macros stand for, and
+//! [`joins`] lays them over the ends of blocks in the function's code. A row is added only where all of it agrees: every row of the function is where a token
 //! begins, the row before and the row after the ends of blocks are where the text leads, and so is the number of ends.
 //!
 //! Unoptimized Rust has such jumps behind each `if` without an `else`; [`rust`] finds them by the branch to the `end`.
