@@ -74,12 +74,31 @@ pub struct Joins {
     pub calls: bool,
     /// The branch compares an integer with a constant for equality, and is the only one to the first `end`; told where there is a guard.
     pub equals: bool,
+    /// The operator before is a call that gives back nothing, or does not come back.
+    pub ends_with_call: bool,
     /// Where the last loop began or block ended before; 0 if none did.
     pub joined: WasmOffset,
     /// Right behind the operator before: the first `end`, or what begins.
     pub begin: WasmOffset,
     /// The next operator that is more than the begin of a block or loop.
     pub after: WasmOffset,
+}
+
+impl Joins {
+    /// The place before an operator where no block ends.
+    pub(crate) fn between(operator: WasmOffset) -> Joins {
+        Joins {
+            before: WasmOffset(operator.0.saturating_sub(1)),
+            ends: Vec::new(),
+            guard: None,
+            calls: false,
+            equals: false,
+            ends_with_call: false,
+            joined: WasmOffset(0),
+            begin: operator,
+            after: operator,
+        }
+    }
 }
 
 /// What a guest was made from.
@@ -91,6 +110,8 @@ pub struct GuestSources<'a> {
     pub is_original: &'a (dyn Fn(usize) -> bool + Sync),
     /// Where blocks end in the function at this position in [`GuestModule::functions`].
     pub joins: &'a (dyn Fn(usize) -> Vec<Joins> + Sync),
+    /// The operator behind the one at this offset of that function, if the latter makes no code.
+    pub behind_silent: &'a (dyn Fn(usize, WasmOffset) -> Option<WasmOffset> + Sync),
 }
 
 /// A function that the guest module defines.

@@ -198,11 +198,26 @@ impl UnitLines {
                     }));
                     rows.extend(added.iter().map(|added| added.row));
                     rows[begin..].sort_by_key(|row| row.offset);
+                    // The body begins with a jump that was added before its first statement.
+                    if let Some(first) = rows[begin..].iter().position(|row| row.prologue_end) {
+                        let at = begin + first;
+                        let jumps = rows[begin..at].iter().rev().take_while(|row| row.spot != Spot::Operator).count();
+                        if jumps > 0 {
+                            rows[at].prologue_end = false;
+                            rows[at - jumps].prologue_end = true;
+                        }
+                    }
                     // Compilers let a statement begin where the line changes.
+                    let mut last = rows[begin];
                     for at in begin + 1..rows.len() {
-                        let before = rows[at - 1];
-                        rows[at].is_stmt &= before.spot == Spot::Operator
-                            || (before.file, before.line) != (rows[at].file, rows[at].line);
+                        let (before, line) = (rows[at - 1], (rows[at].file, rows[at].line));
+                        if before.spot != Spot::Operator {
+                            let goes_on = (before.file, before.line) == line;
+                            rows[at].is_stmt = !goes_on && (rows[at].is_stmt || (last.file, last.line) == line);
+                        }
+                        if rows[at].spot == Spot::Operator && line.1 != 0 {
+                            last = rows[at];
+                        }
                     }
                 }
                 None => rows.extend_from_slice(own),

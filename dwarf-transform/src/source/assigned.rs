@@ -4,7 +4,8 @@
 //! by itself or in a macro. What is not understood counts as an assignment that may be anywhere.
 
 use super::Place;
-use super::statements::{Shape, Statements};
+use super::macros::Forms;
+use super::statements::{Shape, Statements, Words};
 use super::tokens::{Definition, Kind, Lines, Tokens};
 use crate::lasting::Declaration;
 use rayon::prelude::*;
@@ -244,7 +245,7 @@ impl Uses<'_, '_> {
             }
         }
         assigned.sort_unstable();
-        let scopes = Scopes::of(self.tokens, &declared);
+        let scopes = Scopes::of((self.text, self.tokens), &declared);
         let changes = |(number, variable): (usize, &Declaration<'_>)| {
             let position = declared[number].filter(|_| !unknown[number])?;
             if self.macros.assigned.contains(variable.name.slice()) {
@@ -573,10 +574,13 @@ struct Scope {
 struct Scopes(Vec<Option<Scope>>);
 
 impl Scopes {
-    fn of(tokens: &Tokens, declared: &[Option<usize>]) -> Scopes {
+    fn of((lines, tokens): (&Lines<'_>, &Tokens), declared: &[Option<usize>]) -> Scopes {
         let begins_body = |position: &usize| tokens.is(*position, b'{') && tokens.follows_parameters(*position);
         let body = (0..tokens.len()).find(begins_body);
-        let statements = body.and_then(|body| Statements::read(tokens, body));
+        // What macros stand for declares nothing that is asked for.
+        let (forms, budget) = (&Forms::default(), &Cell::new(0));
+        let words = Words { lines, forms, rows: None, depth: 0, budget };
+        let statements = body.and_then(|body| Statements::read(tokens, body, words));
         let is_loop = |position: &usize| matches!(tokens.kind(*position), Some(Kind::For | Kind::While | Kind::Do));
         let loops: Vec<usize> = (0..tokens.len()).filter(is_loop).collect();
         let has_loops = |scope: &RangeInclusive<usize>| {

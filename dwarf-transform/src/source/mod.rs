@@ -4,8 +4,8 @@
 //! brace: natively an instruction with a row, at which debuggers stop. In wasm the jump's target comes next, so that there is
 //! neither instruction nor row; only the place is left, the `end` of a block. Which line it is stands in the text alone.
 //!
-//! [`tokens`] reads a file, [`statements`] finds the statements of a function in it, and [`joins`] lays them over the ends of
-//! blocks in the function's code. A row is added only where all of it agrees: every row of the function is where a token
+//! [`tokens`] reads a file, [`statements`] finds the statements of a function in it, for which [`macros`] knows what macros stand for, and
+//! [`joins`] lays them over the ends of blocks in the function's code. A row is added only where all of it agrees: every row of the function is where a token
 //! begins, the row before and the row after the ends of blocks are where the text leads, and so is the number of ends.
 //!
 //! Unoptimized Rust has such jumps behind each `if` without an `else`; [`rust`] finds them by the branch to the `end`.
@@ -14,20 +14,23 @@
 
 mod assigned;
 mod joins;
+mod macros;
 mod rust;
 mod statements;
 mod tokens;
 
+use crate::address::WasmOffset;
 use crate::guest::{GuestSources, Joins};
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
-use crate::guest_lines::{UnitLines, header};
+use crate::guest_lines::{GuestRow, UnitLines, header};
 use crate::lasting::{Asked, Callee};
 use crate::scope::{DESCRIBES_CALLS, Entry, name_of, place_of, producer};
 use assigned::{Callees, Macros};
 pub(crate) use assigned::{Change, Changes};
 use gimli::{AttributeValue, UnitOffset, constants};
 pub(crate) use joins::MissingRow;
-use joins::{may_lack_rows, missing_rows};
+use joins::{Code, Text, missing_rows};
+use macros::Forms;
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -166,13 +169,14 @@ pub(crate) struct Originals<'t> {
     /// Path and lines, sorted by path.
     files: Vec<(&'t str, Arc<Lines<'t>>)>,
     joins: &'t (dyn Fn(usize) -> Vec<Joins> + Sync),
+    behind_silent: &'t (dyn Fn(usize, WasmOffset) -> Option<WasmOffset> + Sync),
 }
 
 impl<'t> Originals<'t> {
     pub(crate) fn of(sources: &GuestSources<'t>) -> Originals<'t> {
         let files = sources.files.par_iter().enumerate().filter(|(position, _)| (sources.is_original)(*position));
         let files = files.filter_map(|(_, file)| Some((file.path, Arc::new(Lines::new(file.text)?)))).collect();
-        Originals { files, joins: sources.joins }
+        Originals { files, joins: sources.joins, behind_silent: sources.behind_silent }
     }
 
     /// The lines of a file by its number in the unit's line table.
@@ -338,6 +342,9 @@ pub(crate) fn complete<'a>(
 ) {
     let files = files_of(lines, functions);
     let executed = executed(lines, files.keys().copied());
+    let texts = Texts::of(dwarf, unit, originals);
+    let mut forms = Forms::default();
+    texts.files.values().for_each(|text| forms.add(text));
     let found = in_each_file(files, dwarf, unit, originals, |file, text, functions| {
         let groups = groups(lines, file, functions);
         let limits = groups.iter().skip(1).map(|group| group.lines.start).chain([u32::MAX]);
@@ -345,14 +352,16 @@ pub(crate) fn complete<'a>(
         let complete = |(group, limit): (&Group, u32)| -> Vec<(usize, Vec<MissingRow>)> {
             let joins = |&position: &usize| (position, lines.function(position), (originals.joins)(position));
             let functions: Vec<_> = group.functions.iter().map(joins).collect();
-            if !functions.iter().any(|(_, rows, joins)| joins.iter().any(|joins| may_lack_rows(rows, joins))) {
-                return Vec::new();
-            }
             let Some(tokens) = Tokens::read(text, group.lines.clone(), limit, &executed[&file]) else {
                 return Vec::new();
             };
-            let functions = functions.into_iter();
-            functions.map(|(position, rows, joins)| (position, missing_rows(rows, file, &tokens, &joins))).collect()
+            let text = Text { file, lines: text, tokens: &tokens, forms: &forms };
+            let missing = |(position, rows, joins): (usize, &[GuestRow], Vec<Joins>)| {
+                let behind_silent = |offset: WasmOffset| (originals.behind_silent)(position, offset);
+                let code = Code { joins: &joins, behind_silent: &behind_silent };
+                (position, missing_rows(rows, text, code))
+            };
+            functions.into_iter().map(missing).collect()
         };
         groups.into_par_iter().flat_map_iter(complete).collect()
     });

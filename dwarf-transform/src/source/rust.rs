@@ -159,6 +159,7 @@ mod tests {
             guard: guard.map(WasmOffset),
             calls: false,
             equals: false,
+            ends_with_call: false,
             joined: WasmOffset(0),
             begin: WasmOffset(24),
             after: WasmOffset(25),

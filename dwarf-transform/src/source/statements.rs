@@ -1,20 +1,35 @@
 //! The statements of a function, as its text has them.
 //!
-//! Macros are not expanded: one that stands for a statement is a simple statement, also without a semicolon, and one with
-//! a block behind it is a statement of unknown kind.
+//! Macros are not expanded, but what kind of statement one stands for is looked up ([`macros`](super::macros)). Where that is not known,
+//! one that stands for a statement is a simple statement, also without a semicolon, and one with a block behind it is a statement of
+//! unknown kind.
 
 use super::Place;
-use super::tokens::{Kind, Tokens};
+use super::macros::{Form, Forms};
+use super::tokens::{Kind, Lines, Tokens};
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 
 /// How deep statements may be nested.
 const MAX_DEPTH: u32 = 200;
+
+/// More than one.
+const MANY: u32 = 2;
 
 /// What a statement is. Statements are numbered ([`Statements::shape`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
     /// An expression, a declaration, nothing.
     Simple,
+    /// One for which there is no code, and which leaves the block that it is in empty.
+    Nothing,
+    /// An expression whose branches join at its end: `?:`, `&&` and `||`.
+    Choice(Choice),
+    /// A macro for `do { ... } while (0)`: how many blocks end with the last of its statements, and whether it has none.
+    Once {
+        joins: usize,
+        is_empty: bool,
+    },
     /// `break`, `continue`, `goto`, and `return` without a value.
     Jump,
     /// `return` with a value.
@@ -36,9 +51,11 @@ pub(super) enum Shape {
         has_condition: bool,
         body: usize,
     },
+    /// `do ... while`; one `while (0)` goes on behind its end.
     Do {
         body: usize,
         condition: RangeInclusive<usize>,
+        repeats: bool,
     },
     Switch {
         header: RangeInclusive<usize>,
@@ -48,17 +65,40 @@ pub(super) enum Shape {
     Unknown(usize),
 }
 
+/// What is known of an expression whose branches join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// Has it a value? `None` where its text does not say so.
+    pub(super) has_value: Option<bool>,
+    /// How many blocks end with it: the last branch may have no code.
+    pub(super) joins: usize,
+}
+
 #[derive(Debug)]
 struct Statement {
     shape: Shape,
     tokens: RangeInclusive<usize>,
     goes_on: bool,
-    may_break: bool,
+    breaks: u32,
+}
+
+/// What is known of the words of a text.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'t> {
+    pub(super) lines: &'t Lines<'t>,
+    pub(super) forms: &'t Forms<'t>,
+    /// The tokens that have rows: sorted. `None` where that is not known.
+    pub(super) rows: Option<&'t [usize]>,
+    /// How many macros stand for one another there.
+    pub(super) depth: u32,
+    /// How many bytes of macros may still be read.
+    pub(super) budget: &'t Cell<usize>,
 }
 
 /// The statements of one function.
 pub(super) struct Statements<'t> {
     pub(super) tokens: &'t Tokens,
+    words: Words<'t>,
     all: Vec<Statement>,
     /// Of the function's body, the last of all.
     root: usize,
@@ -66,10 +106,22 @@ pub(super) struct Statements<'t> {
 
 impl<'t> Statements<'t> {
     /// The statements of the function whose body begins with the brace at token `begin`. `None` where the text is not understood.
-    pub(super) fn read(tokens: &'t Tokens, begin: usize) -> Option<Statements<'t>> {
-        let mut statements = Statements { tokens, all: Vec::new(), root: 0 };
+    pub(super) fn read(tokens: &'t Tokens, begin: usize, words: Words<'t>) -> Option<Statements<'t>> {
+        let mut statements = Statements { tokens, words, all: Vec::new(), root: 0 };
         statements.root = statements.compound(begin, 0)?;
         Some(statements)
+    }
+
+    /// The statement that a macro with these tokens stands for. `None` where it is not one.
+    pub(super) fn of_macro(tokens: &'t Tokens, words: Words<'t>) -> Option<Statements<'t>> {
+        let mut statements = Statements { tokens, words, all: Vec::new(), root: 0 };
+        statements.root = statements.statement(0, tokens.len(), 0)?;
+        (statements.all[statements.root].tokens.end() + 1 == tokens.len()).then_some(statements)
+    }
+
+    /// The outermost statement.
+    pub(super) fn root(&self) -> usize {
+        self.root
     }
 
     pub(super) fn shape(&self, number: usize) -> &Shape {
@@ -100,7 +152,13 @@ impl<'t> Statements<'t> {
             path.push(number);
             let has = |child: &&usize| self.all[**child].tokens.contains(&token);
             next = match &self.all[number].shape {
-                Shape::Simple | Shape::Jump | Shape::Return | Shape::Labels => None,
+                Shape::Simple
+                | Shape::Nothing
+                | Shape::Choice(_)
+                | Shape::Once { .. }
+                | Shape::Jump
+                | Shape::Return
+                | Shape::Labels => None,
                 Shape::Compound(children) => {
                     let at = children.partition_point(|child| *self.all[*child].tokens.end() < token);
                     children.get(at).filter(has).copied()
@@ -122,8 +180,53 @@ impl<'t> Statements<'t> {
         self.all[number].goes_on
     }
 
-    fn may_break(&self, number: usize) -> bool {
-        self.all[number].may_break
+    /// May a `break` in a statement leave what is around it?
+    pub(super) fn may_break(&self, number: usize) -> bool {
+        self.breaks(number) > 0
+    }
+
+    /// How many do; [`MANY`] where it is not known.
+    fn breaks(&self, number: usize) -> u32 {
+        self.all[number].breaks
+    }
+
+    /// Is one `break` the only way out of this loop or `switch`?
+    pub(super) fn has_one_way_out(&self, number: usize) -> bool {
+        match self.shape(number) {
+            Shape::Loop { has_condition, body, .. } => !has_condition && self.breaks(*body) == 1,
+            Shape::Switch { body, .. } => self.breaks(*body) == 1 && self.has_default(*body) && !self.goes_on(*body),
+            _ => false,
+        }
+    }
+
+    /// How many blocks end where control comes from the end of this statement, or `None` where that is not known.
+    pub(super) fn joins_at_end(&self, number: usize) -> Option<usize> {
+        let inner = |number: usize| if self.goes_on(number) { self.joins_at_end(number) } else { Some(0) };
+        Some(match self.shape(number) {
+            Shape::Simple | Shape::Nothing | Shape::Jump | Shape::Return | Shape::Labels => 0,
+            Shape::Once { joins, .. } => *joins,
+            Shape::Compound(children) => children.last().map_or(Some(0), |last| inner(*last))?,
+            Shape::If { then, otherwise: None, .. } => inner(*then)? + 1,
+            Shape::If { then, otherwise: Some(otherwise), .. } => inner(*otherwise)? + usize::from(self.goes_on(*then)),
+            Shape::Loop { .. } => 1,
+            Shape::Do { body, repeats: true, .. } => usize::from(self.may_break(*body)),
+            Shape::Do { body, .. } => inner(*body)? + usize::from(self.may_break(*body)),
+            Shape::Choice(_) | Shape::Switch { .. } | Shape::Unknown(_) => return None,
+        })
+    }
+
+    /// Is this a block in which nothing is done?
+    pub(super) fn is_empty(&self, number: usize) -> bool {
+        match self.shape(number) {
+            Shape::Compound(children) => children.iter().all(|child| matches!(self.shape(*child), Shape::Nothing)),
+            _ => false,
+        }
+    }
+
+    /// Is there a row in these tokens? `None` where that is not known.
+    pub(super) fn has_row(&self, tokens: &RangeInclusive<usize>) -> Option<bool> {
+        let rows = self.words.rows?;
+        Some(rows.get(rows.partition_point(|row| row < tokens.start())).is_some_and(|row| row <= tokens.end()))
     }
 
     /// [`Statements::goes_on`], of one whose parts are known.
@@ -141,23 +244,30 @@ impl<'t> Statements<'t> {
     /// The same of a `switch` with this body: from its last statement, by a `break`, or where no case fits.
     fn goes_on_behind_switch(&self, body: usize) -> bool {
         let Shape::Compound(children) = self.shape(body) else { return true };
-        let is_default = |child: &usize| self.begins_with(*child, Kind::Default);
-        !children.iter().any(is_default)
+        !self.has_default(body)
             || children.last().is_none_or(|last| self.goes_on(*last))
             || children.iter().any(|child| self.may_break(*child))
     }
 
-    /// Is there a `break` in a statement of these tokens that leaves what is around it? It may be in a macro.
-    fn find_may_break(&self, shape: &Shape, tokens: &RangeInclusive<usize>) -> bool {
+    /// Has a `switch` with this body a case for what fits no other one?
+    fn has_default(&self, body: usize) -> bool {
+        let Shape::Compound(children) = self.shape(body) else { return false };
+        children.iter().any(|child| self.begins_with(*child, Kind::Default))
+    }
+
+    /// How many `break`s in a statement of these tokens leave what is around it? They may be in a macro.
+    fn find_breaks(&self, shape: &Shape, tokens: &RangeInclusive<usize>) -> u32 {
         match shape {
-            Shape::Jump => self.tokens.kind(*tokens.start()) == Some(Kind::Break),
-            Shape::Simple => !self.tokens.is(*tokens.end(), b';'),
-            Shape::Compound(children) => children.iter().any(|child| self.may_break(*child)),
-            Shape::If { then, otherwise, .. } => {
-                self.may_break(*then) || otherwise.is_some_and(|otherwise| self.may_break(otherwise))
+            Shape::Jump => u32::from(self.tokens.kind(*tokens.start()) == Some(Kind::Break)),
+            Shape::Simple if !self.tokens.is(*tokens.end(), b';') => MANY,
+            Shape::Compound(children) => {
+                children.iter().fold(0, |breaks, child| breaks.saturating_add(self.breaks(*child)))
             }
-            Shape::Unknown(_) => true,
-            Shape::Return | Shape::Labels | Shape::Loop { .. } | Shape::Do { .. } | Shape::Switch { .. } => false,
+            Shape::If { then, otherwise, .. } => {
+                self.breaks(*then).saturating_add(otherwise.map_or(0, |otherwise| self.breaks(otherwise)))
+            }
+            Shape::Unknown(_) => MANY,
+            _ => 0,
         }
     }
 
@@ -168,8 +278,8 @@ impl<'t> Statements<'t> {
 
     fn add(&mut self, shape: Shape, tokens: RangeInclusive<usize>) -> usize {
         let goes_on = self.find_goes_on(&shape);
-        let may_break = self.find_may_break(&shape, &tokens);
-        self.all.push(Statement { shape, tokens, goes_on, may_break });
+        let breaks = self.find_breaks(&shape, &tokens);
+        self.all.push(Statement { shape, tokens, goes_on, breaks });
         self.all.len() - 1
     }
 
@@ -215,11 +325,7 @@ impl<'t> Statements<'t> {
                 let body = self.statement(header.end() + 1, limit, depth + 1)?;
                 let is_for = kind == Kind::For;
                 let next = if is_for { self.next_of_for(&header) } else { None };
-                let has_condition = match is_for {
-                    true => !header.clone().any(|at| self.tokens.is(at, b';') && self.tokens.is(at + 1, b';')),
-                    // `while (1)`.
-                    false => self.tokens.kind(header.start() + 1) != Some(Kind::Literal) || header.clone().count() > 3,
-                };
+                let has_condition = self.has_condition(is_for, &header);
                 Shape::Loop { header, next, is_for, has_condition, body }
             }
             Kind::Do => {
@@ -231,7 +337,8 @@ impl<'t> Statements<'t> {
                 let condition = self.parentheses(behind + 1)?;
                 let end = condition.end() + 1;
                 let end = if self.tokens.is(end, b';') { end } else { *condition.end() };
-                return Some(self.add(Shape::Do { body, condition }, begin..=end));
+                let repeats = !(condition.clone().count() == 3 && self.is_false(condition.start() + 1));
+                return Some(self.add(Shape::Do { body, condition, repeats }, begin..=end));
             }
             Kind::Switch => {
                 let header = self.parentheses(at + 1)?;
@@ -247,8 +354,17 @@ impl<'t> Statements<'t> {
             kind => {
                 if kind == Kind::Word && self.tokens.is(at + 1, b'(') {
                     let arguments = self.parentheses(at + 1)?;
-                    if self.tokens.is(arguments.end() + 1, b'{') {
-                        let body = self.compound(arguments.end() + 1, depth + 1)?;
+                    let behind = arguments.end() + 1;
+                    if let Some(Form::Loop { is_for, has_next, has_condition }) = self.form(at, true) {
+                        let body = self.statement(behind, limit, depth + 1)?;
+                        let end = *self.all[body].tokens.end();
+                        // All of its code is where the macro's name is.
+                        let next = has_next.then_some(at..=at);
+                        let shape = Shape::Loop { header: at..=*arguments.end(), next, is_for, has_condition, body };
+                        return Some(self.add(shape, begin..=end));
+                    }
+                    if self.tokens.is(behind, b'{') {
+                        let body = self.compound(behind, depth + 1)?;
                         let end = *self.all[body].tokens.end();
                         return Some(self.add(Shape::Unknown(body), begin..=end));
                     }
@@ -256,9 +372,9 @@ impl<'t> Statements<'t> {
                 let end = self.end_of_simple(at, limit)?;
                 let shape = match kind {
                     Kind::Break | Kind::Jump => Shape::Jump,
-                    Kind::Return if end == at + 1 => Shape::Jump,
+                    Kind::Return if end == at + 1 && self.tokens.is(end, b';') => Shape::Jump,
                     Kind::Return => Shape::Return,
-                    _ => Shape::Simple,
+                    _ => self.expression(at, end),
                 };
                 return Some(self.add(shape, begin..=end));
             }
@@ -272,9 +388,121 @@ impl<'t> Statements<'t> {
         Some(self.add(shape, begin..=end))
     }
 
+    /// What stands from `begin` to `end`, without statements in it.
+    fn expression(&self, begin: usize, end: usize) -> Shape {
+        let last = if self.tokens.is(end, b';') { end.checked_sub(1) } else { Some(end) };
+        let Some(last) = last.filter(|last| *last >= begin) else { return Shape::Simple };
+        if self.tokens.kind(begin) == Some(Kind::Word) {
+            let calls = self.tokens.is(begin + 1, b'(') && self.tokens.counterpart(begin + 1) == Some(last);
+            let form = if calls || last == begin { self.form(begin, calls) } else { None };
+            match form {
+                Some(Form::Nothing) => return Shape::Nothing,
+                Some(Form::Once { joins, is_empty }) => return Shape::Once { joins, is_empty },
+                Some(Form::Choice(choice)) => return Shape::Choice(choice),
+                Some(Form::Loop { .. } | Form::Other) | None => {}
+            }
+        }
+        let (mut first, mut last) = (begin, last);
+        let mut is_void = false;
+        // `(void)`, and brackets around all.
+        while self.tokens.is(first, b'(') {
+            match self.tokens.counterpart(first) {
+                Some(close) if close == first + 2 && close < last && self.is_word(first + 1, b"void") => {
+                    is_void = true;
+                    first = close + 1;
+                }
+                Some(close) if close == last && first + 1 < last => (first, last) = (first + 1, last - 1),
+                _ => break,
+            }
+        }
+        // The value of a literal or a variable is not computed if nobody wants it.
+        if is_void && first == last && self.has_row(&(begin..=end)) != Some(true) {
+            return match self.tokens.kind(first) {
+                Some(Kind::Literal) => Shape::Nothing,
+                Some(Kind::Word) if self.words.rows.is_some() => Shape::Nothing,
+                _ => Shape::Simple,
+            };
+        }
+        self.choice(first, last).map_or(Shape::Simple, Shape::Choice)
+    }
+
+    /// The branches that join at the end of this expression.
+    fn choice(&self, first: usize, last: usize) -> Option<Choice> {
+        let is = |at: usize, characters: &[u8]| characters.iter().any(|character| self.tokens.is(at, *character));
+        let (mut is_choice, mut has_value) = (false, true);
+        let (mut question, mut colon) = (0, 0);
+        let mut at = first;
+        while at <= last {
+            match self.tokens.kind(at)? {
+                Kind::Punctuation(b',') => return None,
+                Kind::Punctuation(b'=') if self.tokens.is(at + 1, b'=') => at += 1,
+                Kind::Punctuation(b'=')
+                    if at > first && is(at - 1, b"!<>") && !(at > first + 1 && is(at - 2, b"<>")) => {}
+                // What comes behind the first `?` is in a branch.
+                Kind::Punctuation(b'=') if has_value => return None,
+                Kind::Punctuation(b'?') => (is_choice, has_value, question) = (true, false, at),
+                Kind::Punctuation(b':') => colon = at,
+                Kind::Punctuation(character @ (b'&' | b'|')) if self.tokens.is(at + 1, character) => {
+                    is_choice = true;
+                    at += 1;
+                }
+                Kind::Punctuation(b'(' | b'[' | b'{') => {
+                    at = self.tokens.counterpart(at).filter(|other| *other > at)?
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        // `(void)0`.
+        let is_nothing =
+            |begin: usize| self.is_word(begin + 2, b"void") && self.tokens.kind(begin + 4) == Some(Kind::Literal);
+        let is_last_nothing = colon > 0 && colon + 4 == last && is_nothing(colon);
+        let is_void = !has_value && (is_last_nothing || is_nothing(question));
+        let has_value = if is_void { Some(false) } else { has_value.then_some(true) };
+        is_choice.then_some(Choice { has_value, joins: 1 + usize::from(is_last_nothing) })
+    }
+
+    /// What the macro at token `at` stands for, which is called there or not.
+    fn form(&self, at: usize, calls: bool) -> Option<Form> {
+        let name = self.words.lines.word(self.tokens.place(at));
+        let has_row = self.words.rows.map(|rows| rows.binary_search(&at).is_ok());
+        self.words.forms.find(name, calls, has_row, (self.words.depth, self.words.budget))
+    }
+
+    /// Is the token at `at` this word?
+    fn is_word(&self, at: usize, word: &[u8]) -> bool {
+        at < self.tokens.len() && self.words.lines.word(self.tokens.place(at)) == word
+    }
+
+    fn is_false(&self, at: usize) -> bool {
+        self.is_word(at, b"0") || self.is_word(at, b"false")
+    }
+
     fn parentheses(&self, open: usize) -> Option<RangeInclusive<usize>> {
         let close = self.tokens.counterpart(open).filter(|close| self.tokens.is(open, b'(') && *close > open)?;
         Some(open..=close)
+    }
+
+    fn has_condition(&self, is_for: bool, header: &RangeInclusive<usize>) -> bool {
+        match is_for {
+            true => !header.clone().any(|at| self.tokens.is(at, b';') && self.tokens.is(at + 1, b';')),
+            // `while (1)`.
+            false => self.tokens.kind(header.start() + 1) != Some(Kind::Literal) || header.clone().count() > 3,
+        }
+    }
+
+    /// The loop that these tokens are the begin of, up to its body.
+    pub(super) fn loop_of_macro(tokens: &'t Tokens, words: Words<'t>) -> Option<Form> {
+        let statements = Statements { tokens, words, all: Vec::new(), root: 0 };
+        let is_for = match tokens.kind(0)? {
+            Kind::For => true,
+            Kind::While => false,
+            _ => return None,
+        };
+        let header = statements.parentheses(1).filter(|header| header.end() + 1 == tokens.len())?;
+        let has_next = is_for && statements.next_of_for(&header).is_some();
+        let has_condition = statements.has_condition(is_for, &header);
+        Some(Form::Loop { is_for, has_next, has_condition })
     }
 
     /// What stands between the second `;` of a `for` and its end, or the whole header where it goes over a range.

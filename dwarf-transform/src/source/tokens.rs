@@ -657,7 +657,8 @@ static WORDS: [bool; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use super::super::statements::Statements;
+    use super::super::macros::Forms;
+    use super::super::statements::{Statements, Words};
     use super::*;
 
     fn read(text: &str) -> Tokens {
@@ -706,20 +707,25 @@ mod tests {
     #[test]
     fn any_text_is_read() {
         let text = "int f(int n) {\n#if X\n switch (n) { case 'a': do { R\"(x)\"; } while (n ? 1 : 2); /* } */ default: return; }\n#endif\n \\\n}";
+        let forms = Forms::default();
+        let budget = std::cell::Cell::new(0);
+        let read_statements = |tokens: &Tokens, text: &str, begin: usize| {
+            let lines = Lines::new(text.as_bytes()).unwrap();
+            let words = Words { lines: &lines, forms: &forms, rows: None, depth: 0, budget: &budget };
+            Statements::read(tokens, begin, words).map(|statements| statements.around(begin).is_empty())
+        };
         for end in 0..=text.len() {
             for begin in [0, end / 2] {
-                let tokens = read(&text[begin..end]);
-                (0..tokens.tokens.len()).for_each(|position| {
-                    let statements = tokens.is(position, b'{').then(|| Statements::read(&tokens, position)).flatten();
-                    statements.into_iter().for_each(|statements| assert!(!statements.around(position).is_empty()));
-                });
+                let text = &text[begin..end];
+                let tokens = read(text);
+                for position in (0..tokens.tokens.len()).filter(|position| tokens.is(*position, b'{')) {
+                    assert_ne!(read_statements(&tokens, text, position), Some(true));
+                }
             }
         }
         let deep = "{".repeat(100_000) + &"}".repeat(100_000);
-        let tokens = read(&deep);
-        assert!(Statements::read(&tokens, 0).is_none());
-        assert!(
-            Statements::read(&read("{ for (;;) if (a) { b(); } else switch (c) {} do d; while (e) }"), 0).is_some()
-        );
+        assert!(read_statements(&read(&deep), &deep, 0).is_none());
+        let text = "{ for (;;) if (a) { b(); } else switch (c) {} do d; while (e) }";
+        assert!(read_statements(&read(text), text, 0).is_some());
     }
 }

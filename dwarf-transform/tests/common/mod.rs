@@ -183,6 +183,7 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
             lost_stack_values: Vec::new(),
             entries: Vec::new(),
             leading: Vec::new(),
+            apart: Vec::new(),
             reloads: Vec::new(),
             overwritten: Vec::new(),
             continued: Vec::new(),

@@ -19,8 +19,8 @@ mod trampolines;
 use crate::debug_files::{DebugFiles, Source};
 use crate::environ::{DebugInfo, Module, PointerFlavour, Tunables, VMOffsets};
 use crate::translate::{
-    Declarations, FunctionInput, ModuleTranslation, SOURCE_FLAGS, TranslateError, ends_of_blocks, operand_stack_spans,
-    operator_behind,
+    Declarations, FunctionInput, ModuleTranslation, SOURCE_FLAGS, TranslateError, behind_silent, ends_of_blocks,
+    operand_stack_spans, operator_behind,
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
@@ -223,7 +223,16 @@ impl<'a> GuestDebug<'a> {
             let files: Vec<_> = sources.iter().map(Source::as_source).collect();
             let is_original = |position: usize| sources[position].is_original();
             let joins = |position: usize| joins(&translation.functions[position], base);
-            let sources = dwarf_transform::GuestSources { files: &files, is_original: &is_original, joins: &joins };
+            let behind_silent = |position: usize, offset: dwarf_transform::WasmOffset| {
+                let behind = behind_silent(&translation.functions[position], file_offset(offset, base))?;
+                Some(wasm_offset(behind as usize, base))
+            };
+            let sources = dwarf_transform::GuestSources {
+                files: &files,
+                is_original: &is_original,
+                joins: &joins,
+                behind_silent: &behind_silent,
+            };
             dwarf_transform::scan_with_sources(&guest, &sources)
         };
         // It reads what strangers have written; whatever it does, the program must run.
@@ -258,6 +267,7 @@ fn joins(input: &FunctionInput<'_>, base: usize) -> Vec<dwarf_transform::Joins> 
         guard: run.guard.map(offset),
         calls: run.calls,
         equals: run.equals,
+        ends_with_call: run.ends_with_call,
         joined: offset(run.joined),
         after: offset(run.after),
     });

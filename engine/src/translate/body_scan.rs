@@ -103,6 +103,8 @@ pub(crate) struct EndsOfBlocks {
     pub(crate) equals: bool,
     /// Where the last loop began or block ended before.
     pub(crate) joined: u32,
+    /// The operator before is a call whose result is nothing, or does not go on.
+    pub(crate) ends_with_call: bool,
     /// The next operator that is not the begin of a block or loop.
     pub(crate) after: u32,
 }
@@ -694,8 +696,11 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
                     };
                     let branch = guard.and_then(|guard| offsets.binary_search(&guard).ok());
                     let equals = is_only && branch.is_some_and(|branch| compares_with_constant(code, &offsets, branch));
+                    let last = code.operator(before);
+                    let ends_with_call = matches!(last, Some(UNREACHABLE)) || code.is_call(before);
+                    let (begin, after) = (offset, offset);
                     let ends =
-                        EndsOfBlocks { before, begin: offset, ends, guard, calls, equals, joined, after: offset };
+                        EndsOfBlocks { before, begin, ends, guard, calls, equals, joined, ends_with_call, after };
                     run = Some((ends, begins, effect == Effect::Loop));
                 }
             }
@@ -720,6 +725,14 @@ pub(crate) fn ends_of_blocks(input: &FunctionInput<'_>) -> Vec<EndsOfBlocks> {
         offsets.push(offset);
     });
     found
+}
+
+/// What comes behind the operator at `offset` if that makes no code: it gets or sets a local, is a constant, or begins a block.
+pub(crate) fn behind_silent(input: &FunctionInput<'_>, offset: u32) -> Option<u32> {
+    let code = bytes_from(input, offset);
+    let (effect, rest) = common(code)?;
+    let is_silent = matches!(effect, Effect::Silent | Effect::Set(_) | Effect::Block | Effect::Loop);
+    is_silent.then(|| offset + (code.len() - rest.len()) as u32)
 }
 
 /// Does the `br_if` of this number go where an integer equals a constant, or where it does not? `offsets` are those of the operators. The
@@ -755,6 +768,7 @@ pub(crate) fn compares_with_constant(code: Code<'_>, offsets: &[u32], branch: us
 const FARTHEST_COMPARISON: usize = 24;
 const FARTHEST_CONSTANT: usize = 64;
 
+const UNREACHABLE: u8 = 0x00;
 const CONST: u8 = 0x41;
 const CONST_64: u8 = 0x42;
 const EQZ: u8 = 0x45;

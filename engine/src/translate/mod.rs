@@ -17,7 +17,9 @@ mod result_place;
 mod sink_guard;
 mod spill;
 
-pub(crate) use body_scan::{BodyScan, Callee, Code, Effect, LoopAtEntry, Makes, ends_of_blocks, operator_behind};
+pub(crate) use body_scan::{
+    BodyScan, Callee, Code, Effect, LoopAtEntry, Makes, behind_silent, ends_of_blocks, operator_behind,
+};
 pub(crate) use changing::{Assigning, ChangingPlace, ChangingVariable, PlaceValue, ValueKind, changing};
 pub use error::TranslateError;
 pub(crate) use func_env::{
