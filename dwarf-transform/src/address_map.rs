@@ -152,18 +152,17 @@ impl AddressMap {
             hidden[entry + 1..head].fill(true);
             places.extend((entry + 1..head).map(|position| (position, offset.0)));
         }
-        let apart = begin_before(native, &boundaries);
-        let scopes = (!places.is_empty() || !entries.is_empty() || apart.is_some()).then(|| {
+        let (begins, apart) = begin_before(native, &boundaries);
+        let scopes = (!places.is_empty() || !entries.is_empty() || !apart.is_empty()).then(|| {
             let mut offsets: Vec<Option<u32>> = (0..native.rows.len()).map(wasm).collect();
             for &(position, statement) in &places {
                 offsets[position] = Some(statement);
             }
-            collect(apart.as_ref().unwrap_or(&boundaries), &|position| offsets[position])
+            collect(&begins, &|position| offsets[position])
         });
         outside.sort_by_key(|outside| outside.first);
         let mut outside_code: Vec<TextRange> = outside.iter().map(|outside| outside.code).collect();
         outside_code.sort_unstable();
-        let apart = if apart.is_some() { native.apart.iter().map(|begin| begin.0).collect() } else { Vec::new() };
         AddressMap { pieces, scopes, apart, moved, hidden, outside, outside_code }
     }
 
@@ -276,19 +275,22 @@ fn boundaries(native: &NativeFunction) -> Vec<u32> {
 
 /// The same for scopes. Debuggers take a stop where a range of an inlined subroutine begins for one at its call. A block that lies apart from
 /// the others, such as the end of a loop's round, is none: scopes have it from one byte before on, in an instruction from which control does
-/// not go on to it. `None` where there is no such block.
-fn begin_before(native: &NativeFunction, boundaries: &[u32]) -> Option<Vec<u32>> {
+/// not go on to it. With where these blocks begin.
+fn begin_before(native: &NativeFunction, boundaries: &[u32]) -> (Vec<u32>, Vec<u32>) {
     let mut apart = native.apart.iter().map(|begin| begin.0).peekable();
-    apart.peek()?;
     let mut begins = boundaries.to_vec();
-    let text = native.rows.iter().map(|row| row.text.0);
-    for (position, text) in text.enumerate() {
-        while apart.next_if(|begin| *begin < text).is_some() {}
-        if apart.peek() == Some(&text) && text > native.text.start.0 && begins[position] == text {
+    let mut moved = Vec::new();
+    for position in 1..native.rows.len() {
+        let begin = boundaries[position];
+        while apart.next_if(|it| *it < begin).is_some() {}
+        // Rows of one place stay at one.
+        if apart.peek() == Some(&begin) && (begins[position - 1] + 1 < begin || moved.last() == Some(&begin)) {
             begins[position] -= 1;
+            moved.push(begin);
         }
     }
-    Some(begins)
+    moved.dedup();
+    (begins, moved)
 }
 
 impl Pieces {

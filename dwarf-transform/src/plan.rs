@@ -344,15 +344,14 @@ fn entry_first<'a>(
         Some(value) => input.dwarf.sections(unit).attr_address(unit, value).ok().flatten().unwrap_or(first),
         None => first,
     };
-    let Some(entry) = input.index.find(begin).and_then(|position| input.maps.get(position).entry(begin, native)) else {
-        return;
-    };
+    let Some(map) = input.index.find(begin).map(|position| input.maps.get(position)) else { return };
+    let Some(entry) = map.entry(begin, native) else { return };
     if let Some(position) = native.iter().position(|range| (range.0..range.1).contains(&entry)) {
         if native[position].0 < entry {
             // Code that was moved before the entry, or the byte of another instruction.
             native.insert(position + 1, (entry, native[position].1));
             native[position].1 = entry;
-            if entry - native[position].0 == 1 {
+            if entry - native[position].0 == 1 && map.begins_before(native[position].0) {
                 native.remove(position);
                 native[..=position].rotate_right(1);
             } else {
@@ -369,7 +368,7 @@ fn leave_bytes(
     maps: &AddressMaps<'_>,
     function: u32,
     around: &[TextRange],
-    native: &mut [TextRange],
+    native: &mut Vec<TextRange>,
     budget: &mut RangeBudget,
 ) {
     if function as usize >= maps.maps.len() {
@@ -380,6 +379,9 @@ fn leave_bytes(
         let is_around =
             budget.spend(around.len()).is_ok() && around.iter().any(|range| (range.0..range.1).contains(begin));
         *begin += u32::from(!is_around);
+    }
+    if native.iter().any(|range| range.0 < range.1) {
+        native.retain(|range| range.0 < range.1);
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Flow {
     returns: Vec<u32>,
     /// The starts of a basic block and of one that comes before it: sorted.
     edges: Vec<(u32, u32)>,
+    /// The other way round: sorted. Blocks without code begin where the next one does.
+    exits: Vec<(u32, u32)>,
 }
 
 impl Flow {
@@ -29,7 +31,9 @@ impl Flow {
     pub(super) fn new(returns: impl Iterator<Item = u32>, edges: &[(u32, u32)]) -> Flow {
         let mut edges: Vec<(u32, u32)> = edges.iter().map(|&(from, to)| (to, from)).collect();
         edges.sort_unstable();
-        Flow { returns: returns.collect(), edges }
+        let mut exits: Vec<(u32, u32)> = edges.iter().map(|&(to, from)| (from, to)).collect();
+        exits.sort_unstable();
+        Flow { returns: returns.collect(), edges, exits }
     }
 
     /// Does a call return to this address?
@@ -40,6 +44,13 @@ impl Flow {
     /// Does an edge lead from the block at `from` to the one at `to`?
     pub(super) fn leads(&self, from: u32, to: u32) -> bool {
         self.edges.binary_search(&(to, from)).is_ok()
+    }
+
+    /// Do all edges from the block at `from`, of which there is one, lead to the block at `to`?
+    pub(super) fn leads_only(&self, from: u32, to: u32) -> bool {
+        let first = self.exits.partition_point(|edge| edge.0 < from);
+        let mut exits = self.exits[first..].iter().take_while(|edge| edge.0 == from).peekable();
+        exits.peek().is_some() && exits.all(|edge| edge.1 == to)
     }
 
     /// Is the block at `start` reached only from the end of the one before it, which starts at `before`?

@@ -267,9 +267,9 @@ fn extract(
     }
     if let Some(flow) = &flow {
         leading::find(&mut out, flow);
-        let pairs = out.basic_blocks.windows(2);
-        let apart = pairs.filter(|pair| !flow.leads(pair[0], pair[1]) && !flow.is_returned_to(pair[1]));
-        out.apart = apart.map(|pair| pair[1]).collect();
+        if is_x86 {
+            out.apart = leading::apart(&out, flow);
+        }
     }
     if let Some(homes) = source.homes
         && let Some(slot) = slot

@@ -16,8 +16,9 @@ pub(super) fn find(function: &mut CompiledFunction, flow: &Flow) {
         let behind = function.basic_blocks.partition_point(|block| *block < next.start);
         let block = behind.checked_sub(1).map(|last| function.basic_blocks[last]);
         let Some(block) = block.filter(|block| *block >= row.start) else { continue };
-        let goes_on = function.basic_blocks.get(behind) != Some(&next.start) || flow.leads(block, next.start);
-        if !goes_on || flow.is_returned_to(block) {
+        let goes_on = function.basic_blocks.get(behind) != Some(&next.start) || flow.leads_only(block, next.start);
+        // The edges of blocks without code may be those of the next one.
+        if !goes_on || jumps_before(&function.code, next.start) || flow.is_returned_to(block) {
             continue;
         }
         // What comes before is the end of another block.
@@ -27,6 +28,29 @@ pub(super) fn find(function: &mut CompiledFunction, flow: &Flow) {
         function.leading.push(block);
     }
     function.rows = rows;
+}
+
+/// Where blocks begin that control does not go on to from the code before, and to which no call returns.
+pub(super) fn apart(function: &CompiledFunction, flow: &Flow) -> Vec<u32> {
+    let is_apart = |pair: &&[u32]| {
+        let ends = !flow.leads(pair[0], pair[1]) && !flow.is_returned_to(pair[1]);
+        ends && (jumps_before(&function.code, pair[1]) || returns_or_traps_before(&function.code, pair[1]))
+    };
+    function.basic_blocks.windows(2).filter(is_apart).map(|pair| pair[1]).collect()
+}
+
+/// Does a jump lie before this address of x86-64 code, that does not lead to it?
+fn jumps_before(code: &[u8], address: u32) -> bool {
+    const JUMP: u8 = 0xe9;
+    let begin = (address as usize).checked_sub(5);
+    let jump = begin.and_then(|begin| code.get(begin..address as usize));
+    jump.is_some_and(|jump| jump[0] == JUMP && jump[1..] != [0; 4])
+}
+
+fn returns_or_traps_before(code: &[u8], address: u32) -> bool {
+    const RETURN: u8 = 0xc3;
+    let before = code.get(..address as usize).unwrap_or_default();
+    before.ends_with(&[RETURN]) || before.ends_with(&super::UD2)
 }
 
 #[cfg(test)]
@@ -58,6 +82,11 @@ mod tests {
     fn a_block_of_moves_leads_to_the_next_one_only_if_it_does_not_jump_away() {
         let rows = [(0, Some(10)), (4, None), (8, Some(20))];
         assert_eq!(leading(&rows, &[0, 4, 8], &[(0, 8), (4, 8)]).0, [4]);
+        assert_eq!(
+            leading(&rows, &[0, 4, 8], &[(4, 0), (4, 8)]).0,
+            Vec::<u32>::new(),
+            "another block without code begins there"
+        );
         assert_eq!(leading(&rows, &[0, 4, 8], &[(0, 8), (4, 0)]).0, [0; 0]);
     }
 
