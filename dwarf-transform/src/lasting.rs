@@ -486,15 +486,12 @@ impl<'f, 'a, 't> Families<'f, 'a, 't> {
         }
         family.push(function);
         // What mentions nothing of the family that is left calls nothing that comes back.
-        let mut left: Vec<(Option<&[u8]>, Vec<&[u8]>)> = Vec::new();
-        for member in family {
-            let mentioned = self.mentioned(member).unwrap_or_default();
-            left.push((self.name(member), mentioned));
-        }
+        let mentioned: Vec<_> = family.iter().map(|member| self.mentioned(*member).unwrap_or_default()).collect();
+        let mut left: Vec<usize> = (0..family.len()).collect();
         loop {
-            let names: HashSet<&[u8]> = left.iter().filter_map(|member| member.0).collect();
+            let names: HashSet<&[u8]> = left.iter().filter_map(|member| self.name(family[*member])).collect();
             let before = left.len();
-            left.retain(|(_, mentioned)| mentioned.iter().any(|name| names.contains(name)));
+            left.retain(|member| mentioned[*member].iter().any(|name| names.contains(name)));
             if left.len() == before {
                 return before > 0;
             }

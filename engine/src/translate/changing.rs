@@ -624,13 +624,12 @@ mod tests {
 
     const FUNCTION_END: Effect = Effect::End(BodyScan::FUNCTION);
 
+    /// A place, or in its stead a local, and the operators.
+    type Followed = (usize, Option<u32>, Range<u32>);
+
     /// Where a variable is, in a body of one byte an operator: the places that are continued (and, by itself, another local) and the stale
     /// ones. `code` has the bytes of what operators push.
-    fn follow(
-        effects: &[Effect],
-        code: &[u8],
-        variable: &ChangingVariable,
-    ) -> (Vec<(usize, Option<u32>, Range<u32>)>, Vec<Range<u32>>) {
+    fn follow(effects: &[Effect], code: &[u8], variable: &ChangingVariable) -> (Vec<Followed>, Vec<Range<u32>>) {
         let body = BodyScan::of_bytes(effects, &[]);
         let found = changing(&body, Code::of_bytes(code), std::slice::from_ref(variable));
         let continued = found.continued.into_iter().map(|it| (it.place, it.local, it.operators));
