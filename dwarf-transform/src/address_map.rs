@@ -4,6 +4,7 @@ use crate::address::{TextOffset, WasmOffset};
 use crate::guest_lines::{Covering, GuestRow, has_no_line, row_with_line};
 use crate::native::{EntryBeforeLoop, NativeCall, NativeFunction};
 use crate::options::PointerFlavour;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -276,7 +277,10 @@ fn boundaries(native: &NativeFunction) -> Vec<u32> {
 /// The same for scopes. Debuggers take a stop where a range of an inlined subroutine begins for one at its call. A block that lies apart from
 /// the others, such as the end of a loop's round, is none: scopes have it from one byte before on, in an instruction from which control does
 /// not go on to it. With where these blocks begin.
-fn begin_before(native: &NativeFunction, boundaries: &[u32]) -> (Vec<u32>, Vec<u32>) {
+fn begin_before<'b>(native: &NativeFunction, boundaries: &'b [u32]) -> (Cow<'b, [u32]>, Vec<u32>) {
+    if native.apart.is_empty() {
+        return (Cow::Borrowed(boundaries), Vec::new());
+    }
     let mut apart = native.apart.iter().map(|begin| begin.0).peekable();
     let mut begins = boundaries.to_vec();
     let mut moved = Vec::new();
@@ -290,7 +294,7 @@ fn begin_before(native: &NativeFunction, boundaries: &[u32]) -> (Vec<u32>, Vec<u
         }
     }
     moved.dedup();
-    (begins, moved)
+    (Cow::Owned(begins), moved)
 }
 
 impl Pieces {

@@ -261,7 +261,7 @@ impl Uses<'_, '_> {
             own.retain(|at| scopes.declaration(*at, same) == Some(number));
             let is_renewed = !own.is_empty() || scope.around.is_some();
             let first = (is_renewed && self.is_initialized(position)).then_some(position);
-            let place = |at: usize| self.tokens.place(at.min(self.tokens.len() - 1));
+            let place = |at: usize| self.tokens.place(at);
             let (begin, end) = (*scope.tokens.start(), *scope.tokens.end());
             let around = scope.around.as_ref().map(|around| [(*around.start(), begin), (end + 1, *around.end() + 1)]);
             let outside = around.into_iter().flatten().filter(|part| part.0 < part.1);
@@ -294,10 +294,9 @@ impl Uses<'_, '_> {
             last = at;
             at += 1;
         }
-        let place = |at: usize| self.tokens.place(at.min(self.tokens.len() - 1));
         Change {
-            begin: place(begin),
-            last: place(last),
+            begin: self.tokens.place(begin),
+            last: self.tokens.place(last),
             is_literal: self.is_literal(position, last),
             is_update: self.is_update(position, begin..=last),
         }
@@ -440,9 +439,6 @@ impl Uses<'_, '_> {
             return false;
         }
         let (before, two) = (begin.checked_sub(1), begin.checked_sub(2));
-        if self.is_increased(position) {
-            return true;
-        }
         if self.callees.has_references && (self.is_bound(begin) || self.is_operand_by_reference(begin)) {
             return true;
         }
@@ -580,7 +576,9 @@ impl Scopes {
         // What macros stand for declares nothing that is asked for.
         let (forms, budget) = (&Forms::default(), &Cell::new(0));
         let words = Words { lines, forms, rows: None, depth: 0, budget };
-        let statements = body.and_then(|body| Statements::read(tokens, body, words));
+        // Parameters need none.
+        let is_inside = |body: &usize| declared.iter().flatten().any(|position| position >= body);
+        let statements = body.filter(is_inside).and_then(|body| Statements::read(tokens, body, words));
         let is_loop = |position: &usize| matches!(tokens.kind(*position), Some(Kind::For | Kind::While | Kind::Do));
         let loops: Vec<usize> = (0..tokens.len()).filter(is_loop).collect();
         let has_loops = |scope: &RangeInclusive<usize>| {

@@ -173,6 +173,8 @@ struct Flow<'a> {
     /// The place that the list has each variable at.
     listed: Vec<Option<usize>>,
     reports: bool,
+    /// Something may be known, or listed, that was not when it was told last.
+    is_changed: bool,
     /// Of each variable: what is told of it, and from where on.
     begun: Vec<Option<(u32, Told)>>,
     found: ChangingPlaces,
@@ -238,6 +240,7 @@ impl<'a> Flow<'a> {
             in_scope: Vec::new(),
             listed: Vec::new(),
             reports: false,
+            is_changed: true,
             begun: vec![None; variables.len()],
             found: ChangingPlaces::default(),
             budget: MAX_WORK,
@@ -298,6 +301,7 @@ impl<'a> Flow<'a> {
                 }
                 _ => {}
             }
+            self.is_changed |= matches!(effect, Effect::Loop | Effect::Else | Effect::End(_));
             self.happen_at(at, &mut next_event, |_| true);
             self.settle(at)?;
             match effect {
@@ -318,10 +322,12 @@ impl<'a> Flow<'a> {
                 Effect::Leave => self.state = None,
                 Effect::None | Effect::Silent | Effect::Operand | Effect::Loop | Effect::Else | Effect::End(_) => {}
             }
+            self.is_changed |= matches!(effect, Effect::Br(_) | Effect::BrTable { .. } | Effect::Leave);
             self.settle(self.body.behind(number))?;
         }
         self.go_to(self.body.end, &mut next_event)?;
         self.state = None;
+        self.is_changed = true;
         self.settle(self.body.end)?;
         Some(comes_back)
     }
@@ -352,6 +358,7 @@ impl<'a> Flow<'a> {
     fn happen_at(&mut self, at: u32, next: &mut usize, is_meant: impl Fn(Event) -> bool) {
         while let Some(&(_, event)) = self.events.get(*next).filter(|event| event.0 == at && is_meant(event.1)) {
             self.happen(event, at);
+            self.is_changed = true;
             *next += 1;
         }
     }
@@ -425,6 +432,7 @@ impl<'a> Flow<'a> {
         if about.is_empty() || self.state.is_none() {
             return;
         }
+        self.is_changed = true;
         let before = number.checked_sub(1).map(|before| self.body.offsets[before as usize]);
         let gets = before.and_then(|before| self.code.pushed(before));
         let is_it = |state: &Bits, variable: usize| {
@@ -449,7 +457,7 @@ impl<'a> Flow<'a> {
 
     /// What holds before the operator at `offset`.
     fn settle(&mut self, offset: u32) -> Option<()> {
-        if !self.reports {
+        if !self.reports || !std::mem::take(&mut self.is_changed) {
             return Some(());
         }
         self.budget = self.budget.checked_sub(self.variables.len())?;
