@@ -5,7 +5,6 @@ use crate::guest_lines::{Covering, GuestRow, has_no_line, row_with_line};
 use crate::native::{EntryBeforeLoop, NativeCall, NativeFunction};
 use crate::options::PointerFlavour;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
 
 /// A half-open range of `.text`.
@@ -98,7 +97,7 @@ impl AddressMap {
         flavour: PointerFlavour,
     ) -> AddressMap {
         let boundaries = boundaries(native);
-        let collect = |boundaries: &[u32], offsets: &dyn Fn(usize) -> Option<u32>| {
+        let collect = |boundaries: &[u32], offsets: &[Option<u32>]| {
             let mut pieces: Vec<(u32, u32, u32)> = Vec::with_capacity(native.rows.len() + 1);
             let mut current = body_start;
             let mut push = |wasm: u32, start: u32, end: u32| {
@@ -112,8 +111,8 @@ impl AddressMap {
                 }
             };
             push(current, native.text.start.0, boundaries[0]);
-            for (position, ends) in boundaries.windows(2).enumerate() {
-                current = offsets(position).unwrap_or(current);
+            for (offset, ends) in offsets.iter().zip(boundaries.windows(2)) {
+                current = offset.unwrap_or(current);
                 push(current, ends[0], ends[1]);
             }
             // Mostly sorted, which this algorithm makes use of; those of one operator are in order already.
@@ -122,15 +121,14 @@ impl AddressMap {
             Pieces::new(pieces)
         };
         let entries: Vec<_> = entries_before_loops(native).collect();
+        let mut offsets: Vec<Option<u32>> = native.rows.iter().map(|row| row.wasm.map(|wasm| wasm.0)).collect();
         // The statement's operands come behind the loop's head.
-        let at_head: HashMap<usize, u32> = entries
-            .iter()
-            .flat_map(|(entry, head, it)| (*entry..=*head).map(|position| (position, it.head.0)))
-            .collect();
-        let wasm = |position: usize| native.rows[position].wasm.map(|wasm| wasm.0);
-        let pieces = collect(&boundaries, &|position| {
-            wasm(position).map(|wasm| at_head.get(&position).copied().unwrap_or(wasm))
-        });
+        let mut before_loops = Vec::new();
+        for &(entry, head, it) in &entries {
+            before_loops.extend((entry..=head).map(|position| (position, offsets[position])));
+            offsets[entry..=head].iter_mut().flatten().for_each(|offset| *offset = it.head.0);
+        }
+        let pieces = collect(&boundaries, &offsets);
         let mut places = moved_rows(native);
         let (mut hidden, mut outside) = match flavour {
             PointerFlavour::Gdb => (hidden_rows(native, lines, &places), lineless_after_calls(native, lines)),
@@ -155,11 +153,12 @@ impl AddressMap {
         }
         let (begins, apart) = begin_before(native, &boundaries);
         let scopes = (!places.is_empty() || !entries.is_empty() || !apart.is_empty()).then(|| {
-            let mut offsets: Vec<Option<u32>> = (0..native.rows.len()).map(wasm).collect();
+            // Where entries overlap, the first one notes what was there.
+            before_loops.iter().rev().for_each(|&(position, offset)| offsets[position] = offset);
             for &(position, statement) in &places {
                 offsets[position] = Some(statement);
             }
-            collect(&begins, &|position| offsets[position])
+            collect(&begins, &offsets)
         });
         outside.sort_by_key(|outside| outside.first);
         let mut outside_code: Vec<TextRange> = outside.iter().map(|outside| outside.code).collect();

@@ -13,10 +13,10 @@ use crate::expression::GuestExpression;
 use crate::guest::GuestFunction;
 use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::UnitLines;
-use crate::scope::{Entry, declaration_of, name_of, place_of};
+use crate::scope::{Described, Entry, place_of};
 use crate::source::{Change, Changes, Language, Originals, Place, Texts, plain_name};
+use foldhash::{HashMap, HashMapExt, HashSet};
 use gimli::{AttributeValue, Operation, Reader, UnitOffset, constants as c};
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -222,10 +222,9 @@ fn constancy<'a>(
     if !matches!(entry.tag(), c::DW_TAG_formal_parameter | c::DW_TAG_variable) {
         return None;
     }
-    let origin = declaration_of(unit, entry);
-    let value = |name| [Some(entry), origin.as_ref()].into_iter().flatten().find_map(|entry| entry.attr_value(name));
-    let AttributeValue::UnitRef(at) = value(c::DW_AT_type)? else { return None };
-    let is_artificial = matches!(value(c::DW_AT_artificial), Some(AttributeValue::Flag(true)));
+    let described = Described::of(unit, entry);
+    let AttributeValue::UnitRef(at) = described.value(c::DW_AT_type)? else { return None };
+    let is_artificial = matches!(described.value(c::DW_AT_artificial), Some(AttributeValue::Flag(true)));
     match types.of(dwarf, unit, at, 0) {
         Type::Other => return None,
         Type::Constant | Type::Reference => return Some(Constancy::Sure),
@@ -233,8 +232,8 @@ fn constancy<'a>(
         Type::Scalar if is_artificial && entry.tag() == c::DW_TAG_formal_parameter => return Some(Constancy::Sure),
         Type::Scalar => {}
     }
-    let name = name_of(dwarf, unit, entry)?;
-    let (file, line) = place_of(unit, entry)?;
+    let name = described.name(dwarf, unit)?;
+    let (file, line) = described.place()?;
     Some(Constancy::Text(Declaration { name, file, line: u32::try_from(line).ok()? }))
 }
 

@@ -63,34 +63,52 @@ pub(crate) fn declaration_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<E
     })
 }
 
+/// An entry and what it completes or is an instance of. An instance of an abstract function may complete a declaration by it.
+pub(crate) struct Described<'e, 'a> {
+    entry: &'e Entry<'a>,
+    others: [Option<Entry<'a>>; 2],
+}
+
+impl<'e, 'a> Described<'e, 'a> {
+    pub(crate) fn of(unit: &Unit<'a>, entry: &'e Entry<'a>) -> Described<'e, 'a> {
+        let declaration = declaration_of(unit, entry);
+        let first = declaration.as_ref().and_then(|it| declaration_of(unit, it));
+        Described { entry, others: [declaration, first] }
+    }
+
+    /// What the entry, or else the first of the others that has the attribute, says.
+    pub(crate) fn value(&self, name: gimli::DwAt) -> Option<AttributeValue<Slice<'a>>> {
+        let others = self.others.iter().flatten();
+        std::iter::once(self.entry).chain(others).find_map(|entry| entry.attr_value(name))
+    }
+
+    pub(crate) fn name(&self, dwarf: &GuestDwarf<'a>, unit: &Unit<'a>) -> Option<Slice<'a>> {
+        dwarf.sections(unit).attr_string(unit, self.value(constants::DW_AT_name)?).ok()
+    }
+
+    /// File (as the unit numbers them) and line where it is declared.
+    pub(crate) fn place(&self) -> Option<(u64, u64)> {
+        let file = match self.value(constants::DW_AT_decl_file)? {
+            AttributeValue::FileIndex(file) => file,
+            value => value.udata_value()?,
+        };
+        Some((file, self.value(constants::DW_AT_decl_line)?.udata_value()?))
+    }
+}
+
 /// Does a subprogram have a result?
 pub(crate) fn has_result<'a>(unit: &Unit<'a>, subprogram: &Entry<'a>) -> bool {
-    // An instance of an abstract one may complete a declaration by it.
-    let declaration = declaration_of(unit, subprogram);
-    let first = declaration.as_ref().and_then(|it| declaration_of(unit, it));
-    let entries = [Some(subprogram), declaration.as_ref(), first.as_ref()];
-    entries.into_iter().flatten().any(|entry| entry.attr(constants::DW_AT_type).is_some())
+    Described::of(unit, subprogram).value(constants::DW_AT_type).is_some()
 }
 
 /// The name of an entry, or of what it completes or is an instance of.
 pub(crate) fn name_of<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, entry: &Entry<'a>) -> Option<Slice<'a>> {
-    let declaration = declaration_of(unit, entry);
-    let first = declaration.as_ref().and_then(|it| declaration_of(unit, it));
-    let entries = [Some(entry), declaration.as_ref(), first.as_ref()];
-    let name = entries.into_iter().flatten().find_map(|entry| entry.attr_value(constants::DW_AT_name))?;
-    dwarf.sections(unit).attr_string(unit, name).ok()
+    Described::of(unit, entry).name(dwarf, unit)
 }
 
 /// File (as the unit numbers them) and line where an entry is declared.
 pub(crate) fn place_of<'a>(unit: &Unit<'a>, entry: &Entry<'a>) -> Option<(u64, u64)> {
-    let declaration = declaration_of(unit, entry);
-    let entries = [Some(entry), declaration.as_ref()];
-    let number = |name| entries.into_iter().flatten().find_map(|entry| entry.attr_value(name))?.udata_value();
-    let file = match entries.into_iter().flatten().find_map(|entry| entry.attr_value(constants::DW_AT_decl_file))? {
-        AttributeValue::FileIndex(file) => file,
-        value => value.udata_value()?,
-    };
-    Some((file, number(constants::DW_AT_decl_line)?))
+    Described::of(unit, entry).place()
 }
 
 /// The guest code ranges of an entry, with `DW_AT_low_pc`/`DW_AT_high_pc` or `DW_AT_ranges`. `None` where it has no

@@ -8,9 +8,9 @@ use super::macros::Forms;
 use super::statements::{Shape, Statements, Words};
 use super::tokens::{Definition, Kind, Lines, Tokens};
 use crate::lasting::Declaration;
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use rayon::prelude::*;
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
 use std::ops::{Range, RangeInclusive};
 
 /// The functions that a program calls, by their names without template arguments.

@@ -5,8 +5,8 @@
 
 use super::statements::{Choice, Shape, Statements, Words};
 use super::tokens::{Definition, Lines, Tokens};
+use foldhash::HashMap;
 use std::cell::Cell;
-use std::collections::HashMap;
 
 /// What a macro stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::Place;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) struct Lines<'t> {
     text: &'t [u8],
     /// Where each line begins.
     begins: Vec<u32>,
+    /// Where what follows the `#` of directives that define macros begins; found when first needed.
+    definitions: OnceLock<Vec<u32>>,
 }
 
 impl<'t> Lines<'t> {
@@ -48,12 +51,12 @@ impl<'t> Lines<'t> {
         u32::try_from(text.len()).ok()?;
         let mut begins = vec![0];
         begins.extend(memchr::memchr_iter(b'\n', text).map(|newline| newline as u32 + 1));
-        Some(Lines { text, begins })
+        Some(Lines { text, begins, definitions: OnceLock::new() })
     }
 
     /// The lines of `text`, a part of a file of acceptable size.
     pub(crate) fn of_part(text: &'t [u8]) -> Lines<'t> {
-        Lines::new(text).unwrap_or(Lines { text: &[], begins: vec![0] })
+        Lines::new(text).unwrap_or_else(|| Lines { text: &[], begins: vec![0], definitions: OnceLock::new() })
     }
 
     /// How many there are.
@@ -95,26 +98,16 @@ impl<'t> Lines<'t> {
     /// The macros that are defined in the file: name, parameters, what they stand for.
     pub(crate) fn definitions(&self) -> impl Iterator<Item = Definition<'t>> {
         let text = self.text;
-        let begins = self.begins.iter().map(move |begin| &text[*begin as usize..]);
-        begins.filter_map(|line| {
-            let directive = behind_blanks(behind_blanks(line).strip_prefix(b"#")?);
-            let rest = behind_blanks(directive.strip_prefix(b"define")?);
-            let (name, rest) = rest.split_at(rest.iter().position(|byte| !is_word(*byte))?);
-            let mut reader = Reader::new(rest, 1);
-            reader.rest_of_line();
-            let rest = &rest[..reader.at];
-            let (parameters, body) = match rest.strip_prefix(b"(") {
-                Some(rest) => {
-                    let end = rest.iter().position(|byte| *byte == b')')?;
-                    let parameters = rest[..end].split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-                    // `...` is called otherwise in what the macro stands for.
-                    let named = parameters.map(|name| if name == b"..." { b"__VA_ARGS__" } else { name });
-                    (Some(named.collect()), &rest[end + 1..])
-                }
-                None => (None, rest),
-            };
-            Some(Definition { name, parameters, body })
-        })
+        let begins_line = |at: &usize| {
+            let blanks = text[..*at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+            matches!(text[..at - blanks].last(), None | Some(b'\n'))
+        };
+        let found = self.definitions.get_or_init(|| {
+            let directives = memchr::memchr_iter(b'#', text).filter(begins_line).map(|at| at + 1);
+            let defining = directives.filter(|at| behind_blanks(&text[*at..]).starts_with(b"define"));
+            defining.map(|at| at as u32).collect()
+        });
+        found.iter().filter_map(move |at| Definition::read(&text[*at as usize..]))
     }
 
     /// The lines of this range, which are counted from 1.
@@ -134,6 +127,28 @@ pub(crate) struct Definition<'t> {
     /// `None` for one that is not called.
     pub(crate) parameters: Option<Vec<&'t [u8]>>,
     pub(crate) body: &'t [u8],
+}
+
+impl<'t> Definition<'t> {
+    /// Reads what follows the `#` of a directive.
+    fn read(directive: &'t [u8]) -> Option<Definition<'t>> {
+        let rest = behind_blanks(behind_blanks(directive).strip_prefix(b"define")?);
+        let (name, rest) = rest.split_at(rest.iter().position(|byte| !is_word(*byte))?);
+        let mut reader = Reader::new(rest, 1);
+        reader.rest_of_line();
+        let rest = &rest[..reader.at];
+        let (parameters, body) = match rest.strip_prefix(b"(") {
+            Some(rest) => {
+                let end = rest.iter().position(|byte| *byte == b')')?;
+                let parameters = rest[..end].split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                // `...` is called otherwise in what the macro stands for.
+                let named = parameters.map(|name| if name == b"..." { b"__VA_ARGS__" } else { name });
+                (Some(named.collect()), &rest[end + 1..])
+            }
+            None => (None, rest),
+        };
+        Some(Definition { name, parameters, body })
+    }
 }
 
 /// The tokens of some lines of a file that the compiler saw.

@@ -29,10 +29,11 @@ pub(super) struct Flow {
 impl Flow {
     /// Calls return to `returns`, in order. `edges` lead from basic block to basic block.
     pub(super) fn new(returns: impl Iterator<Item = u32>, edges: &[(u32, u32)]) -> Flow {
-        let mut edges: Vec<(u32, u32)> = edges.iter().map(|&(from, to)| (to, from)).collect();
-        edges.sort_unstable();
-        let mut exits: Vec<(u32, u32)> = edges.iter().map(|&(to, from)| (from, to)).collect();
+        // Mostly in the order of their blocks, which helps to sort them.
+        let mut exits = edges.to_vec();
         exits.sort_unstable();
+        let mut edges: Vec<(u32, u32)> = exits.iter().map(|&(from, to)| (to, from)).collect();
+        edges.sort_unstable();
         Flow { returns: returns.collect(), edges, exits }
     }
 
