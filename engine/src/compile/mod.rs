@@ -4,6 +4,7 @@
 //! the frame table, generate and serialize the native debug info, write the artifact.
 
 mod anchors;
+mod folded_loads;
 mod function;
 mod guest_function;
 mod guest_symbols;
@@ -803,6 +804,7 @@ fn native_module(
                         Ok(_) => operator,
                         Err(_) => operator_behind(input, operator),
                     }),
+                    meets_statement: function.met.binary_search(&address).is_ok(),
                 })
                 .collect(),
             lost_stack_values: function
