@@ -19,7 +19,7 @@ use md5::{Digest, Md5};
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use wasmparser::{BinaryReader, Parser, Payload};
 
 /// Below which systems keep debug files.
@@ -28,6 +28,10 @@ const SYSTEM_DIRECTORY: &str = "/usr/lib/debug";
 /// The largest source file that is looked at, and how much of all sources together.
 const MAX_SOURCE: u64 = 64 << 20;
 const MAX_SOURCES: u64 = 256 << 20;
+
+/// In how many directories headers are looked for, and at how many places together.
+const MAX_DIRECTORIES: usize = 64;
+const MAX_TRIED: usize = 20_000;
 
 /// The contents of a debug file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -70,6 +74,8 @@ pub struct DebugFiles {
     pub split: Vec<DebugFile>,
     /// Source files that line tables name. Those that are not [`Source::is_original`] are not looked at.
     pub sources: Vec<Source>,
+    /// What the sources include and no line table names: headers that have macros, but no code.
+    pub headers: Vec<Source>,
     /// What was looked for in vain, as sentences for the user.
     pub warnings: Vec<String>,
 }
@@ -92,7 +98,9 @@ impl DebugFiles {
         let sections = sections.debug();
         let dwarf_transform::NamedFiles { split_units: units, sources } = dwarf_transform::named_files(&sections);
         if debug_info == DebugInfo::Full {
-            files.sources = read_sources(directory_of(path), sources);
+            let mut rest = MAX_SOURCES;
+            files.sources = read_sources(directory_of(path), sources, &mut rest);
+            files.headers = read_headers(directory_of(path), &files.sources, &mut rest);
         }
         if units.is_empty() {
             return files;
@@ -217,14 +225,9 @@ impl<'a> Sections<'a> {
 
 /// The sources that are there, of a reasonable size. Only where there are several of one name does it matter here which is the
 /// original: sums take longer than reading.
-fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<Source> {
-    let mut rest = MAX_SOURCES;
+fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>, rest: &mut u64) -> Vec<Source> {
     let mut read = |place: &Path, source: &dwarf_transform::SourceFile| {
-        let size = fs::metadata(place).ok().filter(fs::Metadata::is_file)?.len();
-        rest = rest.checked_sub(size).filter(|_| size <= MAX_SOURCE)?;
-        let mut text = Vec::new();
-        File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut text).ok()?;
-        Some(Source { name: source.path.clone(), text, md5: source.md5 })
+        Some(Source { name: source.path.clone(), text: read_source(place, rest)?, md5: source.md5 })
     };
     let found = named.into_iter().filter_map(|source| {
         let as_named = Path::new(&source.path);
@@ -237,6 +240,76 @@ fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<S
         }
     });
     found.collect()
+}
+
+/// The text of a file of a reasonable size; `rest` says how much may still be read.
+fn read_source(place: &Path, rest: &mut u64) -> Option<Vec<u8>> {
+    let size = fs::metadata(place).ok().filter(fs::Metadata::is_file)?.len();
+    *rest = rest.checked_sub(size).filter(|_| size <= MAX_SOURCE)?;
+    let mut text = Vec::new();
+    File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// What sources of C and C++ include, directly or not, beyond themselves. It is looked for where the file is that includes it, and where
+/// the sources are: the compiler's options are not known.
+fn read_headers(beside: &Path, sources: &[Source], rest: &mut u64) -> Vec<Source> {
+    let directory = |name: &str| match Path::new(name) {
+        name if name.is_relative() && !name.exists() => plain(&beside.join(directory_of(name))),
+        name => plain(directory_of(name)),
+    };
+    let is_c = |source: &&Source| !source.name.ends_with(".rs");
+    let sources: Vec<(PathBuf, &Source)> = sources.iter().filter(is_c).map(|it| (directory(&it.name), it)).collect();
+    let path =
+        |(directory, source): &(PathBuf, &Source)| Path::new(&source.name).file_name().map(|name| directory.join(name));
+    let mut known: HashSet<PathBuf> = sources.iter().filter_map(path).collect();
+    let mut directories: Vec<&PathBuf> = sources.iter().map(|(directory, _)| directory).collect();
+    directories.sort_unstable();
+    directories.dedup();
+    directories.truncate(MAX_DIRECTORIES);
+    let names = |text: &[u8]| -> Vec<PathBuf> {
+        let names = dwarf_transform::included_files(text).into_iter();
+        names.filter_map(|name| std::str::from_utf8(name).ok().map(PathBuf::from)).collect()
+    };
+    let mut headers: Vec<Source> = Vec::new();
+    let mut tried: HashSet<PathBuf> = HashSet::new();
+    let mut open: Vec<(PathBuf, Vec<PathBuf>)> =
+        sources.iter().map(|(directory, source)| (directory.clone(), names(&source.text))).collect();
+    while let Some((own, names_there)) = open.pop() {
+        for name in names_there {
+            let places = std::iter::once(&own).chain(directories.iter().copied()).map(|it| plain(&it.join(&name)));
+            for place in places {
+                if known.contains(&place) {
+                    break;
+                }
+                if tried.len() >= MAX_TRIED || !tried.insert(place.clone()) {
+                    continue;
+                }
+                let Some((text, path)) = read_source(&place, rest).zip(place.to_str()) else { continue };
+                open.push((directory_of(&place).to_owned(), names(&text)));
+                headers.push(Source { name: path.to_owned(), text, md5: None });
+                known.insert(place);
+                break;
+            }
+        }
+    }
+    headers.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    headers
+}
+
+/// A path without `.` and `..`, as far as its text tells.
+fn plain(path: &Path) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(found.components().next_back(), Some(Component::Normal(_))) => {
+                found.pop();
+            }
+            part => found.push(part),
+        }
+    }
+    found
 }
 
 /// A file that is a module. Modules name any path: pipes and devices, which may never end, are none.

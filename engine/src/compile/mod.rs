@@ -130,10 +130,10 @@ impl Compilation {
         let mut report =
             CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
         report.warnings.append(&mut debug_files.warnings);
-        let sources = std::mem::take(&mut debug_files.sources);
-        let debug = GuestDebug::scan(&translation, &debug_files, &sources, &mut report);
+        let (sources, headers) = (std::mem::take(&mut debug_files.sources), std::mem::take(&mut debug_files.headers));
+        let debug = GuestDebug::scan(&translation, &debug_files, (&sources, &headers), &mut report);
         // They are large, and nothing else looks at them.
-        drop(sources);
+        drop((sources, headers));
         for (position, uses) in debug.iter().flat_map(|debug| debug.uses.functions.iter().enumerate()) {
             if let Some(name) = &uses.thunk {
                 translation.names.functions.insert(translation.functions[position].index, name.clone());
@@ -172,7 +172,7 @@ impl<'a> GuestDebug<'a> {
     fn scan(
         translation: &ModuleTranslation<'a>,
         debug_files: &'a DebugFiles,
-        sources: &[Source],
+        (sources, headers): (&[Source], &[Source]),
         report: &mut CompileReport,
     ) -> Option<GuestDebug<'a>> {
         if translation.tunables.debug_info == DebugInfo::None {
@@ -222,6 +222,7 @@ impl<'a> GuestDebug<'a> {
                 return dwarf_transform::scan(&guest);
             }
             let files: Vec<_> = sources.iter().map(Source::as_source).collect();
+            let headers: Vec<_> = headers.iter().map(Source::as_source).collect();
             let is_original = |position: usize| sources[position].is_original();
             let joins = |position: usize| joins(&translation.functions[position], base);
             let behind_silent = |position: usize, offset: dwarf_transform::WasmOffset| {
@@ -230,6 +231,7 @@ impl<'a> GuestDebug<'a> {
             };
             let sources = dwarf_transform::GuestSources {
                 files: &files,
+                headers: &headers,
                 is_original: &is_original,
                 joins: &joins,
                 behind_silent: &behind_silent,
