@@ -10,7 +10,8 @@
 //!
 //! - *Sources* of C, C++ and Rust tell which lines have code that the wasm does without, and which variables keep their values. They
 //!   are taken from where the line table says that they were (relative paths: to the working directory, then to the module), if they
-//!   are what was compiled (where the table says what that was).
+//!   are what was compiled (where the table says what that was). Headers without code, which no line table names, are looked for where
+//!   others include them.
 //!
 //! The first file that exists is taken. A separate debug file that was made for other code is refused.
 
@@ -449,6 +450,35 @@ mod tests {
         // One with DWARF of its own needs no other.
         let whole = module(&[wasm[8..].to_vec(), custom(".debug_info", b"x")]);
         assert_eq!(DebugFiles::find(&path, &whole, DebugInfo::Full), DebugFiles::default());
+    }
+
+    #[test]
+    fn headers_without_code_are_found_beside_what_includes_them() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::create_dir_all(directory_of(&path)).expect("a directory");
+            fs::write(path, text).expect("a file");
+        };
+        write("src/macros.h", "#include \"../src/more.h\"\n#include \"main.c\"\n#include \"macros.h\"\n");
+        write("src/more.h", "#include \"gone.h\"\n");
+        write("include/lib/all.h", "");
+        write("include/lib/inner.h", "");
+        let source = |name: &str, text: &str| Source {
+            name: directory.path().join(name).to_str().expect("it is a text").to_owned(),
+            text: text.into(),
+            md5: None,
+        };
+        let sources = [
+            source("src/main.c", "# include \"macros.h\"\n#include <inner.h>\nint a; // #include \"lib/all.h\"\n"),
+            source("include/lib/code.h", ""),
+            source("include/main.rs", "#include \"lib/all.h\"\n"),
+        ];
+        let mut rest = MAX_SOURCES;
+        let found = read_headers(directory.path(), &sources, &mut rest);
+        let names: Vec<_> = found.iter().map(|header| Path::new(&header.name).strip_prefix(directory.path())).collect();
+        assert_eq!(names, ["include/lib/inner.h", "src/macros.h", "src/more.h"].map(|name| Ok(Path::new(name))));
+        assert!(read_headers(directory.path(), &sources, &mut 0).is_empty(), "they are too large");
     }
 
     #[test]
