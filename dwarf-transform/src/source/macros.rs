@@ -75,7 +75,9 @@ impl<'t> Forms<'t> {
             if has_row.is_some_and(|has_row| has_row == is_silent) {
                 continue;
             }
-            let are_once = |other: Form| [form, other].iter().all(|it| matches!(it, Form::Once { .. }));
+            // Within a macro, one of them may be nothing.
+            let may_be_once = |it: &Form| matches!(it, Form::Once { .. }) || has_row.is_none() && *it == Form::Nothing;
+            let are_once = |other: Form| [form, other].iter().all(may_be_once);
             found = match found {
                 Some(other) if other == form => Some(form),
                 Some(other) if are_once(other) => Some(Form::Once { joins: None, is_empty: false }),
@@ -202,7 +204,9 @@ mod tests {
     fn how_many_blocks_end_in_a_macro_need_not_be_known() {
         let text = "#define A(c) do { if (c) BEGIN one(); END while (0)
 #define B(c) do { (c) ? one() : two(); } while (0)
-#define C(c) do { A(c); } while (0)
+#define C(c) do { A(c); E(c); } while (0)
+#define E(c) do { if (c) one(); } while (0)
+#define E(c)
 #define D(c) if (c) BEGIN one(); END
 ";
         let unknown = Some(Form::Once { joins: None, is_empty: false });
