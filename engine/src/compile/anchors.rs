@@ -295,7 +295,7 @@ mod tests {
         let begin = |call: Option<u32>, rows: &[Row], made: &[u32]| {
             let mut function = CompiledFunction { rows: rows.to_vec(), ..CompiledFunction::default() };
             meet_returns(&mut function, &Flow::new([5].into_iter(), &[]), &behind(call), made);
-            assert_eq!(function.met, []);
+            assert!(function.met.is_empty());
             function.rows.last().expect("there are some").start
         };
         let rows = [row(0, 10, false), row(9, 12, true)];
@@ -318,6 +318,6 @@ mod tests {
         let own = [row(0, 10, false), Row { start: 5, wasm: None, anchor: false }, row(9, 12, true)];
         assert_eq!(met(&own, &[NOP; 12]), [5], "the code generator moves something");
         let jump = [NOP, NOP, NOP, NOP, 0xe9, 1, 0, 0, 0, NOP];
-        assert_eq!(met(&rows, &jump), [], "control does not come there");
+        assert!(met(&rows, &jump).is_empty(), "control does not come there");
     }
 }

@@ -888,7 +888,7 @@ mod tests {
         let isa = isa::build(&tunables).expect("this machine is one");
         let mut translation = ModuleTranslation::parse(&wasm, &tunables).expect("the program is valid");
         let (files, mut report) = (DebugFiles::default(), CompileReport::default());
-        let mut debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        let mut debug = GuestDebug::scan(&translation, &files, (&[], &[]), &mut report).expect("it has debug info");
         // The last ones are missing, which is such a bug.
         let imports = translation.module.num_imported_functions;
         let all = debug.uses.functions.len();
@@ -916,7 +916,7 @@ mod tests {
             let mut translation = ModuleTranslation::parse(&wasm, &tunables).expect("the program is valid");
             translation.code_section.end = end;
             let mut report = CompileReport::default();
-            let scanned = GuestDebug::scan(&translation, &DebugFiles::default(), &[], &mut report).is_some();
+            let scanned = GuestDebug::scan(&translation, &DebugFiles::default(), (&[], &[]), &mut report).is_some();
             (scanned, report.warnings)
         };
         assert_eq!(scan(DebugInfo::Full, 0x1fff_ffff), (true, vec![]));
@@ -935,7 +935,7 @@ mod tests {
             let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
             let mut report = CompileReport::default();
             let files = DebugFiles::default();
-            let debug = GuestDebug::scan(&translation, &files, &[], &mut report);
+            let debug = GuestDebug::scan(&translation, &files, (&[], &[]), &mut report);
             let uses = debug.expect("it has debug info").uses.functions;
             (uses.iter().filter(|uses| uses.reloads).count(), uses.iter().filter(|uses| uses.described).count())
         };
@@ -954,7 +954,7 @@ mod tests {
         let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
         let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
         let (files, mut report) = (DebugFiles::default(), CompileReport::default());
-        let debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        let debug = GuestDebug::scan(&translation, &files, (&[], &[]), &mut report).expect("it has debug info");
         check(&translation, &|name: &str| {
             let names = &translation.names.functions;
             let is_it = |index: u32| names.iter().any(|it| *it.0 == index && it.1.contains(name));
