@@ -463,7 +463,7 @@ mod tests {
         write("src/macros.h", "#include \"../src/more.h\"\n#include \"main.c\"\n#include \"macros.h\"\n");
         write("src/more.h", "#include \"gone.h\"\n");
         write("include/lib/all.h", "");
-        write("include/lib/inner.h", "");
+        write("include/lib/inner.h", "int inner;");
         let source = |name: &str, text: &str| Source {
             name: directory.path().join(name).to_str().expect("it is a text").to_owned(),
             text: text.into(),
