@@ -608,7 +608,12 @@ mod tests {
                 row(126, 24, false),
                 row(130, 30, true),
             ],
-            calls: vec![NativeCall { return_address: TextOffset(129), wasm: WasmOffset(24), behind: WasmOffset(26) }],
+            calls: vec![NativeCall {
+                return_address: TextOffset(129),
+                wasm: WasmOffset(24),
+                behind: WasmOffset(26),
+                meets_statement: false,
+            }],
             prologue_end: TextOffset(110),
             ..NativeFunction::default()
         };
@@ -632,7 +637,12 @@ mod tests {
         let native = NativeFunction {
             text: TextOffset(100)..TextOffset(140),
             rows: vec![row(110, 20), row(120, 22), row(124, 24), row(130, 30)],
-            calls: vec![NativeCall { return_address: TextOffset(120), wasm: WasmOffset(20), behind: WasmOffset(22) }],
+            calls: vec![NativeCall {
+                return_address: TextOffset(120),
+                wasm: WasmOffset(20),
+                behind: WasmOffset(22),
+                meets_statement: false,
+            }],
             prologue_end: TextOffset(110),
             ..NativeFunction::default()
         };

@@ -106,6 +106,8 @@ impl Joins {
 pub struct GuestSources<'a> {
     /// What was found of the files that [`named_files`](crate::named_files) names, in its order.
     pub files: &'a [GuestSource<'a>],
+    /// What they include, for which the line tables have no code: for the macros that are defined there.
+    pub headers: &'a [GuestSource<'a>],
     /// Is the file at this position in `files` what was compiled? It is asked once for each, while the DWARF is read.
     pub is_original: &'a (dyn Fn(usize) -> bool + Sync),
     /// Where blocks end in the function at this position in [`GuestModule::functions`].

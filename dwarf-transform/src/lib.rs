@@ -91,6 +91,6 @@ pub use scan::{
     scan_with_sources,
 };
 pub use serialize::serialize;
-pub use source::SourceFile;
+pub use source::{SourceFile, included_files};
 pub use split::SplitUnit;
 pub use static_objects::StaticObject;

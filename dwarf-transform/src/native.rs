@@ -54,6 +54,9 @@ pub struct NativeCall {
     pub wasm: WasmOffset,
     /// The operator with which a native build would go on: behind it and what takes its result without an instruction.
     pub behind: WasmOffset,
+    /// Natively the next statement begins where the call returns to. Here it begins behind what the code generator has put there, as branches
+    /// lead to it.
+    pub meets_statement: bool,
 }
 
 /// A place where a wasm local holds something else than the variable that is said to be in it.

@@ -189,7 +189,27 @@ pub(crate) fn rows_for_lldb(rows: Vec<NativeRow>, guest: &[GuestRow], native: &N
         }
     }
     pass_code_without_line(&mut kept, guest, native);
+    pass_what_is_returned_to(&mut kept, native);
     kept
+}
+
+/// Lets lldb pass what lies behind calls where natively the next statement begins. It is none of that statement: lldb sets a breakpoint
+/// where the first row of a line is, and branches lead to a later one.
+fn pass_what_is_returned_to(rows: &mut Vec<NativeRow>, native: &NativeFunction) {
+    let mut added: Vec<NativeRow> = Vec::new();
+    for call in native.calls.iter().filter(|call| call.meets_statement) {
+        let text = call.return_address.0;
+        let next = rows.partition_point(|row| row.text < text);
+        let Some([before, next]) = next.checked_sub(1).and_then(|before| rows.get(before..=next)) else { continue };
+        // It would stop where the file changes.
+        if next.text > text && next.is_stmt && next.file == before.file {
+            added.push(NativeRow { text, line: 0, column: 0, is_stmt: false, prologue_end: false, ..*before });
+        }
+    }
+    if !added.is_empty() {
+        rows.extend(added);
+        rows.sort_by_key(|row| row.text);
+    }
 }
 
 /// Lets lldb pass code that has no line in the guest, as it does natively: a branch to there would else stop it at the line
@@ -259,7 +279,12 @@ mod tests {
     use crate::native::NativeCall;
 
     fn call(return_address: u32, wasm: u32, behind: u32) -> NativeCall {
-        NativeCall { return_address: TextOffset(return_address), wasm: WasmOffset(wasm), behind: WasmOffset(behind) }
+        NativeCall {
+            return_address: TextOffset(return_address),
+            wasm: WasmOffset(wasm),
+            behind: WasmOffset(behind),
+            meets_statement: false,
+        }
     }
 
     fn guest(offset: u32, line: u32) -> GuestRow {
@@ -314,6 +339,20 @@ mod tests {
         assert_eq!(rows_of(&code), [(0, 0), (111, 0), (120, 0), (130, 7), (134, 9), (138, 9)]);
         code.calls = vec![call(120, 12, 18)];
         assert_eq!(rows_of(&code), [(0, 0), (111, 0), (120, 0), (130, 7), (138, 9)], "a statement begins there");
+    }
+
+    #[test]
+    fn lldb_passes_what_lies_before_a_statement_that_calls_return_to() {
+        let lines = [guest(10, 5), guest(20, 6), guest(30, 7)];
+        let mut code = native(&[(0, None), (111, Some(10)), (120, Some(20)), (130, Some(30))], &[111, 120, 130]);
+        let lines_of = |code: &NativeFunction| {
+            let rows = rows_for_lldb(function_rows(&lines, code, None, &[]), &lines, code);
+            rows.iter().map(|row| (row.text, row.line, row.is_stmt)).collect::<Vec<_>>()
+        };
+        code.calls = vec![call(126, 24, 30)];
+        assert_eq!(lines_of(&code)[2..], [(120, 6, true), (130, 7, true)]);
+        code.calls[0].meets_statement = true;
+        assert_eq!(lines_of(&code)[2..], [(120, 6, true), (126, 0, false), (130, 7, true)]);
     }
 
     #[test]

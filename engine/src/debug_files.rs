@@ -10,7 +10,8 @@
 //!
 //! - *Sources* of C, C++ and Rust tell which lines have code that the wasm does without, and which variables keep their values. They
 //!   are taken from where the line table says that they were (relative paths: to the working directory, then to the module), if they
-//!   are what was compiled (where the table says what that was).
+//!   are what was compiled (where the table says what that was). Headers without code, which no line table names, are looked for where
+//!   others include them.
 //!
 //! The first file that exists is taken. A separate debug file that was made for other code is refused.
 
@@ -19,7 +20,7 @@ use md5::{Digest, Md5};
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use wasmparser::{BinaryReader, Parser, Payload};
 
 /// Below which systems keep debug files.
@@ -28,6 +29,10 @@ const SYSTEM_DIRECTORY: &str = "/usr/lib/debug";
 /// The largest source file that is looked at, and how much of all sources together.
 const MAX_SOURCE: u64 = 64 << 20;
 const MAX_SOURCES: u64 = 256 << 20;
+
+/// In how many directories headers are looked for, and at how many places together.
+const MAX_DIRECTORIES: usize = 64;
+const MAX_TRIED: usize = 20_000;
 
 /// The contents of a debug file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -70,6 +75,8 @@ pub struct DebugFiles {
     pub split: Vec<DebugFile>,
     /// Source files that line tables name. Those that are not [`Source::is_original`] are not looked at.
     pub sources: Vec<Source>,
+    /// What the sources include and no line table names: headers that have macros, but no code.
+    pub headers: Vec<Source>,
     /// What was looked for in vain, as sentences for the user.
     pub warnings: Vec<String>,
 }
@@ -92,7 +99,9 @@ impl DebugFiles {
         let sections = sections.debug();
         let dwarf_transform::NamedFiles { split_units: units, sources } = dwarf_transform::named_files(&sections);
         if debug_info == DebugInfo::Full {
-            files.sources = read_sources(directory_of(path), sources);
+            let mut rest = MAX_SOURCES;
+            files.sources = read_sources(directory_of(path), sources, &mut rest);
+            files.headers = read_headers(directory_of(path), &files.sources, &mut rest);
         }
         if units.is_empty() {
             return files;
@@ -217,14 +226,9 @@ impl<'a> Sections<'a> {
 
 /// The sources that are there, of a reasonable size. Only where there are several of one name does it matter here which is the
 /// original: sums take longer than reading.
-fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<Source> {
-    let mut rest = MAX_SOURCES;
+fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>, rest: &mut u64) -> Vec<Source> {
     let mut read = |place: &Path, source: &dwarf_transform::SourceFile| {
-        let size = fs::metadata(place).ok().filter(fs::Metadata::is_file)?.len();
-        rest = rest.checked_sub(size).filter(|_| size <= MAX_SOURCE)?;
-        let mut text = Vec::new();
-        File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut text).ok()?;
-        Some(Source { name: source.path.clone(), text, md5: source.md5 })
+        Some(Source { name: source.path.clone(), text: read_source(place, rest)?, md5: source.md5 })
     };
     let found = named.into_iter().filter_map(|source| {
         let as_named = Path::new(&source.path);
@@ -237,6 +241,76 @@ fn read_sources(beside: &Path, named: Vec<dwarf_transform::SourceFile>) -> Vec<S
         }
     });
     found.collect()
+}
+
+/// The text of a file of a reasonable size; `rest` says how much may still be read.
+fn read_source(place: &Path, rest: &mut u64) -> Option<Vec<u8>> {
+    let size = fs::metadata(place).ok().filter(fs::Metadata::is_file)?.len();
+    *rest = rest.checked_sub(size).filter(|_| size <= MAX_SOURCE)?;
+    let mut text = Vec::new();
+    File::open(place).ok()?.take(MAX_SOURCE).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// What sources of C and C++ include, directly or not, beyond themselves. It is looked for where the file is that includes it, and where
+/// the sources are: the compiler's options are not known.
+fn read_headers(beside: &Path, sources: &[Source], rest: &mut u64) -> Vec<Source> {
+    let directory = |name: &str| match Path::new(name) {
+        name if name.is_relative() && !name.exists() => plain(&beside.join(directory_of(name))),
+        name => plain(directory_of(name)),
+    };
+    let is_c = |source: &&Source| !source.name.ends_with(".rs");
+    let sources: Vec<(PathBuf, &Source)> = sources.iter().filter(is_c).map(|it| (directory(&it.name), it)).collect();
+    let path =
+        |(directory, source): &(PathBuf, &Source)| Path::new(&source.name).file_name().map(|name| directory.join(name));
+    let mut known: HashSet<PathBuf> = sources.iter().filter_map(path).collect();
+    let mut directories: Vec<&PathBuf> = sources.iter().map(|(directory, _)| directory).collect();
+    directories.sort_unstable();
+    directories.dedup();
+    directories.truncate(MAX_DIRECTORIES);
+    let names = |text: &[u8]| -> Vec<PathBuf> {
+        let names = dwarf_transform::included_files(text).into_iter();
+        names.filter_map(|name| std::str::from_utf8(name).ok().map(PathBuf::from)).collect()
+    };
+    let mut headers: Vec<Source> = Vec::new();
+    let mut tried: HashSet<PathBuf> = HashSet::new();
+    let mut open: Vec<(PathBuf, Vec<PathBuf>)> =
+        sources.iter().map(|(directory, source)| (directory.clone(), names(&source.text))).collect();
+    while let Some((own, names_there)) = open.pop() {
+        for name in names_there {
+            let places = std::iter::once(&own).chain(directories.iter().copied()).map(|it| plain(&it.join(&name)));
+            for place in places {
+                if known.contains(&place) {
+                    break;
+                }
+                if tried.len() >= MAX_TRIED || !tried.insert(place.clone()) {
+                    continue;
+                }
+                let Some((text, path)) = read_source(&place, rest).zip(place.to_str()) else { continue };
+                open.push((directory_of(&place).to_owned(), names(&text)));
+                headers.push(Source { name: path.to_owned(), text, md5: None });
+                known.insert(place);
+                break;
+            }
+        }
+    }
+    headers.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    headers
+}
+
+/// A path without `.` and `..`, as far as its text tells.
+fn plain(path: &Path) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(found.components().next_back(), Some(Component::Normal(_))) => {
+                found.pop();
+            }
+            part => found.push(part),
+        }
+    }
+    found
 }
 
 /// A file that is a module. Modules name any path: pipes and devices, which may never end, are none.
@@ -379,6 +453,35 @@ mod tests {
     }
 
     #[test]
+    fn headers_without_code_are_found_beside_what_includes_them() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::create_dir_all(directory_of(&path)).expect("a directory");
+            fs::write(path, text).expect("a file");
+        };
+        write("src/macros.h", "#include \"../src/more.h\"\n#include \"main.c\"\n#include \"macros.h\"\n");
+        write("src/more.h", "#include \"gone.h\"\n");
+        write("include/lib/all.h", "");
+        write("include/lib/inner.h", "int inner;");
+        let source = |name: &str, text: &str| Source {
+            name: directory.path().join(name).to_str().expect("it is a text").to_owned(),
+            text: text.into(),
+            md5: None,
+        };
+        let sources = [
+            source("src/main.c", "# include \"macros.h\"\n#include <inner.h>\nint a; // #include \"lib/all.h\"\n"),
+            source("include/lib/code.h", ""),
+            source("include/main.rs", "#include \"lib/all.h\"\n"),
+        ];
+        let mut rest = MAX_SOURCES;
+        let found = read_headers(directory.path(), &sources, &mut rest);
+        let names: Vec<_> = found.iter().map(|header| Path::new(&header.name).strip_prefix(directory.path())).collect();
+        assert_eq!(names, ["include/lib/inner.h", "src/macros.h", "src/more.h"].map(|name| Ok(Path::new(name))));
+        assert!(read_headers(directory.path(), &sources, &mut 0).is_empty(), "they are too large");
+    }
+
+    #[test]
     fn sources_are_taken_if_they_are_what_was_compiled() {
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs");
         let directory = tempfile::tempdir().unwrap();
@@ -407,7 +510,9 @@ mod tests {
         fs::write(place("Cargo.toml"), "original").unwrap();
         let md5 = Some(Md5::digest("original").into());
         let original = dwarf_transform::SourceFile { path: "Cargo.toml".into(), md5 };
-        assert_eq!(read_sources(directory.path(), vec![original])[0].text, b"original");
+        let mut rest = MAX_SOURCES;
+        let read = read_sources(directory.path(), vec![original], &mut rest);
+        assert_eq!(read[0].text, b"original");
         // Only files are read, and not those of any size.
         fs::remove_file(place("records/main.c")).unwrap();
         fs::create_dir(place("records/main.c")).unwrap();

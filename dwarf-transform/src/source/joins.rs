@@ -79,6 +79,9 @@ pub(crate) fn missing_rows(rows: &[GuestRow], text: Text<'_>, code: Code<'_>) ->
             None if after.line != 0 => return,
             after => after,
         };
+        // Code without a line may be what a value is put together with.
+        let resumed =
+            rows[next..].iter().take(MAX_JUMPS).find(|row| row.line != 0).filter(|_| after.is_none()).and_then(token);
         // The function's opening row has no column.
         let is_opening = before.column == 0 && before.offset == rows[0].offset && before.file == file;
         let Some(inside) = token(before).or(after.filter(|_| is_opening)) else { return };
@@ -89,6 +92,7 @@ pub(crate) fn missing_rows(rows: &[GuestRow], text: Text<'_>, code: Code<'_>) ->
             statements,
             ends: &ends,
             after,
+            resumed,
             found: Vec::new(),
             line: before.line,
             calls: first.ends_with_call,
@@ -242,6 +246,8 @@ struct Walk<'a> {
     ends: &'a [Between],
     /// The token of what comes next; if that has no line, it can only be the jump that is the condition of `while (1)`.
     after: Option<usize>,
+    /// If it has no line: the token of the next row that has one.
+    resumed: Option<usize>,
     /// Jumps on the way that natively are alone in their basic block: behind which end, if not before all, the place they have, and the
     /// lines of the statement before in the block that they end.
     found: Vec<(Option<usize>, Place, (u32, u32))>,
@@ -285,7 +291,11 @@ impl Walk<'_> {
         let at = At { here: Here::Code, passed: 0, place, inner: (0, 0), left: None };
         match self.statements.shape(number) {
             // Where the next row is one of it too, it goes on.
-            Shape::Simple | Shape::Choice(_) | Shape::Once { .. } if self.comes_in(&tokens) => None,
+            Shape::Simple | Shape::Choice(_) | Shape::Once { .. }
+                if self.comes_in(&tokens) || self.resumed.is_some_and(|it| tokens.contains(&it)) =>
+            {
+                None
+            }
             Shape::Simple => self.behind(&path, at),
             Shape::Choice(choice) => {
                 // A value is code.
@@ -295,8 +305,20 @@ impl Walk<'_> {
                 self.either(joined, Some(at), |walk, at| walk.behind(&path, at))
             }
             Shape::Once { joins, .. } => {
-                let at = (0..*joins).try_fold(At { here: Here::Begin, ..at }, |at, _| self.pass(at))?;
-                self.behind(&path, at)
+                let at = At { here: Here::Begin, ..at };
+                let found = self.found.len();
+                // How many are there if that is not known shows in where they lead.
+                let mut joined = Some(at);
+                for passed in 0..=joins.unwrap_or(self.ends.len()) {
+                    if joins.is_none_or(|joins| joins == passed) {
+                        self.found.truncate(found);
+                        if self.behind(&path, joined?).is_some() {
+                            return Some(());
+                        }
+                    }
+                    joined = self.pass(joined?);
+                }
+                None
             }
             Shape::Jump | Shape::Return => self.behind(&path, At { here: Here::Nowhere, ..at }),
             // The branch back to the begin of a loop is there, too, where its condition comes last.
@@ -534,7 +556,12 @@ impl Walk<'_> {
             }
             Shape::Switch { .. } => {
                 self.jump(at);
-                let onward = Self::onward(at).or(at.left.map(|here| At { here, left: None, ..at }));
+                let onward = match at.here {
+                    Here::Nowhere => at.left.map(|here| At { here, left: None, ..at }),
+                    // What comes behind it begins a block also where nothing but its last case leads there.
+                    Here::Code => Some(At { here: Here::Begin, ..at }),
+                    Here::Begin | Here::Join(_) => Some(at),
+                };
                 let (one, other) = self.rather(!statements.has_one_way_out(parent), self.pass(at), onward);
                 self.either(one, other, |walk, at| walk.behind(outer, at))
             }

@@ -15,7 +15,7 @@ pub(super) enum Form {
     Nothing,
     /// `do { ... } while (0)`, see [`Shape::Once`].
     Once {
-        joins: usize,
+        joins: Option<usize>,
         is_empty: bool,
     },
     /// `?:`, `&&` or `||`, see [`Shape::Choice`].
@@ -75,9 +75,15 @@ impl<'t> Forms<'t> {
             if has_row.is_some_and(|has_row| has_row == is_silent) {
                 continue;
             }
-            if found.replace(form).is_some_and(|other| other != form) {
-                return Some(Form::Other);
-            }
+            // Within a macro, one of them may be nothing.
+            let may_be_once = |it: &Form| matches!(it, Form::Once { .. }) || has_row.is_none() && *it == Form::Nothing;
+            let are_once = |other: Form| [form, other].iter().all(may_be_once);
+            found = match found {
+                Some(other) if other == form => Some(form),
+                Some(other) if are_once(other) => Some(Form::Once { joins: None, is_empty: false }),
+                Some(_) => return Some(Form::Other),
+                None => Some(form),
+            };
         }
         found
     }
@@ -91,15 +97,18 @@ impl<'t> Forms<'t> {
         if let Some(form) = Statements::loop_of_macro(&tokens, words) {
             return form;
         }
-        let Some(statements) = Statements::of_macro(&tokens, words) else { return Form::Other };
+        let Some(statements) = Statements::of_macro(&tokens, words) else {
+            // What others stand for may be parts of statements.
+            let runs_once = Statements::runs_once(&tokens, words);
+            return if runs_once { Form::Once { joins: None, is_empty: false } } else { Form::Other };
+        };
         match statements.shape(statements.root()) {
             Shape::Nothing => Form::Nothing,
             Shape::Once { joins, is_empty } => Form::Once { joins: *joins, is_empty: *is_empty },
             Shape::Choice(choice) => Form::Choice(*choice),
-            Shape::Do { body, repeats: false, .. } => match statements.joins_at_end(statements.root()) {
-                Some(joins) => Form::Once { joins, is_empty: statements.is_empty(*body) },
-                None => Form::Other,
-            },
+            Shape::Do { body, repeats: false, .. } => {
+                Form::Once { joins: statements.joins_at_end(statements.root()), is_empty: statements.is_empty(*body) }
+            }
             _ => Form::Other,
         }
     }
@@ -140,7 +149,7 @@ mod tests {
 #define MAX 7
 #define NEXT(x) x = MIN(x, 7)
 ";
-        let once = |joins, is_empty| Some(Form::Once { joins, is_empty });
+        let once = |joins, is_empty| Some(Form::Once { joins: Some(joins), is_empty });
         let each = Form::Loop { is_for: true, has_next: true, has_condition: true };
         let forever = Form::Loop { is_for: true, has_next: false, has_condition: false };
         for (name, calls, form) in [
@@ -164,15 +173,45 @@ mod tests {
     #[test]
     fn of_several_definitions_those_count_that_may_have_the_code() {
         let text = "#define A(c) do { if (c) die(); } while (0)\n#define A(c) do {} while (0)\n";
-        assert_eq!(find(text, "A", true, None), Some(Form::Other));
-        assert_eq!(find(text, "A", true, Some(true)), Some(Form::Once { joins: 1, is_empty: false }));
-        assert_eq!(find(text, "A", true, Some(false)), Some(Form::Once { joins: 0, is_empty: true }));
+        let once = |joins, is_empty| Some(Form::Once { joins, is_empty });
+        assert_eq!(find(text, "A", true, None), once(None, false));
+        assert_eq!(find(text, "A", true, Some(true)), once(Some(1), false));
+        assert_eq!(find(text, "A", true, Some(false)), once(Some(0), true));
+        let text = "#define A(c) do { if (c) die(); } while (0)\n#define A(c) die()\n";
+        assert_eq!(find(text, "A", true, Some(true)), Some(Form::Other));
     }
 
     #[test]
     fn macros_that_stand_for_themselves_come_to_an_end() {
         let body = "A(); ".repeat(1000);
         let text = format!("#define A() do {{ {body} }} while (0)\n");
-        assert_eq!(find(&text, "A", true, None).map(|form| matches!(form, Form::Once { joins: 0, .. })), Some(true));
+        let form = find(&text, "A", true, None);
+        assert_eq!(form.map(|form| matches!(form, Form::Once { joins: Some(0), .. })), Some(true));
+    }
+
+    #[test]
+    fn macros_are_read_once_where_they_stand() {
+        // Were each read twice, the innermost would be read 128 times.
+        let mut text = format!("#define M0(c) do {{ if (c) die(); /* {} */ }} while (0)\n", " ".repeat(4096));
+        for number in 1..MAX_DEPTH {
+            text += &format!("#define M{number}(c) M{}(c)\n", number - 1);
+        }
+        let last = format!("M{}", MAX_DEPTH - 1);
+        assert_eq!(find(&text, &last, true, None), Some(Form::Once { joins: Some(1), is_empty: false }));
+    }
+
+    #[test]
+    fn how_many_blocks_end_in_a_macro_need_not_be_known() {
+        let text = "#define A(c) do { if (c) BEGIN one(); END while (0)
+#define B(c) do { (c) ? one() : two(); } while (0)
+#define C(c) do { A(c); E(c); } while (0)
+#define E(c) do { if (c) one(); } while (0)
+#define E(c)
+#define D(c) if (c) BEGIN one(); END
+";
+        let unknown = Some(Form::Once { joins: None, is_empty: false });
+        for (name, form) in [("A", unknown), ("B", unknown), ("C", unknown), ("D", Some(Form::Other))] {
+            assert_eq!(find(text, name, true, Some(true)), form, "{name}");
+        }
     }
 }

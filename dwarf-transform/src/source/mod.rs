@@ -56,6 +56,12 @@ pub struct SourceFile {
     pub md5: Option<[u8; 16]>,
 }
 
+/// The names of the files that a source of C or C++ includes, as it has them.
+#[must_use]
+pub fn included_files(source: &[u8]) -> Vec<&[u8]> {
+    Lines::new(source).map_or_else(Vec::new, |lines| lines.includes().collect())
+}
+
 /// The files that the line tables of units name whose texts can tell more.
 pub(crate) fn source_files(dwarf: &GuestDwarf<'_>) -> Vec<SourceFile> {
     let mut found = BTreeSet::new();
@@ -165,10 +171,16 @@ fn embedded<'a>(dwarf: &GuestDwarf<'a>, unit: &Unit<'a>, file: &gimli::FileEntry
     Some(text.slice()).filter(|text| !text.is_empty())
 }
 
+fn last_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
 /// The sources that are what was compiled.
 pub(crate) struct Originals<'t> {
     /// Path and lines, sorted by path.
     files: Vec<(&'t str, Arc<Lines<'t>>)>,
+    /// Those that are included, and have no code: path and lines.
+    headers: Vec<(&'t str, Arc<Lines<'t>>)>,
     joins: &'t (dyn Fn(usize) -> Vec<Joins> + Sync),
     behind_silent: &'t (dyn Fn(usize, WasmOffset) -> Option<WasmOffset> + Sync),
 }
@@ -177,7 +189,40 @@ impl<'t> Originals<'t> {
     pub(crate) fn of(sources: &GuestSources<'t>) -> Originals<'t> {
         let files = sources.files.par_iter().enumerate().filter(|(position, _)| (sources.is_original)(*position));
         let files = files.filter_map(|(_, file)| Some((file.path, Arc::new(Lines::new(file.text)?)))).collect();
-        Originals { files, joins: sources.joins, behind_silent: sources.behind_silent }
+        let headers = sources.headers.par_iter();
+        let headers = headers.filter_map(|file| Some((file.path, Arc::new(Lines::new(file.text)?)))).collect();
+        Originals { files, headers, joins: sources.joins, behind_silent: sources.behind_silent }
+    }
+
+    /// Those of the headers that these texts include, directly or not.
+    fn included(&self, texts: &Texts<'t>) -> Vec<&Lines<'t>> {
+        let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for (number, (path, _)) in self.headers.iter().enumerate() {
+            by_name.entry(last_name(path.as_bytes())).or_default().push(number);
+        }
+        let mut found: Vec<&Lines<'t>> = Vec::new();
+        if by_name.is_empty() {
+            return found;
+        }
+        let mut is_found = vec![false; self.headers.len()];
+        let mut open: Vec<&Lines<'t>> = texts.files.values().map(|text| &**text).collect();
+        while let Some(text) = open.pop() {
+            for name in text.includes() {
+                // What comes before a name is where it is looked for.
+                let is_it = |number: &&usize| {
+                    let parts = name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"." | b".." | b""));
+                    let path = self.headers[**number].0.as_bytes().rsplit(|byte| *byte == b'/');
+                    parts.rev().zip(path).all(|(part, of_path)| part == of_path)
+                };
+                for number in by_name.get(last_name(name)).into_iter().flatten().filter(is_it) {
+                    if !std::mem::replace(&mut is_found[*number], true) {
+                        found.push(&self.headers[*number].1);
+                        open.push(&self.headers[*number].1);
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// The lines of a file by its number in the unit's line table.
@@ -346,6 +391,7 @@ pub(crate) fn complete<'a>(
     let texts = Texts::of(dwarf, unit, originals);
     let mut forms = Forms::default();
     texts.files.values().for_each(|text| forms.add(text));
+    originals.included(&texts).into_iter().for_each(|text| forms.add(text));
     let found = in_each_file(files, dwarf, unit, originals, |file, text, functions| {
         let groups = groups(lines, file, functions);
         let limits = groups.iter().skip(1).map(|group| group.lines.start).chain([u32::MAX]);

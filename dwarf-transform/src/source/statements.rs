@@ -25,9 +25,9 @@ pub(super) enum Shape {
     Nothing,
     /// An expression whose branches join at its end: `?:`, `&&` and `||`.
     Choice(Choice),
-    /// A macro for `do { ... } while (0)`: how many blocks end with the last of its statements, and whether it has none.
+    /// A macro for `do { ... } while (0)`: how many blocks end with the last of its statements, if that is known, and whether it has none.
     Once {
-        joins: usize,
+        joins: Option<usize>,
         is_empty: bool,
     },
     /// `break`, `continue`, `goto`, and `return` without a value.
@@ -119,6 +119,17 @@ impl<'t> Statements<'t> {
         (statements.all[statements.root].tokens.end() + 1 == tokens.len()).then_some(statements)
     }
 
+    /// Is it `do ... while (0)`, whatever stands between?
+    pub(super) fn runs_once(tokens: &'t Tokens, words: Words<'t>) -> bool {
+        let statements = Statements { tokens, words, all: Vec::new(), root: 0 };
+        let Some(last) = tokens.len().checked_sub(4).filter(|last| *last > 0) else { return false };
+        tokens.kind(0) == Some(Kind::Do)
+            && tokens.kind(last) == Some(Kind::While)
+            && tokens.is(last + 1, b'(')
+            && statements.is_false(last + 2)
+            && tokens.is(last + 3, b')')
+    }
+
     /// The outermost statement.
     pub(super) fn root(&self) -> usize {
         self.root
@@ -204,7 +215,7 @@ impl<'t> Statements<'t> {
         let inner = |number: usize| if self.goes_on(number) { self.joins_at_end(number) } else { Some(0) };
         Some(match self.shape(number) {
             Shape::Simple | Shape::Nothing | Shape::Jump | Shape::Return | Shape::Labels => 0,
-            Shape::Once { joins, .. } => *joins,
+            Shape::Once { joins, .. } => (*joins)?,
             Shape::Compound(children) => children.last().map_or(Some(0), |last| inner(*last))?,
             Shape::If { then, otherwise: None, .. } => inner(*then)? + 1,
             Shape::If { then, otherwise: Some(otherwise), .. } => inner(*otherwise)? + usize::from(self.goes_on(*then)),
@@ -352,10 +363,12 @@ impl<'t> Statements<'t> {
             Kind::Word if self.tokens.is(at + 1, b':') => return Some(self.add(Shape::Labels, begin..=at + 1)),
             Kind::Else => return None,
             kind => {
+                let mut called = None;
                 if kind == Kind::Word && self.tokens.is(at + 1, b'(') {
                     let arguments = self.parentheses(at + 1)?;
                     let behind = arguments.end() + 1;
-                    if let Some(Form::Loop { is_for, has_next, has_condition }) = self.form(at, true) {
+                    called = self.form(at, true);
+                    if let Some(Form::Loop { is_for, has_next, has_condition }) = called {
                         let body = self.statement(behind, limit, depth + 1)?;
                         let end = *self.all[body].tokens.end();
                         // All of its code is where the macro's name is.
@@ -374,7 +387,7 @@ impl<'t> Statements<'t> {
                     Kind::Break | Kind::Jump => Shape::Jump,
                     Kind::Return if end == at + 1 && self.tokens.is(end, b';') => Shape::Jump,
                     Kind::Return => Shape::Return,
-                    _ => self.expression(at, end),
+                    _ => self.expression(at, end, called),
                 };
                 return Some(self.add(shape, begin..=end));
             }
@@ -388,14 +401,14 @@ impl<'t> Statements<'t> {
         Some(self.add(shape, begin..=end))
     }
 
-    /// What stands from `begin` to `end`, without statements in it.
-    fn expression(&self, begin: usize, end: usize) -> Shape {
+    /// What stands from `begin` to `end`, without statements in it. If it begins with a macro that is called, that stands for `called`.
+    fn expression(&self, begin: usize, end: usize, called: Option<Form>) -> Shape {
         let last = if self.tokens.is(end, b';') { end.checked_sub(1) } else { Some(end) };
         let Some(last) = last.filter(|last| *last >= begin) else { return Shape::Simple };
         if self.tokens.kind(begin) == Some(Kind::Word) {
             let calls = self.tokens.is(begin + 1, b'(') && self.tokens.counterpart(begin + 1) == Some(last);
-            let form = if calls || last == begin { self.form(begin, calls) } else { None };
-            match form {
+            let form = if calls { called } else { None };
+            match form.or_else(|| (last == begin).then(|| self.form(begin, false))?) {
                 Some(Form::Nothing) => return Shape::Nothing,
                 Some(Form::Once { joins, is_empty }) => return Shape::Once { joins, is_empty },
                 Some(Form::Choice(choice)) => return Shape::Choice(choice),

@@ -110,6 +110,12 @@ impl<'t> Lines<'t> {
         found.iter().filter_map(move |at| Definition::read(&text[*at as usize..]))
     }
 
+    /// The files that are included, as the text has their names.
+    pub(crate) fn includes(&self) -> impl Iterator<Item = &'t [u8]> {
+        let text = self.text;
+        self.begins.iter().filter_map(move |begin| included(&text[*begin as usize..]))
+    }
+
     /// The lines of this range, which are counted from 1.
     pub(crate) fn text(&self, lines: Range<u32>) -> &'t [u8] {
         let begin = |line: u32| {
@@ -354,6 +360,19 @@ impl Tokens {
     pub(crate) fn counterpart(&self, position: usize) -> Option<usize> {
         self.counterparts.get(position).map(|other| *other as usize).filter(|other| *other != position)
     }
+}
+
+/// The name of the file that a text includes, if it begins with such a line.
+pub(crate) fn included(line: &[u8]) -> Option<&[u8]> {
+    let directive = behind_blanks(behind_blanks(line).strip_prefix(b"#")?);
+    let (open, rest) = behind_blanks(directive.strip_prefix(b"include")?).split_first()?;
+    let close = match open {
+        b'"' => b'"',
+        b'<' => b'>',
+        _ => return None,
+    };
+    let end = rest.iter().take_while(|byte| **byte != b'\n').position(|byte| *byte == close)?;
+    Some(&rest[..end])
 }
 
 /// Counterparts and blocks.

@@ -6,6 +6,7 @@
 //! address that is lost is the one between the two.
 
 use super::function::{CompiledFunction, Row};
+use super::leading;
 use crate::translate::AnchorRange;
 
 /// What an anchor is as an instruction of its own.
@@ -103,20 +104,28 @@ pub(super) fn absorb(function: &mut CompiledFunction, flow: &Flow, stay_apart: b
 /// Lets statements begin where a call returns to if they come right behind it, and what lies between is no more than what the
 /// register allocator moves and the space of arguments that is taken back: natively nothing lies there. `made` are instructions that stand
 /// for what does; sorted.
-pub(super) fn meet_returns(rows: &mut [Row], flow: &Flow, anchors: &[AnchorRange], made: &[u32]) {
-    for number in 1..rows.len() {
-        let (before, row) = (rows[number - 1], &mut rows[number]);
+pub(super) fn meet_returns(function: &mut CompiledFunction, flow: &Flow, anchors: &[AnchorRange], made: &[u32]) {
+    let is_own = |row: &Row| row.wasm.is_none() && !row.anchor;
+    for number in 1..function.rows.len() {
+        let (before, rows) = function.rows.split_at_mut(number);
+        let row = &mut rows[0];
         let Some(statement) = row.wasm.filter(|_| row.anchor) else { continue };
         let of_call = anchors.binary_search_by_key(&statement, |anchor| anchor.start);
-        let of_call = of_call.ok().and_then(|position| anchors[position].behind_call);
+        let Some(call) = of_call.ok().and_then(|position| anchors[position].behind_call) else { continue };
         let last = flow.returns.partition_point(|address| *address <= row.start).checked_sub(1);
-        if let Some(address) = last.map(|last| flow.returns[last])
-            && of_call.is_some()
-            && of_call == before.wasm
-            && before.start < address
-            && made.get(made.partition_point(|at| *at < address)).is_none_or(|at| *at >= row.start)
-        {
+        let Some(address) = last.map(|last| flow.returns[last]) else { continue };
+        // What the code generator moves has no operator.
+        let moves = before.iter().rev().take_while(|row| is_own(row) && row.start >= address).count();
+        let is_of_call = before[..number - moves].last().is_some_and(|it| it.wasm == Some(call) && it.start < address);
+        if !is_of_call || made.get(made.partition_point(|at| *at < address)).is_some_and(|at| *at < row.start) {
+            continue;
+        }
+        // A branch leads to the statement where it is now.
+        let joins = function.basic_blocks.binary_search(&row.start).is_ok();
+        if !joins && moves == 0 {
             row.start = address;
+        } else if address < row.start && !leading::jumps_before(&function.code, row.start) {
+            function.met.push(address);
         }
     }
 }
@@ -285,9 +294,10 @@ mod tests {
             [AnchorRange { start: 12, end: 20, of: 12, spot, reloads: false, behind_call: call }]
         };
         let begin = |call: Option<u32>, rows: &[Row], made: &[u32]| {
-            let mut rows = rows.to_vec();
-            meet_returns(&mut rows, &Flow::new([5].into_iter(), &[]), &behind(call), made);
-            rows.last().expect("there are some").start
+            let mut function = CompiledFunction { rows: rows.to_vec(), ..CompiledFunction::default() };
+            meet_returns(&mut function, &Flow::new([5].into_iter(), &[]), &behind(call), made);
+            assert!(function.met.is_empty());
+            function.rows.last().expect("there are some").start
         };
         let rows = [row(0, 10, false), row(9, 12, true)];
         assert_eq!(begin(Some(10), &rows, &[]), 5);
@@ -296,5 +306,19 @@ mod tests {
         assert_eq!(begin(Some(10), &rows, &[9]), 5);
         let moved = [row(0, 10, false), row(6, 11, false), row(9, 12, true)];
         assert_eq!(begin(Some(10), &moved, &[]), 9, "code of another operator comes between");
+
+        // A branch leads to where it is.
+        let met = |rows: &[Row], code: &[u8]| {
+            let mut function = CompiledFunction { rows: rows.to_vec(), basic_blocks: vec![0, 9], ..Default::default() };
+            function.code = code.to_vec();
+            meet_returns(&mut function, &Flow::new([5].into_iter(), &[]), &behind(Some(10)), &[]);
+            assert_eq!(function.rows, rows);
+            function.met
+        };
+        assert_eq!(met(&rows, &[NOP; 12]), [5]);
+        let own = [row(0, 10, false), Row { start: 5, wasm: None, anchor: false }, row(9, 12, true)];
+        assert_eq!(met(&own, &[NOP; 12]), [5], "the code generator moves something");
+        let jump = [NOP, NOP, NOP, NOP, 0xe9, 1, 0, 0, 0, NOP];
+        assert!(met(&rows, &jump).is_empty(), "control does not come there");
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct CompiledFunction {
     pub(super) prologue_end: u32,
     /// Return addresses of calls with the file offset of the operator.
     pub(super) calls: Vec<(u32, u32)>,
+    /// The return addresses at which a statement begins natively; here it begins further on, as branches lead to it: sorted.
+    pub(super) met: Vec<u32>,
     /// Operand stack entries that debug info names and that have no home: file offset of an operator, and depth.
     pub(super) lost_stack_entries: Vec<(u32, u32)>,
     /// File offset of an operator, depth of an operand stack entry that debug info names there, and where it is gone.
@@ -260,7 +262,7 @@ fn extract(
             let stay_apart = shared.tunables.pointer_flavour == PointerFlavour::Lldb;
             anchors::absorb(&mut out, flow, stay_apart);
             if stay_apart {
-                anchors::meet_returns(&mut out.rows, flow, source.anchors, &made);
+                anchors::meet_returns(&mut out, flow, source.anchors, &made);
             }
         }
         stack_check::inline(&mut out);

@@ -1,7 +1,7 @@
 //! Compiles a guest function, with what debuggers need of it.
 
 use super::function::{self, CompiledFunction, ModuleContext, Scratch};
-use super::{CompileError, file_offset, local_types, native_blocks, panic_message, reloads};
+use super::{CompileError, file_offset, folded_loads, local_types, native_blocks, panic_message, reloads};
 use crate::environ::{Module, OptLevel, PointerFlavour};
 use crate::translate::{
     AnchorRange, Assigning, BodyScan, ChangingPlace, ChangingVariable, Code, DebugPlan, Followed, FunctionInput,
@@ -96,15 +96,11 @@ impl FunctionCompiler<'_> {
             return Vec::new();
         }
         let flavour = self.shared.tunables.pointer_flavour;
-        let of_c = uses.unoptimized && uses.is_c && flavour == PointerFlavour::Lldb;
-        let call_before = |start| match of_c {
-            true => body.call_and_operands_before(input, start).map(|(call, _)| call),
-            false => body.call_before(input, start),
-        };
-        let mut anchors = anchor_ranges(uses, body, self.base, flavour, call_before);
-        if of_c {
+        let mut anchors = anchor_ranges(uses, body, self.base, flavour, |start| body.call_before(input, start));
+        if uses.unoptimized && uses.is_c && flavour == PointerFlavour::Lldb {
             for anchor in &mut anchors {
-                let call = anchor.behind_call.and_then(|_| body.call_and_operands_before(input, anchor.start));
+                let call = body.call_and_operands_before(input, anchor.start);
+                anchor.behind_call = call.map(|(call, _)| call);
                 anchor.reloads = call.is_some_and(|(call, computes)| computes || calls.binary_search(&call).is_ok());
             }
         }
@@ -115,15 +111,16 @@ impl FunctionCompiler<'_> {
             let takes_place = has_result_place(self.shared.module, input, uses);
             let has_place =
                 takes_place && !(uses.reloads && (uses.has_small_result || body.stores_before_return(input)));
-            let blocks = match flavour {
-                PointerFlavour::Gdb if uses.reloads => {
-                    native_blocks::find(uses, (body, input), self.base, (takes_place, has_place))
-                }
-                _ => None,
-            };
+            let blocks = uses
+                .reloads
+                .then(|| native_blocks::find(uses, (body, input), self.base, (takes_place, has_place)))
+                .flatten();
+            let has_blocks = blocks.is_some();
             if let Some(blocks) = blocks {
+                let blocks = if flavour == PointerFlavour::Lldb { blocks.for_lldb() } else { blocks };
                 native_blocks::add_anchors(&mut anchors, &blocks);
-            } else {
+            }
+            if !has_blocks || flavour == PointerFlavour::Lldb {
                 let reloads = reloads::find(uses, (body, input), self.base, (flavour, has_place));
                 for anchor in &mut anchors {
                     anchor.reloads = reloads.binary_search(&anchor.start).is_ok();
@@ -133,9 +130,15 @@ impl FunctionCompiler<'_> {
         if uses.unoptimized && uses.is_c && flavour == PointerFlavour::Gdb {
             // A `finish` ends in the call's line where natively something of it follows.
             for anchor in anchors.iter_mut().filter(|anchor| !anchor.reloads && anchor.spot == Spot::Operator) {
-                anchor.behind_call = body.call_before(input, anchor.start);
-                anchor.reloads = anchor.behind_call.is_some_and(|call| calls.binary_search(&call).is_ok());
+                // Where branches join twice with nothing between, a jump without a line is.
+                let jumps = body.call_before_joins(input, anchor.start);
+                anchor.behind_call = jumps.or_else(|| body.call_before(input, anchor.start));
+                let moves = |call: u32| jumps.is_some() || calls.binary_search(&call).is_ok();
+                anchor.reloads = anchor.behind_call.is_some_and(moves);
             }
+        }
+        if uses.unoptimized && uses.is_c {
+            folded_loads::leave_out(&mut anchors, uses, (body, Code::of(input)), self.base);
         }
         anchors
     }

@@ -40,7 +40,7 @@ pub(super) fn apart(function: &CompiledFunction, flow: &Flow) -> Vec<u32> {
 }
 
 /// Does a jump lie before this address of x86-64 code, that does not lead to it?
-fn jumps_before(code: &[u8], address: u32) -> bool {
+pub(super) fn jumps_before(code: &[u8], address: u32) -> bool {
     const JUMP: u8 = 0xe9;
     let begin = (address as usize).checked_sub(5);
     let jump = begin.and_then(|begin| code.get(begin..address as usize));

@@ -4,6 +4,7 @@
 //! the frame table, generate and serialize the native debug info, write the artifact.
 
 mod anchors;
+mod folded_loads;
 mod function;
 mod guest_function;
 mod guest_symbols;
@@ -129,10 +130,10 @@ impl Compilation {
         let mut report =
             CompileReport { warnings: std::mem::take(&mut translation.warnings), ..CompileReport::default() };
         report.warnings.append(&mut debug_files.warnings);
-        let sources = std::mem::take(&mut debug_files.sources);
-        let debug = GuestDebug::scan(&translation, &debug_files, &sources, &mut report);
+        let (sources, headers) = (std::mem::take(&mut debug_files.sources), std::mem::take(&mut debug_files.headers));
+        let debug = GuestDebug::scan(&translation, &debug_files, (&sources, &headers), &mut report);
         // They are large, and nothing else looks at them.
-        drop(sources);
+        drop((sources, headers));
         for (position, uses) in debug.iter().flat_map(|debug| debug.uses.functions.iter().enumerate()) {
             if let Some(name) = &uses.thunk {
                 translation.names.functions.insert(translation.functions[position].index, name.clone());
@@ -171,7 +172,7 @@ impl<'a> GuestDebug<'a> {
     fn scan(
         translation: &ModuleTranslation<'a>,
         debug_files: &'a DebugFiles,
-        sources: &[Source],
+        (sources, headers): (&[Source], &[Source]),
         report: &mut CompileReport,
     ) -> Option<GuestDebug<'a>> {
         if translation.tunables.debug_info == DebugInfo::None {
@@ -221,6 +222,7 @@ impl<'a> GuestDebug<'a> {
                 return dwarf_transform::scan(&guest);
             }
             let files: Vec<_> = sources.iter().map(Source::as_source).collect();
+            let headers: Vec<_> = headers.iter().map(Source::as_source).collect();
             let is_original = |position: usize| sources[position].is_original();
             let joins = |position: usize| joins(&translation.functions[position], base);
             let behind_silent = |position: usize, offset: dwarf_transform::WasmOffset| {
@@ -229,6 +231,7 @@ impl<'a> GuestDebug<'a> {
             };
             let sources = dwarf_transform::GuestSources {
                 files: &files,
+                headers: &headers,
                 is_original: &is_original,
                 joins: &joins,
                 behind_silent: &behind_silent,
@@ -803,6 +806,7 @@ fn native_module(
                         Ok(_) => operator,
                         Err(_) => operator_behind(input, operator),
                     }),
+                    meets_statement: function.met.binary_search(&address).is_ok(),
                 })
                 .collect(),
             lost_stack_values: function
@@ -884,7 +888,7 @@ mod tests {
         let isa = isa::build(&tunables).expect("this machine is one");
         let mut translation = ModuleTranslation::parse(&wasm, &tunables).expect("the program is valid");
         let (files, mut report) = (DebugFiles::default(), CompileReport::default());
-        let mut debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        let mut debug = GuestDebug::scan(&translation, &files, (&[], &[]), &mut report).expect("it has debug info");
         // The last ones are missing, which is such a bug.
         let imports = translation.module.num_imported_functions;
         let all = debug.uses.functions.len();
@@ -912,7 +916,7 @@ mod tests {
             let mut translation = ModuleTranslation::parse(&wasm, &tunables).expect("the program is valid");
             translation.code_section.end = end;
             let mut report = CompileReport::default();
-            let scanned = GuestDebug::scan(&translation, &DebugFiles::default(), &[], &mut report).is_some();
+            let scanned = GuestDebug::scan(&translation, &DebugFiles::default(), (&[], &[]), &mut report).is_some();
             (scanned, report.warnings)
         };
         assert_eq!(scan(DebugInfo::Full, 0x1fff_ffff), (true, vec![]));
@@ -931,7 +935,7 @@ mod tests {
             let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
             let mut report = CompileReport::default();
             let files = DebugFiles::default();
-            let debug = GuestDebug::scan(&translation, &files, &[], &mut report);
+            let debug = GuestDebug::scan(&translation, &files, (&[], &[]), &mut report);
             let uses = debug.expect("it has debug info").uses.functions;
             (uses.iter().filter(|uses| uses.reloads).count(), uses.iter().filter(|uses| uses.described).count())
         };
@@ -950,7 +954,7 @@ mod tests {
         let tunables = Tunables { debug_info: DebugInfo::Full, ..Tunables::default() };
         let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
         let (files, mut report) = (DebugFiles::default(), CompileReport::default());
-        let debug = GuestDebug::scan(&translation, &files, &[], &mut report).expect("it has debug info");
+        let debug = GuestDebug::scan(&translation, &files, (&[], &[]), &mut report).expect("it has debug info");
         check(&translation, &|name: &str| {
             let names = &translation.names.functions;
             let is_it = |index: u32| names.iter().any(|it| *it.0 == index && it.1.contains(name));

@@ -25,9 +25,18 @@ pub(super) struct NativeBlocks {
     anew: Vec<BeginOfBlock>,
     /// Those at which it does not, because they begin within what it takes for the line before: sorted.
     within: Vec<BeginOfBlock>,
-    /// Natively, a jump that has a row of its own leads to another block. In wasm that block comes next: the file offset of the `end` where
-    /// it does, and of an operator that has the jump's line.
-    jumps: Vec<(u32, u32)>,
+    /// Natively, a jump that has a row of its own leads to another block. In wasm that block comes next.
+    jumps: Vec<Jump>,
+}
+
+/// A jump that wasm does without, as file offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Jump {
+    /// The begin or end of the block that comes next.
+    at: u32,
+    /// An operator that has the jump's line.
+    of: u32,
+    enters_loop: bool,
 }
 
 /// The blocks at which gdb natively stops once more, or does not stop; `None` where it is not known how rustc orders them. `takes_place` says that the
@@ -107,6 +116,14 @@ pub(super) fn find(
     Some(found)
 }
 
+impl NativeBlocks {
+    /// What counts for lldb, too: it stops at the jump into a loop.
+    pub(super) fn for_lldb(mut self) -> NativeBlocks {
+        self.jumps.retain(|jump| jump.enters_loop);
+        NativeBlocks { jumps: self.jumps, ..NativeBlocks::default() }
+    }
+}
+
 /// Lets blocks begin with an anchor and what stands for their loads, and jumps have an anchor.
 pub(super) fn add_anchors(anchors: &mut Vec<AnchorRange>, blocks: &NativeBlocks) {
     let is_within = |anchor: &AnchorRange| {
@@ -114,10 +131,10 @@ pub(super) fn add_anchors(anchors: &mut Vec<AnchorRange>, blocks: &NativeBlocks)
         anchor.spot == Spot::Operator && blocks.within.get(next).is_some_and(|block| block.begin <= anchor.start)
     };
     anchors.retain(|anchor| !is_within(anchor));
-    let jump = |&(start, of): &(u32, u32)| AnchorRange {
-        start,
-        end: start + 1,
-        of,
+    let jump = |jump: &Jump| AnchorRange {
+        start: jump.at,
+        end: jump.at + 1,
+        of: jump.of,
         spot: Spot::Before,
         reloads: false,
         behind_call: None,
@@ -140,7 +157,7 @@ pub(super) fn add_anchors(anchors: &mut Vec<AnchorRange>, blocks: &NativeBlocks)
     }
     // A statement that begins with the `end` at which a jump is comes right behind it.
     for anchor in anchors.iter_mut().filter(|anchor| anchor.spot == Spot::Operator) {
-        if blocks.jumps.binary_search_by_key(&anchor.start, |jump| jump.0).is_ok() {
+        if blocks.jumps.binary_search_by_key(&anchor.start, |jump| jump.at).is_ok() {
             anchor.start += 1;
         }
     }
@@ -223,7 +240,7 @@ impl<'a> Lines<'a> {
             if let Some(jump) = self.jump_row(blocks, number) {
                 return Some(jump);
             }
-            if let Some(jump) = self.jump_as(blocks, number) {
+            if let Some((jump, _)) = self.jump_as(blocks, number) {
                 return self.row(jump);
             }
         }
@@ -244,13 +261,15 @@ impl<'a> Lines<'a> {
         self.jumps.get(jump).filter(|jump| jump.0 <= offset(to.operators.start)).map(|jump| jump.1)
     }
 
-    /// An operator that has the row of the jump at the end of a block, which in wasm goes on to the next one.
+    /// An operator that has the row of the jump at the end of a block, which in wasm goes on to the next one, and whether it leads into a
+    /// loop.
     ///
-    /// At the end of an `if` with an `else`, jumps have the place of the whole, which comes right before the condition. From the function's
-    /// last statement, they have that of the block that returns.
-    fn jump_as(&self, blocks: &[NativeBlock], number: u32) -> Option<u32> {
+    /// At the end of an `if` with an `else`, jumps have the place of the whole, which comes right before the condition. Into a loop, they
+    /// have that of the whole loop, as from its end. From the function's last statement, they have that of the block that returns.
+    fn jump_as(&self, blocks: &[NativeBlock], number: u32) -> Option<(u32, bool)> {
         let block = &blocks[number as usize];
-        let to = blocks.get(*block.successors.first()? as usize)?;
+        let leads_to = *block.successors.first()?;
+        let to = blocks.get(leads_to as usize)?;
         let others = || {
             to.predecessors.iter().filter(|from| **from != number).take(MAX_JUMPS).map(|from| &blocks[*from as usize])
         };
@@ -264,25 +283,35 @@ impl<'a> Lines<'a> {
             row.is_some_and(|row| conditions.any(|from| is_condition(row, from)))
         };
         let mut jumps = others().filter(|it| it.exit == Exit::Goto).map(|it| it.operators.end - 1);
-        let of_if = jumps.find(is_of_if);
-        if of_if.is_some() || to.exit != Exit::Return {
-            return of_if;
+        if let Some(of_if) = jumps.clone().find(is_of_if) {
+            return Some((of_if, false));
+        }
+        let place =
+            |number: u32| self.row(number).map(|row| (row.file, row.line, row.column)).filter(|place| place.1 != 0);
+        let is_of_loop = |jump: &u32| {
+            let head = self.first(to).and_then(place);
+            let is_before = head.zip(place(*jump)).is_some_and(|(head, jump)| jump.0 == head.0 && jump <= head);
+            *jump >= to.operators.start && self.begins_row(*jump) && is_before
+        };
+        let of_loop = if number < leads_to { jumps.find(is_of_loop) } else { None };
+        if of_loop.is_some() || to.exit != Exit::Return {
+            return of_loop.map(|jump| (jump, true));
         }
         let (end, returns) = (self.end(block)?, self.first(to)?);
         let brace = self.row(returns)?.line;
         let begins = |it: &NativeBlock| self.first(it).and_then(|first| self.row(first));
         let is_last =
             others().filter_map(begins).all(|row| row.file == end.file && (row.line <= end.line || row.line == brace));
-        is_last.then_some(returns)
+        is_last.then_some((returns, false))
     }
 
     /// The jump at the end of a block, if natively it has a row of another line than what comes before it.
-    fn jump(&self, blocks: &[NativeBlock], number: u32, next: u32, code: Code<'_>) -> Option<(u32, u32)> {
+    fn jump(&self, blocks: &[NativeBlock], number: u32, next: u32, code: Code<'_>) -> Option<Jump> {
         let block = &blocks[number as usize];
         if block.exit != Exit::Next || block.successors == [next] || self.jump_row(blocks, number).is_some() {
             return None;
         }
-        let jump = self.jump_as(blocks, number)?;
+        let (jump, enters_loop) = self.jump_as(blocks, number)?;
         let (row, end) = (self.row(jump)?, self.end(block)?);
         let last = |number: &u32| self.row(*number).is_some_and(|row| std::ptr::eq(row, end) || row.line == 0);
         let calls = block
@@ -293,7 +322,7 @@ impl<'a> Lines<'a> {
             .any(|number| code.is_call(self.body.offsets[number as usize]));
         let offset = |number: u32| self.body.offsets.get(number as usize).copied();
         (row.line != 0 && (row.file, row.line) != (end.file, end.line) && !calls)
-            .then(|| Some((offset(block.operators.end)?, offset(jump)?)))?
+            .then(|| Some(Jump { at: offset(block.operators.end)?, of: offset(jump)?, enters_loop }))?
     }
 
     /// Is a block, to which only another one leads, nothing but a part of the same comparison?
@@ -366,7 +395,7 @@ mod tests {
             let found = find(&uses, (&body, input), 0, (false, false)).expect("rustc makes such code");
             let number = |offset: u32| body.offsets.binary_search(&offset).unwrap_or(usize::MAX);
             let starts = |blocks: &[BeginOfBlock]| blocks.iter().map(|block| number(block.start)).collect::<Vec<_>>();
-            let jumps: Vec<_> = found.jumps.iter().map(|jump| (number(jump.0), number(jump.1))).collect();
+            let jumps: Vec<_> = found.jumps.iter().map(|jump| (number(jump.at), number(jump.of))).collect();
             (jumps, starts(&found.anew), starts(&found.within))
         };
         let of_if = [(2, 3, 8), (5, 3, 13), (8, 4, 9), (9, 3, 5), (11, 6, 9), (13, 8, 2)];
@@ -386,7 +415,7 @@ mod tests {
         let found = NativeBlocks {
             anew: vec![block(20, 23), block(39, 42)],
             within: vec![block(9, 10)],
-            jumps: vec![(60, 70)],
+            jumps: vec![Jump { at: 60, of: 70, enters_loop: false }],
         };
         add_anchors(&mut anchors, &found);
         let expected = [

@@ -271,7 +271,7 @@ impl BodyScan {
     }
 
     /// The numbers of the operators that begin in `code`.
-    fn numbers(&self, code: Range<u32>) -> Range<usize> {
+    pub(crate) fn numbers(&self, code: Range<u32>) -> Range<usize> {
         let number = |offset: u32| self.offsets.partition_point(|at| *at < offset);
         number(code.start)..number(code.end)
     }
@@ -356,8 +356,21 @@ impl BodyScan {
         }
     }
 
-    /// The file offset of a call with nothing between it and the operator at `offset` but operands of what comes later, and whether there
-    /// are numbers computed among them. That a result is compared with zero for a branch can be at the branch alone.
+    /// The file offset of a call that comes right before at least two ends of blocks, behind which the statement that begins at `offset` is.
+    pub(crate) fn call_before_joins(&self, input: &FunctionInput<'_>, offset: u32) -> Option<u32> {
+        let number = self.offsets.binary_search(&offset).ok()?;
+        let ends_block = |number: &usize| match self.effect(*number as u32) {
+            Effect::End(opener) => opener != BodyScan::FUNCTION && self.effect(opener) == Effect::Block,
+            _ => false,
+        };
+        let before = (0..number).rev().take_while(ends_block).count();
+        let behind = (number..self.offsets.len()).take_while(ends_block).count();
+        (before + behind > 1).then(|| self.call_before(input, self.offsets[number - before]))?
+    }
+
+    /// The file offset of a call with nothing between it and the operator at `offset` but operands of what comes later and begins and ends
+    /// of blocks, and whether there are numbers computed among them. That a result is compared with zero for a branch can be at the branch
+    /// alone.
     pub(crate) fn call_and_operands_before(&self, input: &FunctionInput<'_>, offset: u32) -> Option<(u32, bool)> {
         let number = self.offsets.binary_search(&offset).ok()?;
         let code = |number: usize| self.offsets.get(number).map_or(&[][..], |at| bytes_from(input, *at));
@@ -371,8 +384,7 @@ impl BodyScan {
                 return Some((self.offsets[number], computes));
             }
             match (self.makes[number], self.effect(number as u32)) {
-                (_, Effect::Loop) => return None,
-                (Makes::Nothing, _) | (_, Effect::Set(_)) => {}
+                (Makes::Nothing, _) | (_, Effect::Set(_) | Effect::End(_)) => {}
                 (Makes::Operand, _) => computes = true,
                 _ if code.first() == Some(&DROP) => {}
                 _ => return None,
@@ -556,6 +568,14 @@ impl<'a> Code<'a> {
             0x20 | 0x22 => reader.read_var_u32().ok().map(Pushed::Local),
             0x41 => reader.read_var_i32().ok().map(Pushed::I32),
             0x42 => reader.read_var_i64().ok().map(Pushed::I64),
+            _ => None,
+        }
+    }
+
+    /// The constant of 32 bits that the operator at this file offset pushes.
+    pub(crate) fn constant(self, offset: u32) -> Option<i32> {
+        match self.pushed(offset) {
+            Some(Pushed::I32(value)) => Some(value),
             _ => None,
         }
     }
@@ -1077,6 +1097,25 @@ mod tests {
         };
         assert_eq!(read(&[]), [0, 8, 22, 27]);
         assert_eq!(read(&[0]), [22], "what is at hand, and what a block assigned itself, come from nowhere else");
+    }
+
+    #[test]
+    fn calls_before_blocks_that_join_twice_are_known() {
+        let before = |text: &str| {
+            let wasm =
+                wat::parse_str(format!("(module (func $f (result i32) {text} i32.const 0))")).expect("it is right");
+            let tunables = Tunables::default();
+            let translation = ModuleTranslation::parse(&wasm, &tunables).expect("the module is valid");
+            let input = &translation.functions[0];
+            let scan = BodyScan::read(input);
+            let constant = scan.offsets.len() - 2;
+            let at = |number: usize| scan.call_before_joins(input, scan.offsets[number]).is_some();
+            (at(constant), at(constant - 1))
+        };
+        assert_eq!(before("block block call $f drop end end"), (true, true), "its row may begin at an end");
+        assert_eq!(before("block block call $f drop end nop end"), (false, false));
+        assert_eq!(before("block call $f drop end"), (false, false));
+        assert_eq!(before("loop block call $f drop end end"), (false, false), "nothing joins at the end of a loop");
     }
 
     #[test]

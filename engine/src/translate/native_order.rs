@@ -215,6 +215,21 @@ impl Graph<'_> {
         (!operators.is_empty()).then(|| (self.origin)(operators.end - 1)).flatten()
     }
 
+    /// Does the block branch, and go on if not, by whether a number is a constant?
+    fn compares(&self, block: u32) -> bool {
+        let block = &self.blocks[block as usize];
+        let branch = block.operators.end.checked_sub(1);
+        block.exit == Exit::If
+            && block.successors.len() == 2
+            && branch.is_some_and(|branch| compares_with_constant(self.code, &self.body.offsets, branch as usize))
+    }
+
+    /// Does a block that compares go on if the number is the constant?
+    fn leads_on_where_equal(&self, block: u32) -> bool {
+        let before = self.blocks[block as usize].operators.end.checked_sub(2);
+        before.is_some_and(|before| self.operator(before) == EQZ)
+    }
+
     /// LLVM makes a `switch` of few values a chain of comparisons, which are at one place and in blocks of their own.
     fn join_comparisons(&mut self) {
         // Those of joined ones come in the reverse order.
@@ -222,9 +237,9 @@ impl Graph<'_> {
             let (this, next) = (number as u32, number as u32 + 1);
             let (block, behind) = (&self.blocks[number], &self.blocks[number + 1]);
             let is_chain = behind.exit == Exit::Switch && self.operator(behind.operators.end - 1) != BR_TABLE;
-            let (Some(place), true) = (self.last_origin(this), is_chain || behind.exit == Exit::IfElse) else {
-                continue;
-            };
+            // What is left may come right behind.
+            let is_last = behind.exit == Exit::IfElse || self.compares(this) && self.compares(next);
+            let (Some(place), true) = (self.last_origin(this), is_chain || is_last) else { continue };
             if block.exit != Exit::If || behind.predecessors != [this] || block.successors.len() != 2 {
                 continue;
             }
@@ -249,10 +264,12 @@ impl Graph<'_> {
             };
             // The default is the last one, and the values before it are turned about until all are there.
             let end = behind.operators.end;
+            let is_turned = !is_chain && behind.exit == Exit::If && self.leads_on_where_equal(next);
             let behind = &mut self.blocks[number + 1];
             behind.exit = Exit::Joined;
             let mut successors = std::mem::take(&mut behind.successors);
             if let (false, [value, default]) = (is_chain, &successors[..]) {
+                let (value, default) = if is_turned { (default, value) } else { (value, default) };
                 successors = if value == default { vec![*default] } else { vec![*default, *value] };
             }
             successors.push(other);
@@ -438,6 +455,10 @@ mod tests {
             Some(vec![2, 5, 3, 4]),
             "few values are compared one by one"
         );
+        let compare = |value: u32, to: u32| format!("local.get 0 i32.const {value} i32.eq br_if {to} ");
+        let chain = format!("block block block {}{}", compare(1, 0), compare(2, 1));
+        let early = [&[(2, &*chain), (6, "nop br 2")][..], &arms].concat();
+        assert_eq!(order(&early), Some(vec![2, 6, 3, 4, 5]), "what is left comes right behind");
     }
 
     #[test]
