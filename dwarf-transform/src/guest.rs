@@ -125,6 +125,8 @@ pub struct GuestFunction {
     pub code_start: WasmOffset,
     /// The types of its locals, parameters first.
     pub locals: Vec<ValType>,
+    /// The types of its results.
+    pub results: Vec<ValType>,
 }
 
 /// An entry of a function's operand stack, while it is there.

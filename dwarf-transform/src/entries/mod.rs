@@ -21,7 +21,7 @@ use parts::{Part, Use};
 pub(crate) use results::ReturnedTypes;
 use results::ShownResult;
 
-use crate::address::{TextOffset, WasmOffset};
+use crate::address::{TextOffset, ValType, WasmOffset};
 use crate::address_map::{RangeBudget, TextRange};
 use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::expression::{EntryLookup, Failure, FrameBase, GuestExpression, Role};
@@ -122,6 +122,10 @@ struct UnitFiller<'u, 'f, 'a> {
     address_type: Option<EntryId>,
     /// Types in the place of the guest's, by their positions.
     parts: HashMap<(usize, Use), Option<Part>>,
+    /// Types of results in registers, for lldb, by the guest's type and that of the wasm function.
+    results: HashMap<((usize, usize), ValType), EntryId>,
+    /// The type of what has no value.
+    void_type: Option<EntryId>,
     /// Whether types have variants, of which functions return some.
     variants: HashMap<(usize, usize), bool>,
     /// An offset pair needs the unit's base address.
@@ -260,6 +264,8 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 wide_pointers: HashMap::new(),
                 address_type: None,
                 parts: HashMap::new(),
+                results: HashMap::new(),
+                void_type: None,
                 variants: HashMap::new(),
                 needs_base: false,
                 begin: None,
@@ -449,6 +455,29 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         Ok(())
     }
 
+    /// What a debugger is told of a function's result.
+    fn result(&mut self, entry: &Entry<'a>, id: EntryId, function: usize, returns_place: bool) {
+        let is_for_gdb = self.fill.options.flavour == PointerFlavour::Gdb;
+        let ty = match self.shown_result(entry, function, returns_place) {
+            ShownResult::AsItIs => return,
+            ShownResult::By(ty) => ty,
+            ShownResult::Removed if !is_for_gdb => self.no_result(),
+            // lldb does not look at it.
+            ShownResult::Hidden | ShownResult::Removed => {
+                let convention = Value::Udata(c::DW_CC_nocall.0.into());
+                return self.output.get_mut(id).set(c::DW_AT_calling_convention, convention);
+            }
+        };
+        // Of a function's own type and that of its declaration gdb takes the former, and lldb the one that it reads last.
+        let origins = [c::DW_AT_specification, c::DW_AT_abstract_origin];
+        for (name, value) in origins.into_iter().filter_map(|name| Some((name, entry.attr_value(name)?))) {
+            if let Some(value) = self.target(self.position, value).and_then(|origin| self.reference_to(origin)) {
+                self.output.get_mut(id).set(name, value);
+            }
+        }
+        self.output.get_mut(id).set(c::DW_AT_type, ty);
+    }
+
     /// The code of a subprogram and its frame base.
     fn subprogram(&mut self, entry: &Entry<'a>, id: EntryId, function: u32, codeless: bool) -> FrameBase<'a> {
         let native = self.fill.input.native;
@@ -463,14 +492,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.output.get_mut(id).set(c::DW_AT_low_pc, low);
         self.output.get_mut(id).set(c::DW_AT_high_pc, Value::Data4(size));
         if !self.fill.options.lines_only {
-            match self.shown_result(entry, code.returns_result_place) {
-                ShownResult::AsItIs => {}
-                ShownResult::By(ty) => self.output.get_mut(id).set(c::DW_AT_type, ty),
-                ShownResult::Hidden => {
-                    let convention = Value::Udata(c::DW_CC_nocall.0.into());
-                    self.output.get_mut(id).set(c::DW_AT_calling_convention, convention);
-                }
-            }
+            self.result(entry, id, function as usize, code.returns_result_place);
         }
         let mut base = FrameBase::default();
         let Some(value) = entry.attr_value(c::DW_AT_frame_base).filter(|_| !self.fill.options.lines_only) else {

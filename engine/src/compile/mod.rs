@@ -197,6 +197,7 @@ impl<'a> GuestDebug<'a> {
                 body: wasm_offset(range.start, base)..wasm_offset(range.end, base),
                 code_start: wasm_offset(code_start, base),
                 locals: local_types(module, input).into_iter().map(dwarf_type).collect(),
+                results: module.func_type(input.index).results.iter().copied().map(dwarf_type).collect(),
             }
         });
         let guest = dwarf_transform::GuestModule {
