@@ -235,7 +235,7 @@ def direct_call(target, symbol, cell, types):
     type_ = function.GetType()
     if not function.IsValid() or not type_.IsValid():
         return None
-    returned, parameters = type_.GetFunctionReturnType(), list(type_.GetFunctionArgumentTypes())
+    returned, parameters = result_type(type_.GetFunctionReturnType()), list(type_.GetFunctionArgumentTypes())
     if why_not_called(returned, parameters) or any(it.IsReferenceType() for it in parameters + [returned]):
         return None
     names = ["__wasmscope_%d" % index for index in range(len(parameters))]
@@ -251,6 +251,8 @@ def direct_call(target, symbol, cell, types):
         # Something of the host may have the plain name.
         tag = TAGS.get(returned.GetPointeeType().GetTypeClass(), "")
         call = "((%s%s *)%s)" % (tag, pointee, call)
+    if returned.GetTypeClass() == lldb.eTypeClassEnumeration and is_type_name(target, returned.GetName()):
+        call = "((%s)%s)" % (returned.GetName(), call)
     return "(%s) %s" % (", ".join(names), call)
 
 
@@ -276,7 +278,7 @@ def why_not_by_name(target, function):
             return "it is a member function"
         break
     type_ = function.GetType()
-    return why_not_called(type_.GetFunctionReturnType(), list(type_.GetFunctionArgumentTypes()))
+    return why_not_called(result_type(type_.GetFunctionReturnType()), list(type_.GetFunctionArgumentTypes()))
 
 
 def is_type_name(target, name):
@@ -330,7 +332,7 @@ def code_pointer(target, function):
     """The function in an expression, as a pointer of a type with the hidden parameters."""
     type_ = function.GetType()
     parameters = [spelled(it) for it in type_.GetFunctionArgumentTypes()]
-    cast = "%s (*)(%s)" % (spelled(type_.GetFunctionReturnType()), ", ".join(["void *", "void *"] + parameters))
+    cast = "%s (*)(%s)" % (spelled(result_type(type_.GetFunctionReturnType())), ", ".join(["void *", "void *"] + parameters))
     return "((%s)%d)" % (cast, function.GetStartAddress().GetLoadAddress(target))
 
 
@@ -385,7 +387,7 @@ def wasm_call(debugger, command, context, result, _):
             return
         arguments = with_calls(target, hidden, call[1])
         expression = callable_text(target, function, hidden) + (", " + arguments if arguments else "") + ")"
-        returned = function.GetType().GetFunctionReturnType()
+        returned = result_type(function.GetType().GetFunctionReturnType())
     with RoomOnTheStack(target):
         value = frame.EvaluateExpression(expression)
     # That there is no value is an error, too, of its own number.

@@ -23,6 +23,8 @@ pub fn gdb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/casts_gdb.py"),
         "\n\n",
+        include_str!("../python/memory_functions_gdb.py"),
+        "\n\n",
         include_str!("../python/references_gdb.py"),
         "\n\n",
         include_str!("../python/library_members_gdb.py"),

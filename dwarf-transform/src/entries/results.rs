@@ -317,6 +317,8 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     let Some(member) = member else { return true };
                     member
                 }
+                // What `finish` finds, lldb shows without formatters.
+                tag if is_member && self.is_pointer_structure(tag) => return true,
                 tag if is_transparent(tag) => {
                     let Some(inner) = self.attribute_of(unit, entry, c::DW_AT_type) else { return false };
                     let Some(inner) = self.target(unit, inner) else { return false };
