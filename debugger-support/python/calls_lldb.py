@@ -122,8 +122,12 @@ def guest_function(target, frame, callee, arguments):
     value = frame.EvaluateExpression(callee)
     if value.GetError().Fail():
         return None
-    # A function pointer of the guest's is an index of its table, where the image has a symbol of the function's name.
-    name = target.ResolveLoadAddress(address_of(value)).GetSymbol().GetName() or ""
+    return pointed_function(target, address_of(value))
+
+
+def pointed_function(target, index):
+    """The guest's function that a pointer holds: an index of its table, where the image has a symbol of the function's name."""
+    name = symbol_of(target, index).GetName() or ""
     for found in target.FindFunctions(name.split("(")[0].split("::")[-1], lldb.eFunctionNameTypeAny):
         if is_there(target, found.GetFunction()) and found.GetFunction().GetName() == name:
             return found.GetFunction()

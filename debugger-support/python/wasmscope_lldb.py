@@ -257,6 +257,12 @@ def address_of(value):
     return value.GetChildMemberWithName(MEMBER).GetValueAsUnsigned()
 
 
+def symbol_of(target, address):
+    """The symbol at an address. `SBAddress` by itself finds none that has no type."""
+    place = target.ResolveLoadAddress(address)
+    return target.ResolveSymbolContextForAddress(place, lldb.eSymbolContextSymbol).GetSymbol()
+
+
 def real_pointer(value, name=None):
     """A pointer of lldb's own width for a structure that stands for one."""
     type_ = pointee(value.GetType())
@@ -664,8 +670,11 @@ def pointer_summary(value, _):
     address = address_of(value)
     if address and type_.IsValid() and type_.IsFunctionType():
         place = value.GetTarget().ResolveLoadAddress(address)
-        name = place.GetSymbol().GetName()
-        return "(%s`%s)" % (place.GetModule().GetFileSpec().GetFilename(), name) if name else ""
+        name = symbol_of(value.GetTarget(), address).GetName()
+        function = pointed_function(value.GetTarget(), address) if name else None
+        line = function.GetStartAddress().GetLineEntry() if function else lldb.SBLineEntry()
+        source = " at %s:%d" % (line.GetFileSpec().GetFilename(), line.GetLine()) if line.IsValid() else ""
+        return "(%s`%s%s)" % (place.GetModule().GetFileSpec().GetFilename(), name, source) if name else ""
     if address and type_.IsValid() and is_character(type_):
         error = lldb.SBError()
         process = value.GetProcess()
@@ -909,6 +918,12 @@ def __lldb_init_module(debugger, _):
         "settings set target.process.disable-memory-cache true",
         "target stop-hook add -P {0}.Stops",
     ]
+    # A pointer in memory has a pointer's type only as the address of what it points to.
+    for alias, options in (("parray", "--element-count %1"), ("poarray", "--object-description --element-count %1")):
+        answer = lldb.SBCommandReturnObject()
+        debugger.GetCommandInterpreter().HandleCommand("command unalias " + alias, answer)
+        if answer.Succeeded():
+            commands.append("command alias %s expression %s -- &*" % (alias, options))
     by_name = not has_recognizers(debugger)
     for command in commands:
         command = recognize_by_name(command) if by_name else command

@@ -120,6 +120,8 @@ struct UnitFiller<'u, 'f, 'a> {
     wide_pointers: HashMap<usize, EntryId>,
     /// The 4-byte type of the members of structures that stand for pointers.
     address_type: Option<EntryId>,
+    /// What the structures that stand for pointers have as their base.
+    pointer_base: Option<EntryId>,
     /// Types in the place of the guest's, by their positions.
     parts: HashMap<(usize, Use), Option<Part>>,
     /// Types of results in registers, for lldb, by the guest's type and that of the wasm function.
@@ -263,6 +265,7 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 losses: Losses::default(),
                 wide_pointers: HashMap::new(),
                 address_type: None,
+                pointer_base: None,
                 parts: HashMap::new(),
                 results: HashMap::new(),
                 void_type: None,
