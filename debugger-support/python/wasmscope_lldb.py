@@ -260,7 +260,7 @@ def address_of(value):
 def symbol_of(target, address):
     """The symbol at an address. `SBAddress` by itself finds none that has no type."""
     place = target.ResolveLoadAddress(address)
-    return target.ResolveSymbolContextForAddress(place, lldb.eSymbolContextSymbol).GetSymbol()
+    return target.ResolveSymbolContextForAddress(place, lldb.eSymbolContextEverything).GetSymbol()
 
 
 def real_pointer(value, name=None):
