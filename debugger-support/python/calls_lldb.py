@@ -192,10 +192,19 @@ class GuestCalls:
         setting = self.debugger.GetInternalVariableValue("target.expr-prefix", self.debugger.GetInstanceName())
         if setting.GetSize() and setting.GetStringAtIndex(0).strip('"') not in ("", self.file):
             return  # The user's own.
-        functions = {}
+        functions, members = {}, set()
         for module in modules:
-            for name, symbol, is_alone in named_functions(module):
-                functions[name] = symbol if is_alone and name not in functions else None
+            with_entries = functions_with_entries(module)
+            for name, symbol, path in named_functions(module):
+                if symbol.GetStartAddress().GetFileAddress() in with_entries:
+                    members.add(name)
+                elif path[0] == "std" and len(path) > 1:
+                    # The library has functions of the same names as its classes' members, which are called more.
+                    functions.setdefault(name, ())
+                else:
+                    functions[name] = symbol if len(path) == 1 and name not in functions else None
+        for name in [name for name, symbol in functions.items() if symbol == () and name in members]:
+            del functions[name]
         cell = instance_cell(target)
         types = {}
         lines = [GUEST_POINTER % (memory_base(target.GetProcess()) or 0)]
@@ -304,7 +313,7 @@ def instance_cell(target):
 
 
 def named_functions(module):
-    """The functions of a module: the name without what is before and behind, the symbol, whether nothing is before it. Not
+    """The functions of a module: the name without what is before and behind, the symbol, the name with what is before it. Not
     constructors, whose names types have."""
     seen = set()
     for symbol in module.get_symbols_array():
@@ -312,13 +321,15 @@ def named_functions(module):
         start = symbol.GetStartAddress().GetFileAddress()
         if symbol.GetType() != lldb.eSymbolTypeCode or start in seen:
             continue
-        seen.add(start)
         name = symbol.GetName() or ""
+        if name.startswith(CALL_ENTRY):
+            continue
+        seen.add(start)
         if "<" in name:
             name = without_arguments(name)
         path = re.sub(r"::h[0-9a-f]{16}$|\[abi:\w+\]", "", name.split("(")[0]).split("::")
         if re.match(r"^[A-Za-z_]\w*$", path[-1]) and path[-1] not in path[:-1]:
-            yield path[-1], symbol, len(path) == 1
+            yield path[-1], symbol, path
 
 
 def without_arguments(name):

@@ -186,7 +186,7 @@ class Stops:
 
     def __init__(self, target, _arguments, _dict):
         debugger = target.GetDebugger()
-        self.parts = [MemoryCache(debugger), OtherInstance(), Traps(), GuestCalls(debugger), LibrariesWithoutSources(debugger)]
+        self.parts = [MemoryCache(debugger), OtherInstance(), Traps(), GuestCalls(debugger), CallEntries(), LibrariesWithoutSources(debugger)]
 
     def handle_stop(self, context, stream):
         for part in self.parts:

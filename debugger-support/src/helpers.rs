@@ -66,6 +66,8 @@ pub fn lldb_helpers() -> &'static str {
         "\n\n",
         include_str!("../python/calls_lldb.py"),
         "\n\n",
+        include_str!("../python/call_entries_lldb.py"),
+        "\n\n",
         include_str!("../python/steps_lldb.py"),
         "\n\n",
         include_str!("../python/references_lldb.py")

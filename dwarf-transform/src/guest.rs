@@ -125,6 +125,8 @@ pub struct GuestFunction {
     pub code_start: WasmOffset,
     /// The types of its locals, parameters first.
     pub locals: Vec<ValType>,
+    /// How many of these are parameters.
+    pub parameters: usize,
     /// The types of its results.
     pub results: Vec<ValType>,
 }

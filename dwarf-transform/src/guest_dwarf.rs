@@ -324,6 +324,7 @@ mod tests {
             body: WasmOffset(start)..WasmOffset(end),
             code_start: WasmOffset(start + 1),
             locals: Vec::new(),
+            parameters: 0,
             results: Vec::new(),
         };
         let functions = vec![function(10, 30), function(32, 60), function(61, 70)];

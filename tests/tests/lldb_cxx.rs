@@ -305,3 +305,80 @@ fn formatters_are_also_found_by_the_names_of_types() {
     ];
     assert_in_order(&normalized(answers.to(shown)[0]), &expected);
 }
+
+/// lldb finds no enumerations in registers, and of a structure no bases and arrays.
+#[test]
+fn results_in_registers_are_shown_when_a_function_is_finished() {
+    let results: [(&str, &[&str]); 8] = [
+        ("array", &["only = ([0] = 6)"]),
+        ("pointer", &["place = 0x"]),
+        ("derived", &["(Base = (of_base = 5))"]),
+        ("owned", &["unique_ptr<int", "= 8 {", "pointer = 0x"]),
+        ("holder", &["owned = 3 {", "pointer = 0x"]),
+        ("letter", &["(enum Letter) $", "= Last"]),
+        ("number", &["(enum Number) $", "= two"]),
+        ("count", &["(enum Count) $", "= one"]),
+    ];
+    let breaks = results.map(|(name, _)| format!("breakpoint set --one-shot true --name {name}"));
+    let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+    for (index, _) in results.iter().enumerate() {
+        commands.extend([if index == 0 { "run" } else { "continue" }, "finish"]);
+    }
+    let result = "script r = lldb.debugger.GetSelectedTarget().process.GetSelectedThread().GetStopReturnValue(); \
+                  print(r.GetValue(), r.GetDisplayTypeName(), r.GetValueAsUnsigned())";
+    commands.extend([result, "p $7", "p letter(1)", "wasm-call number(1)"]);
+    for level in [0, 2] {
+        let answers = Session::new("returned/returned", level).invoke("run").run_lldb(&commands);
+        for (answer, (name, parts)) in answers.to("finish").into_iter().zip(results) {
+            let value = answer.split_once("Return value:").map_or("", |(_, value)| value);
+            assert!(!value.is_empty(), "{name}: {answer}");
+            assert_in_order(value, parts);
+        }
+        answers.assert_contains("p $7", 0, &["(Count) one"]);
+        answers.assert_contains("p letter(1)", 0, &["(Letter) Last"]);
+        answers.assert_contains("wasm-call number(1)", 0, &["= two"]);
+        assert!(answers.transcript().contains("one Count 1"), "{}", answers.transcript());
+    }
+}
+
+/// Their code takes hidden arguments first; their declarations name entries that add these.
+#[test]
+fn expressions_call_member_functions() {
+    let calls: [(&str, &str); 17] = [
+        ("p left + right", "(x = 4, y = 6)"),
+        ("p left == right", "(bool) false"),
+        ("p left == left", "(bool) true"),
+        ("p (left + right).y", "(int) 6"),
+        ("p left.times(3)", "(int) 9"),
+        ("p left.scaled(1.5)", "(double) 1.5"),
+        ("p left.self()->y", "(int) 2"),
+        ("p left.self() == &left", "(bool) true"),
+        ("p row[1]", "(x = 10, y = 11)"),
+        ("p row[1].times(2)", "(int) 42"),
+        ("p row.size()", "(int) 2"),
+        ("p closure(5)", "(int) 6"),
+        ("p plane::Point::twice(21)", "(int) 42"),
+        ("expr right.move(10); right.x", "= 13"),
+        ("p right.x", "(int) 13"),
+        ("p shape.corners()", "(int) 4"),
+        // An object of the expression's own is none for the guest.
+        ("p left == plane::Point{1, 2}", "error: "),
+    ];
+    let stop = format!("breakpoint set --file main.cc --line {}", line("returned/main.cc", "int result = closure(1)"));
+    let mut commands = vec![stop.as_str(), "run"];
+    commands.extend(calls.iter().map(|(command, _)| *command));
+    // The declarations of virtual functions do not tell which one an object has.
+    commands.extend(["p shape.sides()", "breakpoint set --name plane::Point::times", "continue", "bt 2"]);
+    for level in [0, 2] {
+        for privileged in [true, false] {
+            let session = Session::new("returned/returned", level).invoke("run").privileged(privileged);
+            let answers = session.run_lldb(&commands);
+            for (command, expected) in calls {
+                answers.assert_contains(command, 0, &[expected]);
+            }
+            answers.assert_contains("p shape.sides()", 0, &["error: "]);
+            // Calls leave the program as it was, and functions keep their names.
+            answers.assert_contains("bt 2", 0, &["`plane::Point::times(this=0x", "factor=2", "`look(", "main.cc:"]);
+        }
+    }
+}

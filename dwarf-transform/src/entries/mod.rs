@@ -1,6 +1,7 @@
 //! Fills the output's units: a clone of the guest's trees, with native code addresses and locations.
 
 mod attributes;
+mod callable;
 mod declared;
 mod discriminants;
 mod host_references;
@@ -16,6 +17,8 @@ mod wasm_variables;
 mod wide_floats;
 
 pub(crate) use attributes::is_callee_location;
+pub(crate) use callable::Callable;
+pub use callable::{CALL_ENTRY_PREFIX, CallShape};
 pub(crate) use declared::DeclaredSizes;
 use parts::{Part, Use};
 pub(crate) use results::ReturnedTypes;
@@ -26,7 +29,7 @@ use crate::address_map::{RangeBudget, TextRange};
 use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::expression::{EntryLookup, Failure, FrameBase, GuestExpression, Role};
 use crate::files::{Files, files};
-use crate::guest_dwarf::{GuestDwarf, Unit};
+use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::UnitLines;
 use crate::host_reference::HostReference;
 use crate::loss::{LossKind, Losses};
@@ -89,6 +92,7 @@ pub(crate) struct Fill<'f, 'a> {
     pub(crate) line_owner: &'f [Vec<usize>],
     pub(crate) returned: &'f ReturnedTypes<'a>,
     pub(crate) declared: &'f DeclaredSizes<'a>,
+    pub(crate) callable: &'f Callable<'a>,
 }
 
 impl Fill<'_, '_> {
@@ -319,6 +323,31 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
+    /// Lets a function keep its name where its declaration has that of its entry for calls.
+    fn own_linkage_name(&mut self, entry: &Entry<'a>, id: EntryId) {
+        let fill = self.fill;
+        if fill.callable.is_empty() || entry.attr(c::DW_AT_declaration).is_some() || linkage_name(entry).is_some() {
+            return;
+        }
+        let Some((unit, name)) = fill.inherited(self.position, entry, linkage_name) else { return };
+        let unit = &fill.input.dwarf.units[unit];
+        let Ok(name) = fill.input.dwarf.sections(unit).attr_string(unit, name) else { return };
+        if fill.callable.has(name.slice()) {
+            // Behind the reference to the declaration: of two names lldb's index takes the last, and its functions the first.
+            self.output.get_mut(id).set(c::DW_AT_linkage_name, Value::String(name.slice().to_vec()));
+        }
+    }
+
+    /// The name by which expressions call a function, in its declaration.
+    fn call_entry(&self, entry: &Entry<'a>, name: AttributeValue<Slice<'a>>) -> Option<Value> {
+        let callable = self.fill.callable;
+        if callable.is_empty() || entry.attr(c::DW_AT_declaration).is_none() {
+            return None;
+        }
+        let name = self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, name).ok()?.slice();
+        callable.has(name).then(|| Value::String([CALL_ENTRY_PREFIX.as_bytes(), name].concat()))
+    }
+
     fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
         self.losses.count(kind, || format!("{}: {name}", self.unit.entry_place(entry)));
     }
@@ -448,6 +477,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                 let here =
                     Here { id, tag: planned.tag, function: planned.function, base: base.as_ref(), codeless, pointer };
                 self.attribute(&entry, here, attr);
+            }
+            if planned.tag == c::DW_TAG_subprogram {
+                self.own_linkage_name(&entry, id);
             }
             self.captured_this(&entry, planned.parent as usize, id);
             self.pointer_size(id, planned.tag);

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 /// How many scalars a type consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scalars {
+pub(super) enum Scalars {
     None,
     One,
     Many,
@@ -70,7 +70,7 @@ impl<'a> ReturnedTypes<'a> {
         ReturnedTypes { entries, names }
     }
 
-    fn has(&self, fill: &Fill<'_, 'a>, unit: usize, entry: usize) -> bool {
+    pub(super) fn has(&self, fill: &Fill<'_, 'a>, unit: usize, entry: usize) -> bool {
         let has_name = || {
             let Some((name, size)) = fill.name_and_size(unit, entry) else { return false };
             self.names.contains(&(name, size)) || self.names.contains(&(name, None))
@@ -81,7 +81,7 @@ impl<'a> ReturnedTypes<'a> {
 
 impl<'a> Fill<'_, 'a> {
     /// The type of an entry of the unit at `unit`, by its own attribute or that of its origin.
-    fn type_of(&self, unit: usize, entry: &Entry<'a>) -> Option<(usize, usize)> {
+    pub(super) fn type_of(&self, unit: usize, entry: &Entry<'a>) -> Option<(usize, usize)> {
         let (unit, ty) = self.inherited(unit, entry, |entry| entry.attr_value(c::DW_AT_type))?;
         self.target(unit, ty)
     }
@@ -113,7 +113,7 @@ impl<'a> Fill<'_, 'a> {
     }
 
     /// The structure, class or union that a type is, after type definitions and qualifiers.
-    fn record(&self, (mut unit, mut entry): (usize, usize)) -> Option<(usize, usize)> {
+    pub(super) fn record(&self, (mut unit, mut entry): (usize, usize)) -> Option<(usize, usize)> {
         for _ in 0..MAX_TYPE_CHAIN {
             let tag = self.plan.units[unit].entries[entry].tag;
             if is_record(tag) {
@@ -151,7 +151,13 @@ impl<'a> Fill<'_, 'a> {
     }
 
     /// How many scalars a type consists of, for the question whether it is returned in a register.
-    fn scalars(&self, (unit, entry): (usize, usize), is_rust: bool, depth: usize, budget: &mut u32) -> Scalars {
+    pub(super) fn scalars(
+        &self,
+        (unit, entry): (usize, usize),
+        is_rust: bool,
+        depth: usize,
+        budget: &mut u32,
+    ) -> Scalars {
         if depth > MAX_TYPE_CHAIN || *budget == 0 {
             return Scalars::Many;
         }

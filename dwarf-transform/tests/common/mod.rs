@@ -81,6 +81,7 @@ pub fn read_module(wasm: &[u8]) -> (GuestModule<'_>, Operators) {
                     let (count, ty) = group.expect("local group");
                     locals.extend(std::iter::repeat_n(val_type(ty), count as usize));
                 }
+                let parameters = types[signatures[position] as usize].0.len();
                 let mut found = Vec::new();
                 let mut reader = body.get_operators_reader().expect("operators");
                 let code_start = relative(reader.original_position());
@@ -99,6 +100,7 @@ pub fn read_module(wasm: &[u8]) -> (GuestModule<'_>, Operators) {
                     body: relative(range.start)..relative(range.end),
                     code_start,
                     locals,
+                    parameters,
                     results,
                 });
                 operators.push(found);
@@ -191,6 +193,7 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
             overwritten: Vec::new(),
             continued: Vec::new(),
             returns_result_place: uses.has_result,
+            has_call_entry: false,
             stack_value_ends: Vec::new(),
             traps: Vec::new(),
         });

@@ -18,7 +18,8 @@ pub fn scan(module: &Module<'_>) -> Scan {
             body: offset(range.start)?..offset(range.end)?,
             code_start: offset(code.original_position())?,
             locals: locals_of(module, function)?,
-            // A scan has no use for them.
+            // A scan has no use for these.
+            parameters: 0,
             results: Vec::new(),
         })
     });
