@@ -789,6 +789,10 @@ def matches_reference_to_container(type_, _):
     return is_reference_structure(type_) and container_class(pointee(type_)) is not None
 
 
+def matches_referred_container(type_, _):
+    return not type_.GetCanonicalType().IsPointerType() and matches_container(type_, _)
+
+
 def matches_reference_to_text(type_, _):
     type_ = type_.GetCanonicalType()
     referred = pointee(type_) if is_reference_structure(type_) else lldb.SBType()
@@ -907,8 +911,10 @@ def __lldb_init_module(debugger, _):
         "type summary add -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_text",
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
         "type synthetic add -w wasmscope -l {0}.RustBTreeEntry --recognizer-function {0}.matches_tree_entry",
+        # A pointer to a container is shown with its value, a reference without, and so are both to texts.
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
-        "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
+        "type summary add -e -p -v -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_referred_container",
+        "type summary add -v -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
         "type summary add -w wasmscope -F {0}.member_pointer_summary --recognizer-function {0}.matches_member_pointer",
         "type summary add -v -w wasmscope -F {0}.externref_summary 'VMExternRef *'",
         "type summary add -v -w wasmscope -F {0}.funcref_summary 'VMFuncRef *'",

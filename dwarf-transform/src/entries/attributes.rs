@@ -44,11 +44,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if tag == c::DW_TAG_subprogram && is_linkage_name && self.is_main_alias(attr.value()) {
             return;
         }
-        if tag == c::DW_TAG_subprogram
-            && is_linkage_name
-            && let Some(entry_name) = self.call_entry(entry, attr.value())
-        {
-            self.output.get_mut(id).set(name, entry_name);
+        if tag == c::DW_TAG_subprogram && is_linkage_name && self.call_entry(entry, id, (name, attr.value())) {
             return;
         }
         if is_call_flag(name)

@@ -41,6 +41,8 @@ impl CallShape {
 #[derive(Debug, Default)]
 pub(crate) struct Callable<'a> {
     functions: HashMap<&'a [u8], (usize, CallShape)>,
+    /// The linkage names of functions whose declarations, by unit and position, have none: those of lambda expressions.
+    unnamed: HashMap<(usize, usize), &'a [u8]>,
 }
 
 /// What the declaration of a subprogram says, which it completes or is an instance of.
@@ -48,6 +50,8 @@ struct Declared<'a> {
     linkage_name: &'a [u8],
     is_member: bool,
     is_virtual: bool,
+    /// The declaration, if it has no linkage name and is that of an operator: constructors have several.
+    unnamed: Option<(usize, usize)>,
 }
 
 impl<'a> Callable<'a> {
@@ -72,11 +76,19 @@ impl<'a> Callable<'a> {
                     if !declared.is_member || declared.is_virtual {
                         return None;
                     }
-                    Some((declared.linkage_name, (function, fill.call_shape((unit, at), &entry, function)?)))
+                    Some((declared, (function, fill.call_shape((unit, at), &entry, function)?)))
                 })
             })
             .collect();
-        Callable { functions: found.into_iter().collect() }
+        let unnamed = found.iter().filter_map(|(declared, _)| Some((declared.unnamed?, declared.linkage_name)));
+        let unnamed = unnamed.collect();
+        let functions = found.into_iter().map(|(declared, function)| (declared.linkage_name, function));
+        Callable { functions: functions.collect(), unnamed }
+    }
+
+    /// The linkage name of what is declared there without one.
+    pub(super) fn of_unnamed(&self, declaration: (usize, usize)) -> Option<&'a [u8]> {
+        self.unnamed.get(&declaration).copied()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -96,7 +108,7 @@ impl<'a> Callable<'a> {
 impl<'a> Fill<'_, 'a> {
     fn declared_function(&self, mut unit: usize, entry: &Entry<'a>) -> Option<Declared<'a>> {
         let mut name = None;
-        let (mut is_member, mut is_virtual) = (false, false);
+        let (mut is_member, mut is_virtual, mut unnamed) = (false, false, None);
         let mut entry = entry.clone();
         for _ in 0..MAX_TYPE_CHAIN {
             name = name.or_else(|| Some((unit, linkage_name(&entry)?)));
@@ -110,11 +122,13 @@ impl<'a> Fill<'_, 'a> {
             let entries = &self.plan.units[unit].entries;
             is_member = entries.get(entries[at].parent as usize).is_some_and(|parent| is_record(parent.tag));
             entry = self.input.dwarf.units[unit].entry(UnitOffset(entries[at].offset as usize)).ok()?;
+            let is_operator = || self.name_and_size(unit, at).is_some_and(|it| it.0.starts_with(b"operator"));
+            unnamed = (linkage_name(&entry).is_none() && is_operator()).then_some((unit, at));
         }
         let (unit, name) = name?;
         let unit = &self.input.dwarf.units[unit];
         let name = self.input.dwarf.sections(unit).attr_string(unit, name).ok()?.slice();
-        name.starts_with(b"_Z").then_some(Declared { linkage_name: name, is_member, is_virtual })
+        name.starts_with(b"_Z").then_some(Declared { linkage_name: name, is_member, is_virtual, unnamed })
     }
 
     /// How the function is called; `None` if it is not as its declaration says, or not in a way that entries know.

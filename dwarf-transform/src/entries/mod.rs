@@ -246,6 +246,11 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
     (all, sequences)
 }
 
+/// The linkage name of the entry for calls of a function.
+fn entry_name(linkage_name: &[u8]) -> Value {
+    Value::String([CALL_ENTRY_PREFIX.as_bytes(), linkage_name].concat())
+}
+
 /// What comes of a unit beside its entries.
 pub(crate) struct Filled {
     pub(crate) losses: Losses,
@@ -326,7 +331,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
     /// Lets a function keep its name where its declaration has that of its entry for calls.
     fn own_linkage_name(&mut self, entry: &Entry<'a>, id: EntryId) {
         let fill = self.fill;
-        if fill.callable.is_empty() || entry.attr(c::DW_AT_declaration).is_some() || linkage_name(entry).is_some() {
+        if fill.callable.is_empty() || entry.attr(c::DW_AT_declaration).is_some() {
             return;
         }
         let Some((unit, name)) = fill.inherited(self.position, entry, linkage_name) else { return };
@@ -338,14 +343,23 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         }
     }
 
-    /// The name by which expressions call a function, in its declaration.
-    fn call_entry(&self, entry: &Entry<'a>, name: AttributeValue<Slice<'a>>) -> Option<Value> {
+    /// Writes the linkage name of a subprogram, if expressions can call it: in its declaration that of the entry, else none yet.
+    fn call_entry(
+        &mut self,
+        entry: &Entry<'a>,
+        id: EntryId,
+        (at, value): (gimli::DwAt, AttributeValue<Slice<'a>>),
+    ) -> bool {
         let callable = self.fill.callable;
-        if callable.is_empty() || entry.attr(c::DW_AT_declaration).is_none() {
-            return None;
+        if callable.is_empty() {
+            return false;
         }
-        let name = self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, name).ok()?.slice();
-        callable.has(name).then(|| Value::String([CALL_ENTRY_PREFIX.as_bytes(), name].concat()))
+        let Ok(name) = self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, value) else { return false };
+        let is_callable = callable.has(name.slice());
+        if is_callable && entry.attr(c::DW_AT_declaration).is_some() {
+            self.output.get_mut(id).set(at, entry_name(name.slice()));
+        }
+        is_callable
     }
 
     fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
@@ -480,6 +494,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             }
             if planned.tag == c::DW_TAG_subprogram {
                 self.own_linkage_name(&entry, id);
+                if let Some(name) = self.fill.callable.of_unnamed((self.position, here)) {
+                    self.output.get_mut(id).set(c::DW_AT_linkage_name, entry_name(name));
+                }
             }
             self.captured_this(&entry, planned.parent as usize, id);
             self.pointer_size(id, planned.tag);

@@ -240,7 +240,7 @@ impl<'a> Fill<'_, 'a> {
         }
     }
 
-    fn name_and_size(&self, unit: usize, entry: usize) -> Option<(&'a [u8], Option<u64>)> {
+    pub(super) fn name_and_size(&self, unit: usize, entry: usize) -> Option<(&'a [u8], Option<u64>)> {
         let name = self.attribute_of(unit, entry, c::DW_AT_name)?;
         let (dwarf, unit_of_name) = (self.input.dwarf, &self.input.dwarf.units[unit]);
         let name = dwarf.sections(unit_of_name).attr_string(unit_of_name, name).ok()?;
