@@ -22,6 +22,8 @@ CALL_CODE = (
     "4883ec28"  # sub rsp,0x28
     "48897dd0"  # mov [rbp-0x30],rdi
     "4c8955c8"  # mov [rbp-0x38],r10
+    # The context of the instance, where its stack pointer is, and a place below what the stopped function keeps: that of the last stop,
+    # or further down where the stack has grown since, as at the condition of a breakpoint.
     "48b8{cell}"  # movabs rax,cell
     "488b18"  # mov rbx,[rax]
     "448b6008"  # mov r12d,[rax+0x8]
@@ -30,6 +32,10 @@ CALL_CODE = (
     "448b7010"  # mov r14d,[rax+0x10]
     "458b2c24"  # mov r13d,[r12]
     "4c896db8"  # mov [rbp-0x48],r13
+    "418d8500f0ffff"  # lea eax,[r13-0x1000]
+    "4439f0"  # cmp eax,r14d
+    "440f42f0"  # cmovb r14d,eax
+    # Are the addresses the guest's?
     "41bd{high}"  # mov r13d,high
     "410fbae210"  # bt r10d,0x10
     "7312"  # jae next
@@ -53,18 +59,20 @@ CALL_CODE = (
     "4439e8"  # cmp eax,r13d
     "0f8591000000"  # jne trap
     "410fbae213"  # next: bt r10d,0x13
-    "730e"  # jae next
+    "730e"  # jae last
     "4889c8"  # mov rax,rcx
     "48c1e820"  # shr rax,0x20
-    "7405"  # je next
+    "7405"  # je last
     "4439e8"  # cmp eax,r13d
     "757c"  # jne trap
-    "410fb7c2"  # next: movzx eax,r10w
+    # Room for the result.
+    "410fb7c2"  # last: movzx eax,r10w
     "85c0"  # test eax,eax
     "740a"  # je ready
     "4129c6"  # sub r14d,eax
     "4183e6f0"  # and r14d,0xfffffff0
     "4489f7"  # mov edi,r14d
+    # The hidden arguments come first.
     "45893424"  # ready: mov [r12],r14d
     "4989c9"  # mov r9,rcx
     "4989d0"  # mov r8,rdx
@@ -73,6 +81,7 @@ CALL_CODE = (
     "4889df"  # mov rdi,rbx
     "4889de"  # mov rsi,rbx
     "41ffd3"  # call r11
+    # The stack pointer as it was, and the result.
     "4c8b65c0"  # mov r12,[rbp-0x40]
     "8b4db8"  # mov ecx,[rbp-0x48]
     "41890c24"  # mov [r12],ecx
