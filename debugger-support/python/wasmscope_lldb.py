@@ -20,7 +20,6 @@ MEMBER = "__address"
 REGISTER, RESULT = "__register", "__value"
 RECORDS = (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion)
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
-MAX_TEXT = 256
 MAX_CHILDREN = 10_000
 # As many children are asked for by who asks for all.
 PRINTED = 0x7FFFFFFF
@@ -678,13 +677,27 @@ def pointer_summary(value, _):
     if address and type_.IsValid() and is_character(type_):
         error = lldb.SBError()
         process = value.GetProcess()
-        found = process.ReadCStringFromMemory(host_address(address, process), MAX_TEXT, error)
+        # One more than is shown tells that there is more, and one is the end.
+        most = most_characters(value)
+        found = process.ReadCStringFromMemory(host_address(address, process), most + 2, error)
         if error.Success():
-            return quoted(found)
+            return quoted(found, most)
     return ""
 
 
-def quoted(text):
+def most_characters(value):
+    """How long texts are shown at most."""
+    debugger = value.GetTarget().GetDebugger()
+    setting = debugger.GetInternalVariableValue("target.max-string-summary-length", debugger.GetInstanceName())
+    try:
+        return int(setting.GetStringAtIndex(0))
+    except (TypeError, ValueError):
+        return 1024
+
+
+def quoted(text, most=None):
+    if most is not None and len(text) > most:
+        return quoted(text[:most]) + "..."
     for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"), ("\0", "\\0")):
         text = text.replace(character, escape)
     return '"%s"' % text

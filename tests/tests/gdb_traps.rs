@@ -79,7 +79,7 @@ fn atomic_operations_trap_at_their_line() {
 #[test]
 fn the_helpers_know_the_names_of_traps() {
     for helpers in [debugger_support::gdb_helpers(), debugger_support::lldb_helpers()] {
-        for trap in &TrapCode::ALL {
+        for trap in TrapCode::ALL {
             let entry = format!("    {}: \"{trap}\",\n", *trap as u8);
             assert!(helpers.contains(&entry), "{trap}");
         }

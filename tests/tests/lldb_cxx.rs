@@ -344,7 +344,7 @@ fn results_in_registers_are_shown_when_a_function_is_finished() {
 /// Their code takes hidden arguments first; their declarations name entries that add these.
 #[test]
 fn expressions_call_member_functions() {
-    let calls: [(&str, &str); 17] = [
+    let calls: [(&str, &str); 19] = [
         ("p left + right", "(x = 4, y = 6)"),
         ("p left == right", "(bool) false"),
         ("p left == left", "(bool) true"),
@@ -357,6 +357,8 @@ fn expressions_call_member_functions() {
         ("p row[1].times(2)", "(int) 42"),
         ("p row.size()", "(int) 2"),
         ("p closure(5)", "(int) 6"),
+        ("p left.within(limits)", "(bool) true"),
+        ("p right.within(limits)", "(bool) false"),
         ("p plane::Point::twice(21)", "(int) 42"),
         ("expr right.move(10); right.x", "= 13"),
         ("p right.x", "(int) 13"),
@@ -368,7 +370,12 @@ fn expressions_call_member_functions() {
     let mut commands = vec![stop.as_str(), "run"];
     commands.extend(calls.iter().map(|(command, _)| *command));
     // The declarations of virtual functions do not tell which one an object has.
-    commands.extend(["p shape.sides()", "breakpoint set --name plane::Point::times", "continue", "bt 2"]);
+    commands.extend([
+        "p shape.sides()",
+        "breakpoint set --name plane::Point::times -c '*this == *this && scaled(1) == 14'",
+        "continue",
+        "bt 2",
+    ]);
     for level in [0, 2] {
         for privileged in [true, false] {
             let session = Session::new("returned/returned", level).invoke("run").privileged(privileged);

@@ -37,6 +37,11 @@ Number number(int n) { return n ? two : zero; }
 Count count(int n) { return n ? one : zero; }
 
 namespace plane {
+// Nothing returns it.
+struct Limits {
+    int low, high;
+};
+
 struct Point {
     int x, y;
     Point operator+(const Point &other) const { return {x + other.x, y + other.y}; }
@@ -45,6 +50,7 @@ struct Point {
     void move(int by) { x += by; }
     double scaled(double factor) const { return factor * x; }
     const Point *self() const { return this; }
+    bool within(Limits limits) const { return limits.low <= x && x < limits.high; }
     static int twice(int n) { return 2 * n; }
 };
 
@@ -66,9 +72,10 @@ struct Square : Shape {
 
 int look(plane::Point left, plane::Point right, plane::Row<plane::Point, 2> &row, const plane::Shape &shape) {
     auto closure = [&](int n) { return n + left.x; };
+    plane::Limits limits{0, 2};
     int result = closure(1) + row[0].x + row.size() + shape.corners() + (left == right) + (left + right).times(2);
     left.move(1);
-    return result + (int)right.scaled(0.5) + left.self()->y + plane::Point::twice(2);
+    return result + left.within(limits) + (int)right.scaled(0.5) + left.self()->y + plane::Point::twice(2);
 }
 
 extern "C" int run() {
