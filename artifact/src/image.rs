@@ -150,7 +150,13 @@ pub fn guest_symbols_image(artifact: &Artifact<'_>) -> Result<Option<Vec<u8>>, A
             size: range.end - range.start,
         })
     });
-    write(artifact.machine(), sections.collect(), symbols.collect()).map(Some)
+    let mut symbols: Vec<_> = symbols.collect();
+    // lldb 19 leaves out a table of symbols all of which have no type. This one lies behind them.
+    if symbols.iter().all(|symbol| symbol.kind == elf::STT_NOTYPE) {
+        let last = ImageSymbol { name: b"__wasm_end", kind: elf::STT_OBJECT, address: end, size: 0, ..symbols[0] };
+        symbols.push(last);
+    }
+    write(artifact.machine(), sections.collect(), symbols).map(Some)
 }
 
 /// What is left of a range without these, by address.

@@ -668,12 +668,7 @@ def pointer_summary(value, _):
     type_ = pointee(value.GetType())
     address = address_of(value)
     if address and type_.IsValid() and type_.IsFunctionType():
-        place = value.GetTarget().ResolveLoadAddress(address)
-        name = symbol_of(value.GetTarget(), address).GetName()
-        function = pointed_function(value.GetTarget(), address) if name else None
-        line = function.GetStartAddress().GetLineEntry() if function else lldb.SBLineEntry()
-        source = " at %s:%d" % (line.GetFileSpec().GetFilename(), line.GetLine()) if line.IsValid() else ""
-        return "(%s`%s%s)" % (place.GetModule().GetFileSpec().GetFilename(), name, source) if name else ""
+        return function_text(value.GetTarget(), address)
     if address and type_.IsValid() and is_character(type_):
         error = lldb.SBError()
         process = value.GetProcess()
@@ -683,6 +678,18 @@ def pointer_summary(value, _):
         if error.Success():
             return quoted(found, most)
     return ""
+
+
+def function_text(target, address):
+    """The function that a pointer leads to, as lldb has it of a pointer to code."""
+    place, name = target.ResolveLoadAddress(address), symbol_of(target, address).GetName()
+    if not name:
+        return ""
+    # One of the guest's is an index.
+    function = place.GetFunction() if address >> 32 else pointed_function(target, address)
+    line = function.GetStartAddress().GetLineEntry() if function else lldb.SBLineEntry()
+    source = " at %s:%d" % (line.GetFileSpec().GetFilename(), line.GetLine()) if line.IsValid() else ""
+    return "(%s`%s%s)" % (place.GetModule().GetFileSpec().GetFilename(), name, source)
 
 
 def most_characters(value):
@@ -812,6 +819,11 @@ def matches_reference_to_text(type_, _):
     return referred.IsValid() and text_of(referred) is not None
 
 
+def matches_function_pointer(type_, _):
+    type_ = type_.GetCanonicalType()
+    return type_.IsPointerType() and type_.GetPointeeType().IsFunctionType()
+
+
 def matches_text_pointer(type_, _):
     type_ = type_.GetCanonicalType()
     return type_.IsPointerType() and is_character(type_.GetPointeeType())
@@ -919,6 +931,7 @@ def __lldb_init_module(debugger, _):
         "type synthetic add -w wasmscope -l {0}.PointerToPointer --recognizer-function {0}.matches_pointer_to_pointer",
         "type synthetic add -p -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.matches_pointer_structure",
         "type summary add -p -r -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_pointer_structure",
+        "type summary add -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_function_pointer",
         "type synthetic add -w wasmscope -l {0}.GuestReference --recognizer-function {0}.matches_reference_structure",
         "type summary add -e -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_container",
         "type summary add -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_text",

@@ -312,7 +312,7 @@ fn results_in_registers_are_shown_when_a_function_is_finished() {
     let results: [(&str, &[&str]); 8] = [
         ("array", &["only = ([0] = 6)"]),
         ("pointer", &["place = 0x"]),
-        ("derived", &["(Base = (of_base = 5))"]),
+        ("derived", &["Base = (of_base = 5)"]),
         ("owned", &["unique_ptr<int", "= 8 {", "pointer = 0x"]),
         ("holder", &["owned = 3 {", "pointer = 0x"]),
         ("letter", &["(enum Letter) $", "= Last"]),
@@ -351,7 +351,7 @@ fn expressions_call_member_functions() {
         ("p (left + right).y", "(int) 6"),
         ("p left.times(3)", "(int) 9"),
         ("p left.scaled(1.5)", "(double) 1.5"),
-        ("p left.self()->y", "(int) 2"),
+        ("p left.self()->y", "(const int) 2"),
         ("p left.self() == &left", "(bool) true"),
         ("p row[1]", "(x = 10, y = 11)"),
         ("p row[1].times(2)", "(int) 42"),

@@ -43,12 +43,12 @@ fn c() -> Script {
     it.can(
         "break at a function",
         &["breakpoint set --name push", "continue"],
-        &["where = ", "push + ", "push(list=0x?, name=\"first\", value=1, color=RED, apply=", "add)) at main.c:"],
+        &["where = ", "push + ", "push(list=0x?, name=\"first\", value=1, color=RED, apply=", "`add at main.c:"],
     );
     it.can(
         "arguments",
         &["frame variable --no-locals"],
-        &["(node *) list = ", "name = 0x? \"first\"", "value = 1", "color = RED", "add)"],
+        &["(node *) list = ", "name = 0x? \"first\"", "value = 1", "color = RED", "`add at main.c:"],
     );
     it.can("finish with its value", &["finish"], &["Return value: (node *) $? = 0x?", "main(argc="]);
     it.can(
