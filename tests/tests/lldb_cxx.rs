@@ -352,7 +352,7 @@ fn expressions_call_member_functions() {
         ("p left.times(3)", "(int) 9"),
         ("p left.scaled(1.5)", "(double) 1.5"),
         ("p left.self()->y", "(const int) 2"),
-        ("p left.self() == &left", "(bool) true"),
+        ("p *left.self() == left", "(bool) true"),
         ("p row[1]", "(x = 10, y = 11)"),
         ("p row[1].times(2)", "(int) 42"),
         ("p row.size()", "(int) 2"),
