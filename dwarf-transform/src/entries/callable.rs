@@ -5,8 +5,8 @@
 //! what is hidden; the function itself keeps its name. Functions that are no members are called by the name that their
 //! types make, whatever the debug info says.
 //!
-//! Both sides agree about the rest: scalars come in registers, and structures in memory, where lldb is told that they are passed by
-//! reference ([`ReturnedTypes`](super::ReturnedTypes)).
+//! Both sides agree about the rest: scalars come in registers, and structures are returned through memory, where lldb is told that they
+//! are passed by reference ([`ReturnedTypes`](super::ReturnedTypes)).
 
 use super::results::{Scalars, is_record};
 use super::{Fill, MAX_TYPE_CHAIN};
@@ -172,9 +172,9 @@ impl<'a> Fill<'_, 'a> {
             let offset = UnitOffset(entries[child].offset as usize);
             let ty = self.type_of(unit, &self.input.dwarf.units[unit].entry(offset).ok()?)?;
             let is_address = match self.scalars(ty, false, 0, &mut 1_000) {
-                Scalars::None => return None,
                 Scalars::One => self.kind_of(ty).is_some(),
-                Scalars::Many => self.is_passed_by_reference(self.record(ty)?).then_some(true)?,
+                // An expression would pass the address of a copy of its own.
+                Scalars::None | Scalars::Many => return None,
             };
             match wasm.next()? {
                 ValType::I32 | ValType::I64 => {

@@ -33,7 +33,7 @@ pub(super) enum ShownResult {
     Removed,
 }
 
-/// The types of the objects that functions return in memory and whose place they return, and of those that expressions pass to functions.
+/// The types of the objects that functions return in memory and whose place they return.
 ///
 /// lldb looks in memory for any object that is too large for registers, and for others if their types say that they are passed by
 /// reference. Each unit has its own description of a type, and lldb may read another one than that of the function's unit.
@@ -54,13 +54,7 @@ impl<'a> ReturnedTypes<'a> {
                 let entries = fill.plan.units[position].entries.iter();
                 entries.filter_map(move |planned| {
                     let function = functions.get(planned.function as usize)?;
-                    let is_looked_at = match planned.tag {
-                        c::DW_TAG_subprogram => function.returns_result_place,
-                        // What expressions pass by value goes through memory, too.
-                        c::DW_TAG_formal_parameter => function.has_call_entry,
-                        _ => false,
-                    };
-                    if planned.id.is_none() || !is_looked_at {
+                    if planned.tag != c::DW_TAG_subprogram || planned.id.is_none() || !function.returns_result_place {
                         return None;
                     }
                     let entry = fill.input.dwarf.units[position].entry(UnitOffset(planned.offset as usize)).ok()?;

@@ -49,7 +49,10 @@ impl CallEntries {
         let functions = translation.functions.iter().enumerate().filter(|(_, input)| {
             // As linkers write the names of functions of C++.
             let name = translation.names.symbol(input.index);
-            (name.contains('(') || name.starts_with("_Z")) && is_in_registers(translation.module.func_type(input.index))
+            let is_rust = name.starts_with("_R") || name.contains("17h");
+            (name.contains('(') || name.starts_with("_Z"))
+                && !is_rust
+                && is_in_registers(translation.module.func_type(input.index))
         });
         CallEntries { start: 0, functions: functions.map(|(position, _)| position as u32).collect() }
     }

@@ -33,5 +33,5 @@ __attribute__((noinline)) static int kept(int x) {
 int run(void) {
     unused(3);
     unused_fraction(17);
-    return known(6) + known_structure(5).one + kept(4);
+    return known(6) + known_structure(5).one + kept(4) + kept(sink);
 }

@@ -37,7 +37,6 @@ Number number(int n) { return n ? two : zero; }
 Count count(int n) { return n ? one : zero; }
 
 namespace plane {
-// Nothing returns it.
 struct Limits {
     int low, high;
 };
