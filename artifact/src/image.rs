@@ -137,19 +137,26 @@ pub fn guest_symbols_image(artifact: &Artifact<'_>) -> Result<Option<Vec<u8>>, A
         align: 1,
         contents: Contents::Nothing(part.end - part.start),
     });
-    let symbols = names.iter().flat_map(|(name, range, _)| {
+    let symbols = names.iter().flat_map(|(name, range, kind)| {
         let first = parts.partition_point(|part| part.end <= range.start);
         let covered = parts[first..].iter().take_while(|part| part.start < range.end).count();
         (first..first + covered).map(move |part| ImageSymbol {
             name,
             section: part as u32 + 1,
-            kind: elf::STT_OBJECT,
+            // An object of the function's name would be ambiguous with it in lldb's expressions.
+            kind: if *kind == GuestSymbolKind::Function { elf::STT_NOTYPE } else { elf::STT_OBJECT },
             bind: elf::STB_LOCAL,
             address: range.start,
             size: range.end - range.start,
         })
     });
-    write(artifact.machine(), sections.collect(), symbols.collect()).map(Some)
+    let mut symbols: Vec<_> = symbols.collect();
+    // lldb 19 leaves out a table of symbols all of which have no type. This one lies behind them.
+    if symbols.iter().all(|symbol| symbol.kind == elf::STT_NOTYPE) {
+        let last = ImageSymbol { name: b"__wasm_end", kind: elf::STT_OBJECT, address: end, size: 0, ..symbols[0] };
+        symbols.push(last);
+    }
+    write(artifact.machine(), sections.collect(), symbols).map(Some)
 }
 
 /// What is left of a range without these, by address.

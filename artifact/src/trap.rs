@@ -60,7 +60,7 @@ trap_codes! {
     NullReference = 12, "null reference";
     /// The guest was interrupted.
     Interrupt = 13, "interrupted";
-    /// `memory.atomic.wait` on a memory that is not shared. No instruction traps with it; the host finds it.
+    /// `memory.atomic.wait` on a memory that is not shared.
     AtomicWaitNonSharedMemory = 64, "atomic wait on non-shared memory";
 }
 

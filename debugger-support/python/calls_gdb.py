@@ -350,7 +350,13 @@ class CallPermission:
     def __init__(self):
         self.forbidden = False
         gdb.events.stop.connect(self.stopped)
+        # The condition of a breakpoint comes before its stop.
+        gdb.events.new_objfile.connect(self.loaded)
         gdb.events.exited.connect(lambda _: self.forbid(False))
+
+    def loaded(self, event):
+        if (event.new_objfile.filename or "").startswith("<in-memory@"):
+            self.forbid(True)
 
     def stopped(self, _event):
         try:

@@ -122,8 +122,12 @@ def guest_function(target, frame, callee, arguments):
     value = frame.EvaluateExpression(callee)
     if value.GetError().Fail():
         return None
-    # A function pointer of the guest's is an index of its table, where the image has a symbol of the function's name.
-    name = target.ResolveLoadAddress(address_of(value)).GetSymbol().GetName() or ""
+    return pointed_function(target, address_of(value))
+
+
+def pointed_function(target, index):
+    """The guest's function that a pointer holds: an index of its table, where the image has a symbol of the function's name."""
+    name = symbol_of(target, index).GetName() or ""
     for found in target.FindFunctions(name.split("(")[0].split("::")[-1], lldb.eFunctionNameTypeAny):
         if is_there(target, found.GetFunction()) and found.GetFunction().GetName() == name:
             return found.GetFunction()
@@ -188,10 +192,19 @@ class GuestCalls:
         setting = self.debugger.GetInternalVariableValue("target.expr-prefix", self.debugger.GetInstanceName())
         if setting.GetSize() and setting.GetStringAtIndex(0).strip('"') not in ("", self.file):
             return  # The user's own.
-        functions = {}
+        functions, members = {}, set()
         for module in modules:
-            for name, symbol, is_alone in named_functions(module):
-                functions[name] = symbol if is_alone and name not in functions else None
+            with_entries = functions_with_entries(module)
+            for name, symbol, path in named_functions(module):
+                if symbol.GetStartAddress().GetFileAddress() in with_entries:
+                    members.add(name)
+                elif path[0] == "std" and len(path) > 1:
+                    # The library has functions of the same names as its classes' members, which are called more.
+                    functions.setdefault(name, ())
+                else:
+                    functions[name] = symbol if len(path) == 1 and name not in functions else None
+        for name in [name for name, symbol in functions.items() if symbol == () and name in members]:
+            del functions[name]
         cell = instance_cell(target)
         types = {}
         lines = [GUEST_POINTER % (memory_base(target.GetProcess()) or 0)]
@@ -235,7 +248,7 @@ def direct_call(target, symbol, cell, types):
     type_ = function.GetType()
     if not function.IsValid() or not type_.IsValid():
         return None
-    returned, parameters = type_.GetFunctionReturnType(), list(type_.GetFunctionArgumentTypes())
+    returned, parameters = result_type(type_.GetFunctionReturnType()), list(type_.GetFunctionArgumentTypes())
     if why_not_called(returned, parameters) or any(it.IsReferenceType() for it in parameters + [returned]):
         return None
     names = ["__wasmscope_%d" % index for index in range(len(parameters))]
@@ -251,6 +264,8 @@ def direct_call(target, symbol, cell, types):
         # Something of the host may have the plain name.
         tag = TAGS.get(returned.GetPointeeType().GetTypeClass(), "")
         call = "((%s%s *)%s)" % (tag, pointee, call)
+    if returned.GetTypeClass() == lldb.eTypeClassEnumeration and is_type_name(target, returned.GetName()):
+        call = "((%s)%s)" % (returned.GetName(), call)
     return "(%s) %s" % (", ".join(names), call)
 
 
@@ -276,7 +291,7 @@ def why_not_by_name(target, function):
             return "it is a member function"
         break
     type_ = function.GetType()
-    return why_not_called(type_.GetFunctionReturnType(), list(type_.GetFunctionArgumentTypes()))
+    return why_not_called(result_type(type_.GetFunctionReturnType()), list(type_.GetFunctionArgumentTypes()))
 
 
 def is_type_name(target, name):
@@ -298,7 +313,7 @@ def instance_cell(target):
 
 
 def named_functions(module):
-    """The functions of a module: the name without what is before and behind, the symbol, whether nothing is before it. Not
+    """The functions of a module: the name without what is before and behind, the symbol, the name with what is before it. Not
     constructors, whose names types have."""
     seen = set()
     for symbol in module.get_symbols_array():
@@ -306,13 +321,15 @@ def named_functions(module):
         start = symbol.GetStartAddress().GetFileAddress()
         if symbol.GetType() != lldb.eSymbolTypeCode or start in seen:
             continue
-        seen.add(start)
         name = symbol.GetName() or ""
+        if name.startswith(CALL_ENTRY):
+            continue
+        seen.add(start)
         if "<" in name:
             name = without_arguments(name)
         path = re.sub(r"::h[0-9a-f]{16}$|\[abi:\w+\]", "", name.split("(")[0]).split("::")
         if re.match(r"^[A-Za-z_]\w*$", path[-1]) and path[-1] not in path[:-1]:
-            yield path[-1], symbol, len(path) == 1
+            yield path[-1], symbol, path
 
 
 def without_arguments(name):
@@ -330,7 +347,7 @@ def code_pointer(target, function):
     """The function in an expression, as a pointer of a type with the hidden parameters."""
     type_ = function.GetType()
     parameters = [spelled(it) for it in type_.GetFunctionArgumentTypes()]
-    cast = "%s (*)(%s)" % (spelled(type_.GetFunctionReturnType()), ", ".join(["void *", "void *"] + parameters))
+    cast = "%s (*)(%s)" % (spelled(result_type(type_.GetFunctionReturnType())), ", ".join(["void *", "void *"] + parameters))
     return "((%s)%d)" % (cast, function.GetStartAddress().GetLoadAddress(target))
 
 
@@ -385,7 +402,7 @@ def wasm_call(debugger, command, context, result, _):
             return
         arguments = with_calls(target, hidden, call[1])
         expression = callable_text(target, function, hidden) + (", " + arguments if arguments else "") + ")"
-        returned = function.GetType().GetFunctionReturnType()
+        returned = result_type(function.GetType().GetFunctionReturnType())
     with RoomOnTheStack(target):
         value = frame.EvaluateExpression(expression)
     # That there is no value is an error, too, of its own number.

@@ -506,10 +506,12 @@ def read_text(value, address, length, encoding):
         return quoted("")
     error = lldb.SBError()
     process = value.GetProcess()
-    found = process.ReadMemory(host_address(address, process), min(length, 1024), error)
+    # No character has more bytes.
+    most = most_characters(value)
+    found = process.ReadMemory(host_address(address, process), min(length, 4 * (most + 1)), error)
     if error.Fail():
         return "<%s>" % error.GetCString()
-    return quoted(found.decode(encoding, "replace")) + ("..." if length > 1024 else "")
+    return quoted(found.decode(encoding, "replace"), most)
 
 
 ENCODINGS = {1: "utf-8", 2: "utf-16-le", 4: "utf-32-le"}
@@ -543,7 +545,8 @@ def cxx_string_text(value):
     if not length:
         return prefix(character) + quoted("")
     error = lldb.SBError()
-    return prefix(character) + quoted(content.ReadRawData(error, 0, length).decode(ENCODINGS[unit], "replace"))
+    found = content.ReadRawData(error, 0, length).decode(ENCODINGS[unit], "replace")
+    return prefix(character) + quoted(found, most_characters(value))
 
 
 def cxx_view_text(value):

@@ -40,7 +40,7 @@ def member_pointer_summary(value, _):
         function,
         adjustment,
         lambda place, adjustment: virtual_function(value, class_name, place, adjustment),
-        lambda index: target.ResolveLoadAddress(index).GetSymbol().GetName(),
+        lambda index: symbol_of(target, index).GetName(),
     )
 
 
@@ -50,7 +50,7 @@ def virtual_function(value, class_name, place, adjustment):
     for context in target.FindSymbols("vtable of " + class_name):
         table = context.GetSymbol().GetStartAddress().GetLoadAddress(target)
         index = word(process, table + 8 + place)
-        symbol = target.ResolveLoadAddress(index).GetSymbol()
+        symbol = symbol_of(target, index)
         if adjustment == 0 and index and symbol.GetName() and symbol.GetStartAddress().GetLoadAddress(target) == index:
             return symbol.GetName()
     return "function %d of %s" % (place // 4, class_name)

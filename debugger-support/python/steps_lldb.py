@@ -42,11 +42,15 @@ class LibrariesWithoutSources:
             missing = {path for path in (it.GetFileSpec().fullpath or "" for it in units) if self.is_missing(path)}
             for symbol in module.get_symbols_array() if missing else []:
                 if symbol.GetType() == lldb.eSymbolTypeCode:
-                    path = symbol.GetStartAddress().GetCompileUnit().GetFileSpec().fullpath
-                    (of_libraries if path in missing else others).add(symbol.GetName() or "")
-        plain = re.compile(r"^(?:operator (?:new|delete)(?:\[\])?|[A-Za-z_]\w*)(?=$|\()")
+                    start = symbol.GetStartAddress()
+                    path = start.GetCompileUnit().GetFileSpec().fullpath
+                    # Debug information of lines alone has names of C++ without what is before them.
+                    names = {symbol.GetName() or "", start.GetFunction().GetName() or ""}
+                    (of_libraries if path in missing else others).update(names)
+        plain = re.compile(r"^(?:operator (?:new|delete)(?:\[\])?|(?:::)?~?[A-Za-z_]\w*)(?=$|\()")
         of_libraries, others = ({it[0] for it in map(plain.match, names) if it} for names in (of_libraries, others))
-        names = sorted(re.sub(r"[\[\] ]", ".", it) for it in of_libraries - others)
+        # Of names without anything before them lldb leaves the parentheses.
+        names = sorted(re.sub(r"[\[\] ]", ".", it) + "(..)?" * it.startswith("::") for it in of_libraries - others)
         self.setting = self.DEFAULT + ("|^(%s)$" % "|".join(names) if names else "")
         self.debugger.HandleCommand("settings set %s %s" % (AVOIDED, self.setting))
 

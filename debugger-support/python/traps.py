@@ -15,6 +15,7 @@ TRAPS = {
     11: "call stack exhausted",
     12: "null reference",
     13: "interrupted",
+    64: "atomic wait on non-shared memory",
 }
 
 # Where memories begin, code reaches so far behind.
@@ -71,7 +72,8 @@ def trap_sentence(site, signal, address, stack, lines):
     sizes = {base: end - base for base, end in memories.others}
     if memories.reservation:
         start, end = memories.reservation
-        sizes[memories.base()] = end - start
+        # Code uses a shared memory there although its identity map begins at 0.
+        sizes[memories.base()] = sizes[start] = end - start
     for base in sorted(sizes, reverse=True):
         if base <= address < base + REACH:
             return "%s at wasm address 0x%x (memory ends at 0x%x)" % (TRAPS[2], address - base, sizes[base])

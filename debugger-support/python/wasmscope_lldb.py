@@ -16,9 +16,10 @@ import re
 import lldb
 
 MEMBER = "__address"
+# The members of a structure in which lldb finds a result.
+REGISTER, RESULT = "__register", "__value"
 RECORDS = (lldb.eTypeClassStruct, lldb.eTypeClassClass, lldb.eTypeClassUnion)
 CHARACTERS = (lldb.eBasicTypeChar, lldb.eBasicTypeSignedChar, lldb.eBasicTypeUnsignedChar)
-MAX_TEXT = 256
 MAX_CHILDREN = 10_000
 # As many children are asked for by who asks for all.
 PRINTED = 0x7FFFFFFF
@@ -89,6 +90,13 @@ class MemoryCache:
                     )
 
 
+def say(context, sentence):
+    """Says something at a stop. What a hook writes to its own stream, editors do not see."""
+    output = context.GetTarget().GetDebugger().GetOutputFile()
+    output.Write((sentence + "\n").encode())
+    output.Flush()
+
+
 class OtherInstance:
     """Says that pointers are not followed into the memory of the instance that runs."""
 
@@ -98,7 +106,7 @@ class OtherInstance:
     def __init__(self):
         self.announced = None
 
-    def stopped(self, context, stream):
+    def stopped(self, context, _stream):
         thread = context.GetThread()
         try:
             memories = LinearMemories(mappings(context.GetProcess()))
@@ -118,9 +126,10 @@ class OtherInstance:
             if own is not None:
                 break
         if own and self.announced != (thread.GetThreadID(), own):
-            stream.Print(
+            say(
+                context,
                 "note: the instance that runs has its memory at 0x%x, without an identity map: its variables are right, its "
-                "pointers lead into memory 0\n" % own
+                "pointers lead into memory 0" % own,
             )
         self.announced = (thread.GetThreadID(), own)
 
@@ -156,10 +165,10 @@ def trap_kind(thread):
 class Traps:
     """Says which trap it is that the program stopped at."""
 
-    def stopped(self, context, stream):
+    def stopped(self, context, _stream):
         kind = trap_kind(context.GetThread())
         if kind:
-            stream.Print("wasm trap: %s\n" % kind)
+            say(context, "wasm trap: %s" % kind)
 
 
 def wasm_trap(_debugger, _command, context, result, _dict):
@@ -176,7 +185,7 @@ class Stops:
 
     def __init__(self, target, _arguments, _dict):
         debugger = target.GetDebugger()
-        self.parts = [MemoryCache(debugger), OtherInstance(), Traps(), GuestCalls(debugger), LibrariesWithoutSources(debugger)]
+        self.parts = [MemoryCache(debugger), OtherInstance(), Traps(), GuestCalls(debugger), CallEntries(), LibrariesWithoutSources(debugger)]
 
     def handle_stop(self, context, stream):
         for part in self.parts:
@@ -187,6 +196,19 @@ class Stops:
 def is_pointer_structure(type_):
     """Does the type stand for a guest pointer in memory?"""
     return type_.GetByteSize() == 4 and type_.GetNumberOfFields() == 1 and type_.GetFieldAtIndex(0).GetName() == MEMBER
+
+
+def is_result_structure(type_):
+    """Does the type stand for a result that comes in a register?"""
+    count = type_.GetNumberOfFields()
+    return count > 1 and type_.GetFieldAtIndex(count - 1).GetName() == RESULT and type_.GetFieldAtIndex(0).GetName() == REGISTER
+
+
+def result_type(type_):
+    """The type of a function's result, as the program has it."""
+    if not is_result_structure(type_):
+        return type_
+    return type_.GetFieldAtIndex(type_.GetNumberOfFields() - 1).GetType().GetArrayElementType()
 
 
 def is_reference_structure(type_):
@@ -232,6 +254,12 @@ def address_of(value):
     if value.GetType().GetCanonicalType().IsPointerType():
         return value.GetValueAsUnsigned()
     return value.GetChildMemberWithName(MEMBER).GetValueAsUnsigned()
+
+
+def symbol_of(target, address):
+    """The symbol at an address. `SBAddress` by itself finds none that has no type."""
+    place = target.ResolveLoadAddress(address)
+    return target.ResolveSymbolContextForAddress(place, lldb.eSymbolContextEverything).GetSymbol()
 
 
 def real_pointer(value, name=None):
@@ -640,19 +668,43 @@ def pointer_summary(value, _):
     type_ = pointee(value.GetType())
     address = address_of(value)
     if address and type_.IsValid() and type_.IsFunctionType():
-        place = value.GetTarget().ResolveLoadAddress(address)
-        name = place.GetSymbol().GetName()
-        return "(%s`%s)" % (place.GetModule().GetFileSpec().GetFilename(), name) if name else ""
+        return function_text(value.GetTarget(), address)
     if address and type_.IsValid() and is_character(type_):
         error = lldb.SBError()
         process = value.GetProcess()
-        found = process.ReadCStringFromMemory(host_address(address, process), MAX_TEXT, error)
+        # One more than is shown tells that there is more, and one is the end.
+        most = most_characters(value)
+        found = process.ReadCStringFromMemory(host_address(address, process), most + 2, error)
         if error.Success():
-            return quoted(found)
+            return quoted(found, most)
     return ""
 
 
-def quoted(text):
+def function_text(target, address):
+    """The function that a pointer leads to, as lldb has it of a pointer to code."""
+    place, name = target.ResolveLoadAddress(address), symbol_of(target, address).GetName()
+    if not name:
+        return ""
+    # One of the guest's is an index.
+    function = place.GetFunction() if address >> 32 else pointed_function(target, address)
+    line = function.GetStartAddress().GetLineEntry() if function else lldb.SBLineEntry()
+    source = " at %s:%d" % (line.GetFileSpec().GetFilename(), line.GetLine()) if line.IsValid() else ""
+    return "(%s`%s%s)" % (place.GetModule().GetFileSpec().GetFilename(), name, source)
+
+
+def most_characters(value):
+    """How long texts are shown at most."""
+    debugger = value.GetTarget().GetDebugger()
+    setting = debugger.GetInternalVariableValue("target.max-string-summary-length", debugger.GetInstanceName())
+    try:
+        return int(setting.GetStringAtIndex(0))
+    except (TypeError, ValueError):
+        return 1024
+
+
+def quoted(text, most=None):
+    if most is not None and len(text) > most:
+        return quoted(text[:most]) + "..."
     for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r"), ("\0", "\\0")):
         text = text.replace(character, escape)
     return '"%s"' % text
@@ -673,6 +725,38 @@ def binary128(data):
     except OverflowError:
         number = float("inf")
     return sign * number
+
+
+class Result(Provider):
+    """The structure in which lldb finds a function's result in a register."""
+
+    def update(self):
+        self.result = result_value(raw(self.value))
+        self.count = self.result.GetNumChildren()
+        return False
+
+    def get_type_name(self):
+        return result_value(raw(self.value)).GetDisplayTypeName()
+
+    def get_value(self):
+        return self.result if self.result.GetValue() else None
+
+    def get_child_index(self, name):
+        return self.result.GetIndexOfChildWithName(name)
+
+    def get_child_at_index(self, index):
+        return self.result.GetChildAtIndex(index)
+
+
+def result_value(value):
+    result = value.GetChildMemberWithName(RESULT).GetChildAtIndex(0)
+    result.SetPreferSyntheticValue(True)
+    return result
+
+
+def result_summary(value, _):
+    """All of the result. What `finish` finds, lldb shows without the values and children that formatters give."""
+    return str(result_value(raw(value))).partition(" = ")[2].rstrip()
 
 
 class LongDouble(Provider):
@@ -725,10 +809,19 @@ def matches_reference_to_container(type_, _):
     return is_reference_structure(type_) and container_class(pointee(type_)) is not None
 
 
+def matches_referred_container(type_, _):
+    return not type_.GetCanonicalType().IsPointerType() and matches_container(type_, _)
+
+
 def matches_reference_to_text(type_, _):
     type_ = type_.GetCanonicalType()
     referred = pointee(type_) if is_reference_structure(type_) else lldb.SBType()
     return referred.IsValid() and text_of(referred) is not None
+
+
+def matches_function_pointer(type_, _):
+    type_ = type_.GetCanonicalType()
+    return type_.IsPointerType() and type_.GetPointeeType().IsFunctionType()
 
 
 def matches_text_pointer(type_, _):
@@ -762,6 +855,10 @@ def may_be_polymorphic(type_):
         return False
     first = [it.GetType() for it in type_.get_bases_array() if it.GetOffsetInBytes() == 0]
     return all(it.GetByteSize() <= 1 for it in first) or any(map(may_be_polymorphic, first))
+
+
+def matches_result(type_, _):
+    return is_result_structure(type_.GetCanonicalType())
 
 
 def matches_long_double(type_, _):
@@ -827,18 +924,23 @@ def __lldb_init_module(debugger, _):
         "command script add -o -f {0}.wasm_externref wasm-externref",
         "type category define wasmscope",
         "type synthetic add -w wasmscope -l {0}.Record --recognizer-function {0}.matches_record",
+        "type synthetic add -w wasmscope -l {0}.Result --recognizer-function {0}.matches_result",
+        "type summary add -v -w wasmscope -F {0}.result_summary --recognizer-function {0}.matches_result",
         "type synthetic add -p -w wasmscope -l {0}.LongDouble --recognizer-function {0}.matches_long_double",
         "type synthetic add -w wasmscope -l {0}.PointerArray --recognizer-function {0}.matches_pointer_array",
         "type synthetic add -w wasmscope -l {0}.PointerToPointer --recognizer-function {0}.matches_pointer_to_pointer",
         "type synthetic add -p -w wasmscope -l {0}.GuestPointer --recognizer-function {0}.matches_pointer_structure",
         "type summary add -p -r -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_pointer_structure",
+        "type summary add -w wasmscope -F {0}.pointer_summary --recognizer-function {0}.matches_function_pointer",
         "type synthetic add -w wasmscope -l {0}.GuestReference --recognizer-function {0}.matches_reference_structure",
         "type summary add -e -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_container",
         "type summary add -w wasmscope -F {0}.reference_summary --recognizer-function {0}.matches_reference_to_text",
         "type synthetic add -w wasmscope -l {0}.container --recognizer-function {0}.matches_container",
         "type synthetic add -w wasmscope -l {0}.RustBTreeEntry --recognizer-function {0}.matches_tree_entry",
+        # A pointer to a container is shown with its value, a reference without, and so are both to texts.
         "type summary add -e -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_container",
-        "type summary add -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
+        "type summary add -e -p -v -w wasmscope -F {0}.container_summary --recognizer-function {0}.matches_referred_container",
+        "type summary add -v -w wasmscope -F {0}.text_summary --recognizer-function {0}.matches_text",
         "type summary add -w wasmscope -F {0}.member_pointer_summary --recognizer-function {0}.matches_member_pointer",
         "type summary add -v -w wasmscope -F {0}.externref_summary 'VMExternRef *'",
         "type summary add -v -w wasmscope -F {0}.funcref_summary 'VMFuncRef *'",
@@ -848,6 +950,12 @@ def __lldb_init_module(debugger, _):
         "settings set target.process.disable-memory-cache true",
         "target stop-hook add -P {0}.Stops",
     ]
+    # A pointer in memory has a pointer's type only as the address of what it points to.
+    for alias, options in (("parray", "--element-count %1"), ("poarray", "--object-description --element-count %1")):
+        answer = lldb.SBCommandReturnObject()
+        debugger.GetCommandInterpreter().HandleCommand("command unalias " + alias, answer)
+        if answer.Succeeded():
+            commands.append("command alias %s expression %s -- &*" % (alias, options))
     by_name = not has_recognizers(debugger)
     for command in commands:
         command = recognize_by_name(command) if by_name else command

@@ -1,7 +1,7 @@
 //! Second stage: the native debugging information, as tables.
 
 use crate::address_table::AddressTable;
-use crate::entries::{DeclaredSizes, Fill, Filled, ReturnedTypes, Strings, encoding, fill_unit};
+use crate::entries::{Callable, DeclaredSizes, Fill, Filled, ReturnedTypes, Strings, encoding, fill_unit};
 use crate::guest::GuestModule;
 use crate::guest_dwarf::{FunctionIndex, GuestDwarf};
 use crate::guest_lines::{GuestLines, UnitLines};
@@ -39,6 +39,7 @@ pub fn generate(
             macros: Vec::new(),
             losses: Losses::default(),
             linkage_names: Vec::new(),
+            call_entries: Vec::new(),
         });
     }
     let dwarf = GuestDwarf::read(guest);
@@ -78,11 +79,14 @@ pub fn generate(
         line_owner: &line_owner,
         returned: &ReturnedTypes::default(),
         declared: &DeclaredSizes::default(),
+        callable: &Callable::default(),
     };
     let is_for_lldb = options.flavour == PointerFlavour::Lldb && !options.lines_only;
     let returned = if is_for_lldb { ReturnedTypes::find(fill) } else { ReturnedTypes::default() };
     let declared = DeclaredSizes::find(fill);
     let fill = Fill { returned: &returned, declared: &declared, ..fill };
+    let callable = if is_for_lldb { Callable::find(fill) } else { Callable::default() };
+    let fill = Fill { callable: &callable, ..fill };
     let filled: Vec<Filled> =
         output.units.par_iter_mut().enumerate().map(|(position, unit)| fill_unit(fill, position, unit)).collect();
     let name = if encoding.version >= 5 { gimli::DW_AT_macros } else { gimli::DW_AT_GNU_macros };
@@ -101,7 +105,11 @@ pub fn generate(
     }
     linkage_names.sort_unstable();
     linkage_names.dedup_by_key(|name| name.0);
-    Ok(Generated { dwarf: output, version, addresses, macros: macros.units, losses, linkage_names })
+    let text = |name: &[u8]| std::str::from_utf8(name).ok().map(str::to_owned);
+    let calls = callable.iter().filter_map(|(function, name, shape)| Some((function, text(name)?, shape)));
+    let mut call_entries: Vec<_> = calls.collect();
+    call_entries.sort_unstable_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    Ok(Generated { dwarf: output, version, addresses, macros: macros.units, losses, linkage_names, call_entries })
 }
 
 /// The addresses that units name by index: those of the functions that some subprogram describes.

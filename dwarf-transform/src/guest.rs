@@ -127,6 +127,10 @@ pub struct GuestFunction {
     pub code_start: WasmOffset,
     /// The types of its locals, parameters first.
     pub locals: Vec<ValType>,
+    /// How many of these are parameters.
+    pub parameters: usize,
+    /// The types of its results.
+    pub results: Vec<ValType>,
 }
 
 /// An entry of a function's operand stack, while it is there.

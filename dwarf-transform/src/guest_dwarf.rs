@@ -324,6 +324,8 @@ mod tests {
             body: WasmOffset(start)..WasmOffset(end),
             code_start: WasmOffset(start + 1),
             locals: Vec::new(),
+            parameters: 0,
+            results: Vec::new(),
         };
         let functions = vec![function(10, 30), function(32, 60), function(61, 70)];
         let index = FunctionIndex::new(&GuestModule { functions, ..GuestModule::default() });

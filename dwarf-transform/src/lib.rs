@@ -65,6 +65,7 @@ pub mod tables;
 
 pub use address::{TextOffset, ValType, WasmOffset};
 pub use address_table::AddressTable;
+pub use entries::{CALL_ENTRY_PREFIX, CallShape};
 pub use generate::generate;
 pub use guest::{
     BlockEnd, GuestFunction, GuestModule, GuestSection, GuestSections, GuestSource, GuestSources, GuestSplitFile,

@@ -97,6 +97,8 @@ pub struct NativeFunction {
     /// Of a function whose result comes through memory: the code returns, where the host's convention has pointers, the host's address
     /// of the result.
     pub returns_result_place: bool,
+    /// There is code that debuggers can call the function by; see [`CallShape`](crate::CallShape).
+    pub has_call_entry: bool,
     /// Instructions that do nothing but trap, sorted. They often lie apart from the code of their operator.
     pub traps: Vec<TextOffset>,
     /// Rows without an operator that begin a block from which control goes on to the next row only, and to which no call returns:

@@ -1,6 +1,7 @@
 //! What the transform hands back.
 
 use crate::address_table::AddressTable;
+use crate::entries::CallShape;
 use crate::loss::Losses;
 use crate::macros::MacroUnit;
 use crate::tables::Dwarf;
@@ -21,6 +22,9 @@ pub struct Generated {
     /// In the flavour for lldb: the names that C++'s linker knows functions by, with their positions, sorted. lldb finds templates and
     /// members of classes by symbols of these names alone.
     pub linkage_names: Vec<(usize, String)>,
+    /// In the flavour for lldb: the functions whose declarations tell of entries for calls, as position, linkage name and what the
+    /// entry has to know; sorted.
+    pub call_entries: Vec<(usize, String, CallShape)>,
 }
 
 /// What a relocated field is relative to.

@@ -61,6 +61,25 @@ pub const REFERENCE_ASSIGNMENTS: [ReferenceAssignment; 4] = [
 /// The assignment of one such structure to another, which no image has: lldb says so.
 pub(crate) const REFERENCE_COPY_SYMBOL: &str = "__wasm_assignment_of_a_reference_to_another";
 
+/// What such a structure converts to beside a pointer to what it points to, by a cast only: they are operators of a base that all of
+/// them have. A name with `*` is that of a pointer to the type before it.
+pub(crate) const POINTER_CASTS: [&str; 11] = [
+    "int",
+    "unsigned int",
+    "long",
+    "unsigned long",
+    "long long",
+    "unsigned long long",
+    "char *",
+    "const char *",
+    "unsigned char *",
+    "int *",
+    "unsigned int *",
+];
+
+/// The name of that base.
+pub(crate) const POINTER_BASE: &str = "__wasm_pointer";
+
 /// The name of the one member of a structure that stands for a pointer.
 pub const POINTER_MEMBER: &str = "__address";
 

@@ -77,7 +77,7 @@ struct Sizes {
 ///
 /// [`Error::SectionTooLarge`] and its like where a table cannot be encoded.
 pub fn serialize(generated: Generated) -> Result<Vec<Section>, Error> {
-    let Generated { dwarf, version, addresses, macros, losses: _, linkage_names: _ } = generated;
+    let Generated { dwarf, version, addresses, macros, losses: _, linkage_names: _, call_entries: _ } = generated;
     let (abbreviations, lines) = rayon::join(
         || unit::Abbreviations::of(&dwarf.units, version),
         || dwarf.units.par_iter().map(|unit| unit::line_program(unit, version)).collect::<Result<Vec<_>, _>>(),

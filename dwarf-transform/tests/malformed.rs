@@ -330,6 +330,8 @@ fn in_pieces() -> (GuestFunction, NativeFunction) {
         body: WasmOffset(0)..WasmOffset(2 * OPERATORS + 1),
         code_start: WasmOffset(1),
         locals: Vec::new(),
+        parameters: 0,
+        results: Vec::new(),
     };
     let row = |number| AddressRow {
         text: TextOffset(number * 4),

@@ -17,10 +17,17 @@ clang-19 $target -O0 inlined/main.c -o inlined/inlined.wasm
 clang-19 $target -O2 trap/main.c -o trap/trap.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions shapes/main.cc -o shapes/shapes.wasm
 clang++-19 $target -O0 -std=c++17 -fno-exceptions bases/main.cc -o bases/bases.wasm
-for program in captures members results sequences tables; do
+for program in captures members results returned sequences tables; do
     clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run $program/main.cc \
         -o $program/$program.wasm
 done
+
+clang-19 $target -O2 -nostartfiles -Wl,--no-entry -Wl,--export=run removed/main.c -o removed/removed.wasm
+
+# With a shared memory and without.
+atomics="$target -O0 -matomics -mbulk-memory -nostdlib -Wl,--no-entry -Wl,--export=run"
+clang-19 $atomics -Wl,--shared-memory -Wl,--max-memory=131072 atomics/main.c -o atomics/atomics.wasm
+clang-19 $atomics atomics/main.c -o atomics/unshared.wasm
 
 # Two units, one of which only declares what the other defines.
 (cd units && clang++-19 $target -O0 -std=c++17 -fno-exceptions -nostartfiles -Wl,--no-entry -Wl,--export=run main.cc shapes.cc \

@@ -447,3 +447,45 @@ fn calls_leave_the_variables_of_the_function_alone() {
         answers.assert_contains("info args", 0, &["left = 333", "right = 10"]);
     }
 }
+
+/// The optimizer made functions without results of them; their source has one.
+#[test]
+fn a_result_that_was_removed_is_not_shown() {
+    let removed = ["unused", "unused_fraction", "known", "known_structure"];
+    let breaks = removed.map(|name| format!("tbreak {name}"));
+    let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+    commands.push("tbreak kept");
+    for nth in 0..=removed.len() {
+        commands.extend([if nth == 0 { "run" } else { "continue" }, "finish"]);
+    }
+    for level in [0, 2] {
+        let answers = Session::new("removed/removed", level).invoke("run").run(&commands);
+        let finished = answers.to("finish");
+        for (answer, name) in finished.iter().zip(removed) {
+            assert!(answer.contains("run () at") && !answer.contains("Value returned is"), "{name}: {answer}");
+        }
+        assert!(finished[removed.len()].contains("Value returned is $1 = 39"), "{}", answers.transcript());
+    }
+}
+
+/// gdb's own function makes pointers of the host's width, and has the program make room for a text.
+#[test]
+fn bytes_in_memory_are_compared() {
+    let commands = [
+        "break list_sum if $_memeq(list->name, \"third\", 5)",
+        "run",
+        "p $_memeq(list->name, \"third\", 6)",
+        "p $_memeq(list->name, \"third!\", 5)",
+        "p $_memeq(list->name, \"third!\", 6)",
+        "p $_memeq(list->next, &list->next->name, 8)",
+        "p $_memeq(list->payload.bytes, list->next->payload.bytes, 4)",
+        "p $_memeq(list->payload.bytes, \"\\000\\200&C\", 4)",
+    ];
+    for privileged in [true, false] {
+        let answers = Session::new("records/records", 0).privileged(privileged).run(&commands);
+        answers.assert_contains("run", 0, &["list_sum (list=0x"]);
+        let expected = ["1", "1", "0", "1", "0", "1"];
+        let expected: Vec<_> = commands[2..].iter().copied().zip(expected).collect();
+        answers.assert_values(&expected);
+    }
+}

@@ -45,11 +45,41 @@ fn a_trap_stops_at_its_source_line() {
     }
 }
 
+/// What waits and wakes is a function of the host's; the trap is the guest's.
+#[test]
+fn atomic_operations_trap_at_their_line() {
+    const SOURCE: &str = "atomics/main.c";
+    let traps: [(&str, &str, &str, &str); 8] = [
+        ("atomics", "0", "wait32(at, 1, 0);", "unaligned atomic"),
+        ("atomics", "1", "wait32(at, 1, 0);", "out of bounds memory access"),
+        ("atomics", "2", "wait64(at, 1, 0);", "unaligned atomic"),
+        ("atomics", "3", "notify(at, 1);", "unaligned atomic"),
+        ("atomics", "4", "notify(at, 1);", "out of bounds memory access"),
+        ("atomics", "5", "load_n(at, __ATOMIC_SEQ_CST);", "unaligned atomic"),
+        ("atomics", "6", "load_n(at, __ATOMIC_SEQ_CST);", "out of bounds memory access at wasm address 0xfffff000"),
+        ("unshared", "8", "wait32(at, 1, 0);", "atomic wait on non-shared memory"),
+    ];
+    for level in [0, 2] {
+        for (program, which, text, trap) in traps {
+            let session = || Session::new(&format!("atomics/{program}"), level).invoke("run").arguments(&[which]);
+            let (place, named) = (format!("main.c:{}", line(SOURCE, text)), format!("wasm trap: {trap}"));
+            let answers = session().run(&["run", "bt 2", "continue"]);
+            answers.assert_contains("run", 0, &[&place, text, &named]);
+            answers.assert_contains("bt 2", 0, &["#0 ", "at=0x", "#1 ", " in run (which="]);
+            answers.assert_contains("continue", 0, &["exited with code 0206"]);
+            let answers = session().run_lldb(&["run", "wasm-trap"]);
+            answers.assert_contains("run", 0, &[&place, text]);
+            answers.assert_contains("wasm-trap", 0, &[&named]);
+        }
+        let answers = Session::new("atomics/atomics", level).invoke("run").arguments(&["7"]).run(&["run"]);
+        answers.assert_contains("run", 0, &["exited normally"]);
+    }
+}
+
 #[test]
 fn the_helpers_know_the_names_of_traps() {
     for helpers in [debugger_support::gdb_helpers(), debugger_support::lldb_helpers()] {
-        // What the host finds out has no instruction.
-        for trap in TrapCode::ALL.iter().filter(|trap| **trap != TrapCode::AtomicWaitNonSharedMemory) {
+        for trap in TrapCode::ALL {
             let entry = format!("    {}: \"{trap}\",\n", *trap as u8);
             assert!(helpers.contains(&entry), "{trap}");
         }

@@ -217,3 +217,60 @@ fn calls_work_when_the_program_is_run_again() {
     // lldb tells nobody when it ends: a file would stay behind.
     answers.assert_contains(text, 0, &["/proc/self/fd/"]);
 }
+
+/// The optimizer made functions without results of them; their source has one.
+#[test]
+fn a_result_that_was_removed_is_not_shown() {
+    let removed = ["unused", "unused_fraction", "known", "known_structure"];
+    let breaks = removed.map(|name| format!("breakpoint set --one-shot true --name {name}"));
+    let mut commands: Vec<&str> = breaks.iter().map(String::as_str).collect();
+    commands.push("breakpoint set --name kept");
+    for nth in 0..=removed.len() {
+        commands.extend([if nth == 0 { "run" } else { "continue" }, "finish"]);
+    }
+    for level in [0, 2] {
+        let answers = Session::new("removed/removed", level).invoke("run").run_lldb(&commands);
+        let finished = answers.to("finish");
+        for (answer, name) in finished.iter().zip(removed) {
+            assert!(answer.contains("stop reason = step out") && !answer.contains("Return value"), "{name}: {answer}");
+        }
+        assert!(finished[removed.len()].contains("Return value: (int) $0 = 39"), "{}", answers.transcript());
+    }
+}
+
+/// A pointer in memory is a structure to lldb, with casts as a pointer has them.
+#[test]
+fn pointers_in_memory_are_cast_and_read_as_arrays() {
+    let commands = [
+        "breakpoint set --name list_sum",
+        "run",
+        "p (long)list->next == (long)&*list->next",
+        "p (unsigned)list->next->next->next",
+        "p (char *)list->next->name",
+        "p *(int *)list->next == *(int *)&list->next->name",
+        "p list->next && !list->next->next",
+        "parray 2 list->corners",
+        "parray 5 list->next->name",
+        "parray 1 list",
+        "p add",
+        "p &multiply",
+        "v operations",
+        "p operations[0] == operations[1]",
+    ];
+    for level in [0, 2] {
+        let answers = Session::new("records/records", level).run_lldb(&commands);
+        let is = |command: &str, parts: &[&str]| answers.assert_contains(command, 0, parts);
+        is(commands[2], &["(bool) true"]);
+        is(commands[3], &["(unsigned int) 0"]);
+        is(commands[4], &["(char *) 0x", "\"second\""]);
+        is(commands[5], &["(bool) true"]);
+        is(commands[6], &["(bool) false"]);
+        is(commands[7], &["[0] = (x = 333, y = 333)", "[1] = (x = 334, y = 332)"]);
+        is(commands[8], &["[0] = 's'", "[4] = 'n'"]);
+        is(commands[9], &["[0] = {", "value = 333"]);
+        is("p add", &["(int (*)(int, int)) 0x", "`add at main.c:46)"]);
+        is("p &multiply", &["(int (*)(int, int)) 0x", "`multiply at main.c:52)"]);
+        is("v operations", &["`add at main.c:46)", "`multiply at main.c:52)"]);
+        is(commands[13], &["(bool) false"]);
+    }
+}

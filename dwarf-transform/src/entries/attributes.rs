@@ -44,6 +44,9 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         if tag == c::DW_TAG_subprogram && is_linkage_name && self.is_main_alias(attr.value()) {
             return;
         }
+        if tag == c::DW_TAG_subprogram && is_linkage_name && self.call_entry(entry, id, (name, attr.value())) {
+            return;
+        }
         if is_call_flag(name)
             && self.fill.input.native.functions.get(function as usize).is_some_and(|f| f.calls.is_empty())
         {

@@ -1,6 +1,7 @@
 //! Fills the output's units: a clone of the guest's trees, with native code addresses and locations.
 
 mod attributes;
+mod callable;
 mod declared;
 mod discriminants;
 mod host_references;
@@ -16,17 +17,19 @@ mod wasm_variables;
 mod wide_floats;
 
 pub(crate) use attributes::is_callee_location;
+pub(crate) use callable::Callable;
+pub use callable::{CALL_ENTRY_PREFIX, CallShape};
 pub(crate) use declared::DeclaredSizes;
 use parts::{Part, Use};
 pub(crate) use results::ReturnedTypes;
 use results::ShownResult;
 
-use crate::address::{TextOffset, WasmOffset};
+use crate::address::{TextOffset, ValType, WasmOffset};
 use crate::address_map::{RangeBudget, TextRange};
 use crate::address_table::{ADDRESS_BASE, AddressTable};
 use crate::expression::{EntryLookup, Failure, FrameBase, GuestExpression, Role};
 use crate::files::{Files, files};
-use crate::guest_dwarf::{GuestDwarf, Unit};
+use crate::guest_dwarf::{GuestDwarf, Slice, Unit};
 use crate::guest_lines::UnitLines;
 use crate::host_reference::HostReference;
 use crate::loss::{LossKind, Losses};
@@ -89,6 +92,7 @@ pub(crate) struct Fill<'f, 'a> {
     pub(crate) line_owner: &'f [Vec<usize>],
     pub(crate) returned: &'f ReturnedTypes<'a>,
     pub(crate) declared: &'f DeclaredSizes<'a>,
+    pub(crate) callable: &'f Callable<'a>,
 }
 
 impl Fill<'_, '_> {
@@ -120,8 +124,14 @@ struct UnitFiller<'u, 'f, 'a> {
     wide_pointers: HashMap<usize, EntryId>,
     /// The 4-byte type of the members of structures that stand for pointers.
     address_type: Option<EntryId>,
+    /// What the structures that stand for pointers have as their base.
+    pointer_base: Option<EntryId>,
     /// Types in the place of the guest's, by their positions.
     parts: HashMap<(usize, Use), Option<Part>>,
+    /// Types of results in registers, for lldb, by the guest's type and that of the wasm function.
+    results: HashMap<((usize, usize), ValType), EntryId>,
+    /// The type of what has no value.
+    void_type: Option<EntryId>,
     /// Whether types have variants, of which functions return some.
     variants: HashMap<(usize, usize), bool>,
     /// An offset pair needs the unit's base address.
@@ -236,6 +246,11 @@ fn line_rows(fill: Fill<'_, '_>, position: usize, files: &Files) -> (Vec<LineRow
     (all, sequences)
 }
 
+/// The linkage name of the entry for calls of a function.
+fn entry_name(linkage_name: &[u8]) -> Value {
+    Value::String([CALL_ENTRY_PREFIX.as_bytes(), linkage_name].concat())
+}
+
 /// What comes of a unit beside its entries.
 pub(crate) struct Filled {
     pub(crate) losses: Losses,
@@ -259,7 +274,10 @@ pub(crate) fn fill_unit<'a>(fill: Fill<'_, 'a>, position: usize, output: &mut Ou
                 losses: Losses::default(),
                 wide_pointers: HashMap::new(),
                 address_type: None,
+                pointer_base: None,
                 parts: HashMap::new(),
+                results: HashMap::new(),
+                void_type: None,
                 variants: HashMap::new(),
                 needs_base: false,
                 begin: None,
@@ -308,6 +326,40 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         {
             self.linkage_names.push((function as usize, name.to_owned()));
         }
+    }
+
+    /// Lets a function keep its name where its declaration has that of its entry for calls.
+    fn own_linkage_name(&mut self, entry: &Entry<'a>, id: EntryId) {
+        let fill = self.fill;
+        if fill.callable.is_empty() || entry.attr(c::DW_AT_declaration).is_some() {
+            return;
+        }
+        let Some((unit, name)) = fill.inherited(self.position, entry, linkage_name) else { return };
+        let unit = &fill.input.dwarf.units[unit];
+        let Ok(name) = fill.input.dwarf.sections(unit).attr_string(unit, name) else { return };
+        if fill.callable.has(name.slice()) {
+            // Behind the reference to the declaration: of two names lldb's index takes the last, and its functions the first.
+            self.output.get_mut(id).set(c::DW_AT_linkage_name, Value::String(name.slice().to_vec()));
+        }
+    }
+
+    /// Writes the linkage name of a subprogram, if expressions can call it: in its declaration that of the entry, else none yet.
+    fn call_entry(
+        &mut self,
+        entry: &Entry<'a>,
+        id: EntryId,
+        (at, value): (gimli::DwAt, AttributeValue<Slice<'a>>),
+    ) -> bool {
+        let callable = self.fill.callable;
+        if callable.is_empty() {
+            return false;
+        }
+        let Ok(name) = self.fill.input.dwarf.sections(self.unit).attr_string(self.unit, value) else { return false };
+        let is_callable = callable.has(name.slice());
+        if is_callable && entry.attr(c::DW_AT_declaration).is_some() {
+            self.output.get_mut(id).set(at, entry_name(name.slice()));
+        }
+        is_callable
     }
 
     fn lose(&mut self, kind: LossKind, entry: &Entry<'_>, name: gimli::DwAt) {
@@ -440,6 +492,12 @@ impl<'a> UnitFiller<'_, '_, 'a> {
                     Here { id, tag: planned.tag, function: planned.function, base: base.as_ref(), codeless, pointer };
                 self.attribute(&entry, here, attr);
             }
+            if planned.tag == c::DW_TAG_subprogram {
+                self.own_linkage_name(&entry, id);
+                if let Some(name) = self.fill.callable.of_unnamed((self.position, here)) {
+                    self.output.get_mut(id).set(c::DW_AT_linkage_name, entry_name(name));
+                }
+            }
             self.captured_this(&entry, planned.parent as usize, id);
             self.pointer_size(id, planned.tag);
             self.declared_size(&entry, here, id);
@@ -447,6 +505,29 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             self.discriminant(&entry, planned.parent, id);
         }
         Ok(())
+    }
+
+    /// What a debugger is told of a function's result.
+    fn result(&mut self, entry: &Entry<'a>, id: EntryId, function: usize, returns_place: bool) {
+        let is_for_gdb = self.fill.options.flavour == PointerFlavour::Gdb;
+        let ty = match self.shown_result(entry, function, returns_place) {
+            ShownResult::AsItIs => return,
+            ShownResult::By(ty) => ty,
+            ShownResult::Removed if !is_for_gdb => self.no_result(),
+            // lldb does not look at it.
+            ShownResult::Hidden | ShownResult::Removed => {
+                let convention = Value::Udata(c::DW_CC_nocall.0.into());
+                return self.output.get_mut(id).set(c::DW_AT_calling_convention, convention);
+            }
+        };
+        // Of a function's own type and that of its declaration gdb takes the former, and lldb the one that it reads last.
+        let origins = [c::DW_AT_specification, c::DW_AT_abstract_origin];
+        for (name, value) in origins.into_iter().filter_map(|name| Some((name, entry.attr_value(name)?))) {
+            if let Some(value) = self.target(self.position, value).and_then(|origin| self.reference_to(origin)) {
+                self.output.get_mut(id).set(name, value);
+            }
+        }
+        self.output.get_mut(id).set(c::DW_AT_type, ty);
     }
 
     /// The code of a subprogram and its frame base.
@@ -463,14 +544,7 @@ impl<'a> UnitFiller<'_, '_, 'a> {
         self.output.get_mut(id).set(c::DW_AT_low_pc, low);
         self.output.get_mut(id).set(c::DW_AT_high_pc, Value::Data4(size));
         if !self.fill.options.lines_only {
-            match self.shown_result(entry, code.returns_result_place) {
-                ShownResult::AsItIs => {}
-                ShownResult::By(ty) => self.output.get_mut(id).set(c::DW_AT_type, ty),
-                ShownResult::Hidden => {
-                    let convention = Value::Udata(c::DW_CC_nocall.0.into());
-                    self.output.get_mut(id).set(c::DW_AT_calling_convention, convention);
-                }
-            }
+            self.result(entry, id, function as usize, code.returns_result_place);
         }
         let mut base = FrameBase::default();
         let Some(value) = entry.attr_value(c::DW_AT_frame_base).filter(|_| !self.fill.options.lines_only) else {

@@ -5,8 +5,8 @@ use super::{MAX_TYPE_CHAIN, UnitFiller};
 use crate::guest_dwarf::Slice;
 use crate::options::PointerFlavour;
 use crate::pointers::{
-    POINTER_ASSIGNMENT_SYMBOL, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind, REFERENCE_ASSIGNMENTS,
-    REFERENCE_COPY_SYMBOL, is_transparent, pointer_kind,
+    POINTER_ASSIGNMENT_SYMBOL, POINTER_BASE, POINTER_CASTS, POINTER_MEMBER, POINTER_OPERATOR_SYMBOL, PointerKind,
+    REFERENCE_ASSIGNMENTS, REFERENCE_COPY_SYMBOL, is_transparent, pointer_kind,
 };
 use crate::scope::Entry;
 use crate::tables::{EntryId, Value};
@@ -113,6 +113,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             self.reference_operators(position, id, this);
             return;
         }
+        let base = self.pointer_base();
+        let inheritance = self.output.add(id, c::DW_TAG_inheritance);
+        let mut entry = self.output.get_mut(inheritance);
+        entry.set(c::DW_AT_type, Value::UnitRef(base));
+        entry.set(c::DW_AT_data_member_location, Value::Udata(0));
         let wide = self.wide_pointer(position);
         self.pointer_operator(id, this, "operator ".to_owned() + &self.pointer_name(position), wide);
         self.pointer_assignment(id, wide);
@@ -121,6 +126,61 @@ impl<'a> UnitFiller<'_, '_, 'a> {
             let reference = self.pointer_to(c::DW_TAG_reference_type, Some(pointee));
             self.pointer_operator(id, this, "operator*".to_owned(), reference);
         }
+    }
+
+    /// The base of the structures that stand for pointers, with what any pointer can be cast to.
+    fn pointer_base(&mut self) -> EntryId {
+        if let Some(id) = self.pointer_base {
+            return id;
+        }
+        let root = self.output.root();
+        let id = self.output.add(root, c::DW_TAG_structure_type);
+        self.pointer_base = Some(id);
+        let mut entry = self.output.get_mut(id);
+        entry.set(c::DW_AT_name, Value::String(POINTER_BASE.as_bytes().to_vec()));
+        // As that of a class without members.
+        entry.set(c::DW_AT_byte_size, Value::Udata(1));
+        let constant = self.output.add(root, c::DW_TAG_const_type);
+        self.output.get_mut(constant).set(c::DW_AT_type, Value::UnitRef(id));
+        let this = self.pointer_to(c::DW_TAG_pointer_type, Some(Value::UnitRef(constant)));
+        for cast in POINTER_CASTS {
+            let pointee = cast.strip_suffix(" *");
+            let name = pointee.unwrap_or(cast);
+            let unqualified = name.strip_prefix("const ").unwrap_or(name);
+            let mut ty = self.host_number(unqualified);
+            if unqualified != name {
+                let constant = self.output.add(root, c::DW_TAG_const_type);
+                self.output.get_mut(constant).set(c::DW_AT_type, Value::UnitRef(ty));
+                ty = constant;
+            }
+            if pointee.is_some() {
+                ty = self.pointer_to(c::DW_TAG_pointer_type, Some(Value::UnitRef(ty)));
+            }
+            let operator = self.member_function(id, this, "operator ".to_owned() + cast, POINTER_OPERATOR_SYMBOL);
+            let mut entry = self.output.get_mut(operator);
+            entry.set(c::DW_AT_type, Value::UnitRef(ty));
+            entry.set(c::DW_AT_explicit, Value::FlagPresent);
+        }
+        id
+    }
+
+    /// A whole number as the host has it, by its name in C.
+    fn host_number(&mut self, name: &str) -> EntryId {
+        let (encoding, size) = match name {
+            "char" => (c::DW_ATE_signed_char, 1),
+            "unsigned char" => (c::DW_ATE_unsigned_char, 1),
+            "int" => (c::DW_ATE_signed, 4),
+            "unsigned int" => (c::DW_ATE_unsigned, 4),
+            name if name.starts_with("unsigned") => (c::DW_ATE_unsigned, 8),
+            _ => (c::DW_ATE_signed, 8),
+        };
+        let root = self.output.root();
+        let id = self.output.add(root, c::DW_TAG_base_type);
+        let mut base = self.output.get_mut(id);
+        base.set(c::DW_AT_name, Value::String(name.as_bytes().to_vec()));
+        base.set(c::DW_AT_encoding, Value::Udata(encoding.0.into()));
+        base.set(c::DW_AT_byte_size, Value::Udata(size));
+        id
     }
 
     /// The operators of the structure that stands for a reference: it converts to what is referred to, `&` takes its address, and

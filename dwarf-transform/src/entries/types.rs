@@ -119,7 +119,11 @@ impl<'a> UnitFiller<'_, '_, 'a> {
 
     /// What a pointer type points to; `None` for `void`.
     pub(super) fn pointee(&self, (unit, entry): (usize, usize)) -> Option<Value> {
-        let target = self.target(unit, self.attribute_of(unit, entry, c::DW_AT_type)?)?;
+        self.reference_to(self.target(unit, self.attribute_of(unit, entry, c::DW_AT_type)?)?)
+    }
+
+    /// A reference to an entry of the guest's.
+    pub(super) fn reference_to(&self, target: (usize, usize)) -> Option<Value> {
         let id = self.fill.plan.units[target.0].entries[target.1].id?;
         if target.0 == self.position {
             Some(Value::UnitRef(id))

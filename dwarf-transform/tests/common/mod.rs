@@ -32,14 +32,16 @@ pub type Operators = Vec<Vec<(WasmOffset, bool)>>;
 pub fn read_module(wasm: &[u8]) -> (GuestModule<'_>, Operators) {
     let mut guest = GuestModule::default();
     let mut operators = Vec::new();
-    let mut types: Vec<Vec<ValType>> = Vec::new();
+    let values = |types: &[wasmparser::ValType]| types.iter().map(|ty| val_type(*ty)).collect();
+    let mut types: Vec<(Vec<ValType>, Vec<ValType>)> = Vec::new();
     let mut signatures: Vec<u32> = Vec::new();
     let mut code_base = 0;
     for payload in Parser::new(0).parse_all(wasm) {
         match payload.expect("valid wasm") {
             Payload::TypeSection(section) => {
                 for ty in section.into_iter_err_on_gc_types() {
-                    types.push(ty.expect("function type").params().iter().map(|ty| val_type(*ty)).collect());
+                    let ty = ty.expect("function type");
+                    types.push((values(ty.params()), values(ty.results())));
                 }
             }
             Payload::ImportSection(section) => {
@@ -74,11 +76,12 @@ pub fn read_module(wasm: &[u8]) -> (GuestModule<'_>, Operators) {
             Payload::CodeSectionEntry(body) => {
                 let position = guest.functions.len();
                 let relative = |offset: u64| WasmOffset(u32::try_from(offset - code_base).expect("small module"));
-                let mut locals = types[signatures[position] as usize].clone();
+                let (mut locals, results) = types[signatures[position] as usize].clone();
                 for group in body.get_locals_reader().expect("locals") {
                     let (count, ty) = group.expect("local group");
                     locals.extend(std::iter::repeat_n(val_type(ty), count as usize));
                 }
+                let parameters = types[signatures[position] as usize].0.len();
                 let mut found = Vec::new();
                 let mut reader = body.get_operators_reader().expect("operators");
                 let code_start = relative(reader.original_position());
@@ -97,6 +100,8 @@ pub fn read_module(wasm: &[u8]) -> (GuestModule<'_>, Operators) {
                     body: relative(range.start)..relative(range.end),
                     code_start,
                     locals,
+                    parameters,
+                    results,
                 });
                 operators.push(found);
             }
@@ -188,6 +193,7 @@ pub fn native_module(guest: &GuestModule<'_>, operators: &Operators, scan: &Scan
             overwritten: Vec::new(),
             continued: Vec::new(),
             returns_result_place: uses.has_result,
+            has_call_entry: false,
             stack_value_ends: Vec::new(),
             traps: Vec::new(),
         });

@@ -450,6 +450,7 @@ fn trap_code(code: ir::TrapCode) -> Option<TrapCode> {
         ir::TrapCode::UnreachableCodeReached => TrapCode::UnreachableCodeReached,
         ir::TrapCode::Interrupt => TrapCode::Interrupt,
         ir::TrapCode::NullReference | ir::TrapCode::NullI31Ref => TrapCode::NullReference,
+        crate::translate::NOT_SHARED => TrapCode::AtomicWaitNonSharedMemory,
         ir::TrapCode::User(_) => return None,
     })
 }

@@ -4,6 +4,7 @@
 //! the frame table, generate and serialize the native debug info, write the artifact.
 
 mod anchors;
+mod call_entries;
 mod folded_loads;
 mod function;
 mod guest_function;
@@ -25,6 +26,7 @@ use crate::translate::{
 };
 use crate::types::ValType;
 use artifact::{ArtifactBuilder, FunctionKind, LinkLayout, Machine};
+use call_entries::CallEntries;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
 use function::{CompiledFunction, ModuleContext, Scratch};
@@ -198,6 +200,8 @@ impl<'a> GuestDebug<'a> {
                 body: wasm_offset(range.start, base)..wasm_offset(range.end, base),
                 code_start: wasm_offset(code_start, base),
                 locals: local_types(module, input).into_iter().map(dwarf_type).collect(),
+                parameters: module.func_type(input.index).params.len(),
+                results: module.func_type(input.index).results.iter().copied().map(dwarf_type).collect(),
             }
         });
         let guest = dwarf_transform::GuestModule {
@@ -434,6 +438,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 struct Linked {
     text: Vec<u8>,
     functions: Vec<LinkedFunction>,
+    call_entries: CallEntries,
 }
 
 /// A function, where it starts in the text, and what is known of it.
@@ -452,8 +457,11 @@ fn link(
     let guest = compiled.guest.into_iter().enumerate().map(|(n, f)| (FunctionKind::Guest(imported + n as u32), f));
     let enter = compiled.array_to_wasm.into_iter().map(|(ty, f)| (FunctionKind::ArrayToWasm(ty), f));
     let leave = compiled.wasm_to_array.into_iter().map(|(ty, f)| (FunctionKind::WasmToArray(ty), f));
-    let helpers = debugger_helpers(isa, translation.tunables).into_iter();
-    for (kind, function) in guest.chain(enter).chain(leave).chain(helpers) {
+    let helpers = debugger_helpers(isa, translation.tunables);
+    let mut call_entries = CallEntries::new(translation, !helpers.is_empty());
+    let calls = (!call_entries.is_empty())
+        .then(|| (FunctionKind::Stub(CALL_ENTRIES_STUB), debugger_code(call_entries.placeholder())));
+    for (kind, function) in guest.chain(enter).chain(leave).chain(helpers).chain(calls) {
         let is_guest = matches!(kind, FunctionKind::Guest(_));
         let align = function.alignment.max(alignment.minimum).max(16);
         let start = builder.append(is_guest, &function.code, align, &mut control);
@@ -466,7 +474,11 @@ fn link(
         }
         functions.push((kind, start as u32, function));
     }
-    Ok(Linked { text: builder.finish(&mut control), functions })
+    let mut text = builder.finish(&mut control);
+    if let Some((FunctionKind::Stub(CALL_ENTRIES_STUB), start, _)) = functions.last() {
+        call_entries.place(*start, &mut text, &functions);
+    }
+    Ok(Linked { text, functions, call_entries })
 }
 
 /// Code that only debuggers call: what lldb's pointer classes use to widen an address and to assign one.
@@ -475,13 +487,7 @@ fn debugger_helpers(isa: &dyn TargetIsa, tunables: &Tunables) -> Vec<(FunctionKi
     if !x86 || tunables.debug_info != DebugInfo::Full || tunables.pointer_flavour != PointerFlavour::Lldb {
         return Vec::new();
     }
-    let leaf = |code: &[u8]| CompiledFunction {
-        code: code.to_vec(),
-        alignment: 1,
-        rows: vec![function::Row { start: 0, wasm: None, anchor: false }],
-        basic_blocks: vec![0],
-        ..CompiledFunction::default()
-    };
+    let leaf = |code: &[u8]| debugger_code(code.to_vec());
     let pointers = [
         (FunctionKind::Stub(POINTER_OPERATOR_STUB), leaf(&dwarf_transform::POINTER_OPERATOR_CODE)),
         (FunctionKind::Stub(POINTER_ASSIGNMENT_STUB), leaf(&dwarf_transform::POINTER_ASSIGNMENT_CODE)),
@@ -489,6 +495,16 @@ fn debugger_helpers(isa: &dyn TargetIsa, tunables: &Tunables) -> Vec<(FunctionKi
     let references = (REFERENCE_ASSIGNMENT_STUB..).zip(dwarf_transform::REFERENCE_ASSIGNMENTS);
     let references = references.map(|(stub, assignment)| (FunctionKind::Stub(stub), leaf(assignment.code)));
     pointers.into_iter().chain(references).collect()
+}
+
+fn debugger_code(code: Vec<u8>) -> CompiledFunction {
+    CompiledFunction {
+        code,
+        alignment: 1,
+        rows: vec![function::Row { start: 0, wasm: None, anchor: false }],
+        basic_blocks: vec![0],
+        ..CompiledFunction::default()
+    }
 }
 
 /// The instruction that only traps.
@@ -499,6 +515,8 @@ const POINTER_OPERATOR_STUB: u32 = 0;
 const POINTER_ASSIGNMENT_STUB: u32 = 1;
 /// The first of those of [`dwarf_transform::REFERENCE_ASSIGNMENTS`].
 const REFERENCE_ASSIGNMENT_STUB: u32 = 2;
+/// Behind those.
+const CALL_ENTRIES_STUB: u32 = REFERENCE_ASSIGNMENT_STUB + dwarf_transform::REFERENCE_ASSIGNMENTS.len() as u32;
 
 fn write_artifact(
     isa: &dyn TargetIsa,
@@ -532,16 +550,19 @@ fn write_artifact(
         },
     );
     let frames = frames?;
-    let Linked { text, functions } = linked;
+    let Linked { text, functions, call_entries } = linked;
     builder.text = text;
-    let DebugInfoSections { sections: debug_sections, linkage_names } = debug.map_or_else(Default::default, |debug| {
-        native_debug_info(translation, builder.text.len(), functions, debug, report)
-    });
+    let DebugInfoSections { sections: debug_sections, linkage_names, call_shapes } = debug
+        .map_or_else(Default::default, |debug| {
+            native_debug_info(translation, builder.text.len(), (functions, &call_entries), debug, report)
+        });
     // Guest functions come first.
     builder.symbols.extend(linkage_names.into_iter().map(|(position, name)| {
         let artifact::Function { text, size, .. } = builder.functions[position];
         artifact::Symbol { name, text, size }
     }));
+    let entries = call_shapes.into_iter().filter_map(|it| call_entries.finish(&mut builder.text, it));
+    builder.symbols.extend(entries);
     let at = LinkLayout::eh_frame_address(machine, builder.text.len());
     let mut addresses = SectionAddresses { text: artifact::TEXT_ADDRESS, eh_frame: at, eh_frame_hdr: 0 };
     builder.eh_frame = frames.eh_frame(addresses)?;
@@ -607,6 +628,7 @@ fn symbol(translation: &ModuleTranslation<'_>, kind: FunctionKind) -> String {
         FunctionKind::WasmToArray(ty) => format!("__wasmscope_call_host_{ty}"),
         FunctionKind::Stub(POINTER_OPERATOR_STUB) => dwarf_transform::POINTER_OPERATOR_SYMBOL.to_owned(),
         FunctionKind::Stub(POINTER_ASSIGNMENT_STUB) => dwarf_transform::POINTER_ASSIGNMENT_SYMBOL.to_owned(),
+        FunctionKind::Stub(CALL_ENTRIES_STUB) => call_entries::SYMBOL.to_owned(),
         FunctionKind::Stub(number) => {
             let reference = number.checked_sub(REFERENCE_ASSIGNMENT_STUB).map(|it| it as usize);
             match reference.and_then(|it| dwarf_transform::REFERENCE_ASSIGNMENTS.get(it)) {
@@ -674,13 +696,15 @@ struct DebugInfoSections {
     sections: Vec<dwarf_transform::Section>,
     /// Names of functions for the symbol table, by their positions.
     linkage_names: Vec<(usize, String)>,
+    /// What the entries for calls have to know.
+    call_shapes: Vec<(usize, String, dwarf_transform::CallShape)>,
 }
 
 /// Translates the guest's debug info. Whatever goes wrong is reported; the program runs without it.
 fn native_debug_info(
     translation: &ModuleTranslation<'_>,
     text_size: usize,
-    functions: Vec<LinkedFunction>,
+    (functions, call_entries): (Vec<LinkedFunction>, &CallEntries),
     debug: GuestDebug<'_>,
     report: &mut CompileReport,
 ) -> DebugInfoSections {
@@ -688,7 +712,7 @@ fn native_debug_info(
     let GuestDebug { guest, lines, uses, .. } = debug;
     // It was for the compiler, and what follows takes the most memory of all.
     drop(uses);
-    let native = native_module(translation, text_size, functions);
+    let native = native_module(translation, text_size, (functions, call_entries));
     return_free_memory();
     let options = dwarf_transform::TransformOptions {
         flavour: match tunables.pointer_flavour {
@@ -706,8 +730,9 @@ fn native_debug_info(
         drop((guest, native));
         let losses = generated.losses.clone();
         let linkage_names = std::mem::take(&mut generated.linkage_names);
+        let call_shapes = std::mem::take(&mut generated.call_entries);
         let sections = dwarf_transform::serialize(generated)?;
-        Ok::<_, dwarf_transform::Error>((DebugInfoSections { sections, linkage_names }, losses))
+        Ok::<_, dwarf_transform::Error>((DebugInfoSections { sections, linkage_names, call_shapes }, losses))
     }));
     match result {
         Ok(Ok((sections, losses))) => {
@@ -739,7 +764,7 @@ fn return_free_memory() {
 fn native_module(
     translation: &ModuleTranslation<'_>,
     text_size: usize,
-    functions: Vec<LinkedFunction>,
+    (functions, call_entries): (Vec<LinkedFunction>, &CallEntries),
 ) -> dwarf_transform::NativeModule {
     let base = translation.code_section.start as u32;
     let module = &translation.module;
@@ -773,7 +798,8 @@ fn native_module(
             native.stubs.push(dwarf_transform::NativeStub { name: symbol(translation, kind), text: range });
             continue;
         };
-        let input = &translation.functions[module.defined_function(index).expect("a guest function") as usize];
+        let defined = module.defined_function(index).expect("a guest function") as usize;
+        let input = &translation.functions[defined];
         let mut blocks = function.basic_blocks.iter().peekable();
         let rows = function.rows.into_iter().map(|row| dwarf_transform::AddressRow {
             text: text(start + row.start),
@@ -822,6 +848,7 @@ fn native_module(
             overwritten: function.overwritten,
             continued: function.continued,
             returns_result_place: function.returns_result_place,
+            has_call_entry: call_entries.has(defined),
             entries: function
                 .entries
                 .iter()

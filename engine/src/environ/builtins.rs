@@ -41,10 +41,11 @@ macro_rules! for_each_builtin {
             externref_release(vmctx: vmctx, reference: pointer);
             /// Collects (code that collects at every safepoint).
             collect(vmctx: vmctx);
-            /// `memory.atomic.wait32` (width 4) and `wait64` (width 8): 0 woken, 1 not equal, 2 timed out.
+            /// `memory.atomic.wait32` (width 4) and `wait64` (width 8) at a multiple of the width: 0 woken, 1 not equal, 2 timed out
+            /// (also where the memory is not shared), [`Builtin::WAIT_OUTSIDE`] out of bounds.
             memory_atomic_wait(vmctx: vmctx, mem: i32, address: i64, expected: i64, timeout: i64, width: i32) -> i32;
-            /// `memory.atomic.notify`: how many were woken.
-            memory_atomic_notify(vmctx: vmctx, mem: i32, address: i64, count: i32) -> i32;
+            /// `memory.atomic.notify` at a multiple of 4: how many were woken, or -1 if it is out of bounds.
+            memory_atomic_notify(vmctx: vmctx, mem: i32, address: i64, count: i32) -> i64;
             /// A host function has left an error with the store: unwind to the host that entered the guest.
             raise(vmctx: vmctx);
         }
@@ -60,6 +61,9 @@ macro_rules! declare_enum {
         pub enum Builtin { $($(#[$doc])* $name),* }
 
         impl Builtin {
+            /// What [`memory_atomic_wait`](Builtin::memory_atomic_wait) returns out of bounds.
+            pub const WAIT_OUTSIDE: u32 = 3;
+
             /// All of them in order of their numbers.
             pub const ALL: &'static [Builtin] = &[$(Builtin::$name),*];
 

@@ -10,6 +10,7 @@ use super::store::StoreOpaque;
 use super::vm::VMContext;
 use crate::api::limits::{grow_memory, grow_table};
 use crate::api::{Error, ResourceLimiter, Trap};
+use crate::environ::builtins::Builtin;
 use crate::environ::vmoffsets::{VMCTX_LIMITS, limits};
 use crate::for_each_builtin;
 use std::ptr::NonNull;
@@ -334,13 +335,10 @@ mod implementation {
         // SAFETY: see the module; the range is checked before it is read, and other threads write it atomically.
         unsafe {
             entry::builtin(vmctx, || {
-                if !address.is_multiple_of(u64::from(width)) {
-                    return Err(Error::new(Trap::HeapMisaligned));
-                }
-                let cell = instance(vmctx).memory_range(mem, address, u64::from(width))?;
-                let Some(_keep) = memory(vmctx, mem)?.as_shared() else {
-                    return Err(Error::new(Trap::AtomicWaitNonSharedMemory));
+                let Ok(cell) = instance(vmctx).memory_range(mem, address, u64::from(width)) else {
+                    return Ok(Builtin::WAIT_OUTSIDE);
                 };
+                let Some(_keep) = memory(vmctx, mem)?.as_shared() else { return Ok(2) };
                 let still_expected = || match width {
                     4 => parking::load_u32(cell) == expected as u32,
                     _ => parking::load_u64(cell) == expected,
@@ -357,16 +355,14 @@ mod implementation {
         }
     }
 
-    pub unsafe extern "C" fn memory_atomic_notify(vmctx: *mut VMContext, mem: u32, address: u64, count: u32) -> u32 {
+    pub unsafe extern "C" fn memory_atomic_notify(vmctx: *mut VMContext, mem: u32, address: u64, count: u32) -> u64 {
         // SAFETY: see the module.
         unsafe {
             entry::builtin(vmctx, || {
-                if !address.is_multiple_of(4) {
-                    return Err(Error::new(Trap::HeapMisaligned));
-                }
-                let cell = instance(vmctx).memory_range(mem, address, 4)?;
+                let Ok(cell) = instance(vmctx).memory_range(mem, address, 4) else { return Ok(u64::MAX) };
                 // Nobody can wait at a memory that is not shared.
-                Ok(if memory(vmctx, mem)?.as_shared().is_some() { parking::notify(cell as usize, count) } else { 0 })
+                let is_shared = memory(vmctx, mem)?.as_shared().is_some();
+                Ok(if is_shared { u64::from(parking::notify(cell as usize, count)) } else { 0 })
             })
         }
     }

@@ -24,6 +24,8 @@ use dwarf_transform::Spot;
 use std::collections::HashMap;
 use wasmparser::{Operator, UnpackedIndex};
 
+/// A wait on a memory that is not shared.
+pub(crate) const NOT_SHARED: ir::TrapCode = ir::TrapCode::User(1);
 /// Source locations with this bit are statement anchors.
 pub(crate) const ANCHOR_BIT: u32 = 1 << 31;
 /// Source locations with this bit are the stores that fill the homes at entry.
@@ -338,6 +340,12 @@ impl<'a> FuncEnv<'a> {
     ) {
         let outside = self.builtin_value(pos, builtin, args);
         pos.ins().trapnz(outside, trap);
+    }
+
+    /// Traps if an address is no multiple of the bytes that are accessed there.
+    fn trap_if_misaligned(pos: &mut FuncCursor<'_>, address: ir::Value, bytes: u32) {
+        let rest = pos.ins().band_imm(address, i64::from(bytes) - 1);
+        pos.ins().trapnz(rest, ir::TrapCode::HeapMisaligned);
     }
 
     fn const32(pos: &mut FuncCursor<'_>, value: u32) -> ir::Value {
@@ -1079,12 +1087,22 @@ impl FuncEnvironment for FuncEnv<'_> {
         expected: ir::Value,
         timeout: ir::Value,
     ) -> WasmResult<ir::Value> {
-        let width = pos.func.dfg.value_type(expected).bytes();
+        let bytes = pos.func.dfg.value_type(expected).bytes();
         let address = Self::widen(&mut pos, addr);
         let expected = Self::widen(&mut pos, expected);
         let memory = Self::const32(&mut pos, index.as_u32());
-        let width = Self::const32(&mut pos, width);
-        Ok(self.builtin_value(&mut pos, Builtin::memory_atomic_wait, &[memory, address, expected, timeout, width]))
+        let width = Self::const32(&mut pos, bytes);
+        Self::trap_if_misaligned(&mut pos, address, bytes);
+        let args = &[memory, address, expected, timeout, width];
+        let answer = self.builtin_value(&mut pos, Builtin::memory_atomic_wait, args);
+        let outside = pos.ins().icmp_imm(IntCC::Equal, answer, i64::from(Builtin::WAIT_OUTSIDE));
+        pos.ins().trapnz(outside, ir::TrapCode::HeapOutOfBounds);
+        if !self.module.memories[index.index()].shared {
+            // Nobody would wake it.
+            let always = Self::const32(&mut pos, 1);
+            pos.ins().trapnz(always, NOT_SHARED);
+        }
+        Ok(answer)
     }
 
     fn translate_atomic_notify(
@@ -1097,7 +1115,11 @@ impl FuncEnvironment for FuncEnv<'_> {
     ) -> WasmResult<ir::Value> {
         let address = Self::widen(&mut pos, addr);
         let memory = Self::const32(&mut pos, index.as_u32());
-        Ok(self.builtin_value(&mut pos, Builtin::memory_atomic_notify, &[memory, address, count]))
+        Self::trap_if_misaligned(&mut pos, address, 4);
+        let woken = self.builtin_value(&mut pos, Builtin::memory_atomic_notify, &[memory, address, count]);
+        let outside = pos.ins().icmp_imm(IntCC::SignedLessThan, woken, 0);
+        pos.ins().trapnz(outside, ir::TrapCode::HeapOutOfBounds);
+        Ok(pos.ins().ireduce(types::I32, woken))
     }
 
     fn translate_ref_i31(&mut self, mut pos: FuncCursor<'_>, val: ir::Value) -> WasmResult<ir::Value> {

@@ -23,7 +23,7 @@ pub(crate) use body_scan::{
 pub(crate) use changing::{Assigning, ChangingPlace, ChangingVariable, PlaceValue, ValueKind, changing};
 pub use error::TranslateError;
 pub(crate) use func_env::{
-    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, OPENING_BITS, RETURN_BITS,
+    ANCHOR_BIT, AnchorRange, DebugPlan, ENTRY_BIT, FuncEnv, HOME_BIT, HomeSlots, NOT_SHARED, OPENING_BITS, RETURN_BITS,
     SOURCE_FLAGS, guest_signature,
 };
 pub(crate) use home_stores::{NamedRange, needed_stores};

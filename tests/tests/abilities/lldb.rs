@@ -43,12 +43,12 @@ fn c() -> Script {
     it.can(
         "break at a function",
         &["breakpoint set --name push", "continue"],
-        &["where = ", "push + ", "push(list=0x?, name=\"first\", value=1, color=RED, apply=", "add)) at main.c:"],
+        &["where = ", "push + ", "push(list=0x?, name=\"first\", value=1, color=RED, apply=", "`add at main.c:"],
     );
     it.can(
         "arguments",
         &["frame variable --no-locals"],
-        &["(node *) list = ", "name = 0x? \"first\"", "value = 1", "color = RED", "add)"],
+        &["(node *) list = ", "name = 0x? \"first\"", "value = 1", "color = RED", "`add at main.c:"],
     );
     it.can("finish with its value", &["finish"], &["Return value: (node *) $? = 0x?", "main(argc="]);
     it.can(
@@ -110,7 +110,11 @@ fn c() -> Script {
         &["expr *(short *)it->scores", "expr *(unsigned *)&it->number", "expr *(short *)&it->value"],
         &["= 333", "= 1069547520", "= 333"],
     );
-    it.can("function pointers by name", &["v it->apply", "v it->next->apply"], &["add)", "multiply)"]);
+    it.can(
+        "function pointers by name",
+        &["v it->apply", "v it->next->apply"],
+        &["`add at main.c:", "`multiply at main.c:"],
+    );
     it.can(
         "calls of functions",
         &[
@@ -330,7 +334,7 @@ fn cxx() -> Script {
     it.can(
         "function pointers by name",
         &["v it->apply", "v it->next->apply"],
-        &["add(int, int))", "multiply(int, int))"],
+        &["`add(int, int) at main.cc:", "`multiply(int, int) at main.cc:"],
     );
     it.can(
         "calls of functions",

@@ -92,7 +92,7 @@ fn place(column: &Column) -> Place {
             arrived: "score(it=0x?, bonus=10) at main.c:",
             frames: &["score(it=0x?, bonus=10)", "visit(list=", "main(argc="],
             looks: &[
-                ("v *it", &["name = 0x? \"third\"", "value = 333", "color = BLUE", "add)"]),
+                ("v *it", &["name = 0x? \"third\"", "value = 333", "color = BLUE", "`add at main.c:"]),
                 ("v it->next->name", &["\"second\""]),
                 ("target variable counter", &["(int) counter = 3"]),
                 ("up", &["visit(list="]),
@@ -106,7 +106,7 @@ fn place(column: &Column) -> Place {
             arrived: "score(it=0x?, total=0x?) at main.cc:",
             frames: &["score(it=0x?, total=0x?)", "walk(list=", "main(argc="],
             looks: &[
-                ("v *it", &["name = 0x? \"first\"", "value = 1", "kind = Round", "add(int, int))"]),
+                ("v *it", &["name = 0x? \"first\"", "value = 1", "kind = Round", "`add(int, int) at main.cc:"]),
                 ("v it->next->name", &["\"second\""]),
                 ("v total", &["(&total = 34)"]),
                 ("target variable counter", &["(int) counter = 6"]),

@@ -18,6 +18,9 @@ pub fn scan(module: &Module<'_>) -> Scan {
             body: offset(range.start)?..offset(range.end)?,
             code_start: offset(code.original_position())?,
             locals: locals_of(module, function)?,
+            // A scan has no use for these.
+            parameters: 0,
+            results: Vec::new(),
         })
     });
     dwarf_transform::scan(&GuestModule {
