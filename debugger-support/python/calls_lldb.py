@@ -83,6 +83,7 @@ def instance_context(target):
 def named_function(target, name, arguments=None):
     """The guest's function of a name. Of several it is the first that takes arguments of such types, which `arguments` finds."""
     functions = [it.GetFunction() for it in target.FindFunctions(name) if is_there(target, it.GetFunction())]
+    functions = of_guest(functions)
     if len({it.GetStartAddress().GetFileAddress() for it in functions}) > 1 and arguments:
         given = [kind(it) for it in arguments()]
         functions = [it for it in functions if [kind(type_) for type_ in parameters_of(it)] == given] or functions
@@ -92,6 +93,12 @@ def named_function(target, name, arguments=None):
 def is_there(target, function):
     """Is there such a function, and is it not one of a run that has ended? lldb keeps those."""
     return function.IsValid() and function.GetStartAddress().GetLoadAddress(target) != lldb.LLDB_INVALID_ADDRESS
+
+
+def of_guest(functions):
+    """Those in code of guests, if there are any: a host that has symbols may have functions of the same names."""
+    module = lambda function: function.GetStartAddress().GetModule().GetFileSpec().GetFilename() or ""
+    return [it for it in functions if module(it).startswith("JIT(")] or functions
 
 
 def parameters_of(function):
@@ -128,10 +135,10 @@ def guest_function(target, frame, callee, arguments):
 def pointed_function(target, index):
     """The guest's function that a pointer holds: an index of its table, where the image has a symbol of the function's name."""
     name = symbol_of(target, index).GetName() or ""
-    for found in target.FindFunctions(name.split("(")[0].split("::")[-1], lldb.eFunctionNameTypeAny):
-        if is_there(target, found.GetFunction()) and found.GetFunction().GetName() == name:
-            return found.GetFunction()
-    return None
+    found = target.FindFunctions(name.split("(")[0].split("::")[-1], lldb.eFunctionNameTypeAny)
+    functions = [it.GetFunction() for it in found if it.GetFunction().GetName() == name]
+    functions = of_guest([it for it in functions if is_there(target, it)])
+    return functions[0] if functions else None
 
 
 def split_call(text):
