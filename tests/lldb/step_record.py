@@ -104,7 +104,9 @@ def pointer(leaves, path, value, pointee, depth, union):
             leaves[path] = "-> %s" % value.GetSummary()
     elif pointee.IsFunctionType():
         place = value.GetTarget().ResolveLoadAddress(address)
-        name = place.GetFunction().GetName() or place.GetSymbol().GetName() or "?"
+        # A place by itself finds no symbol that has no type.
+        symbol = value.GetTarget().ResolveSymbolContextForAddress(place, lldb.eSymbolContextEverything).GetSymbol()
+        name = place.GetFunction().GetName() or symbol.GetName() or "?"
         leaves[path] = "function " + canonical(name.split("(")[0])
     elif depth >= MAX_DEPTH or pointee.GetByteSize() == 0:
         leaves[path] = "<pointer>"
