@@ -97,8 +97,7 @@ def is_there(target, function):
 
 def of_guest(functions):
     """Those in code of guests, if there are any: a host that has symbols may have functions of the same names."""
-    module = lambda function: function.GetStartAddress().GetModule().GetFileSpec().GetFilename() or ""
-    return [it for it in functions if module(it).startswith("JIT(")] or functions
+    return [it for it in functions if is_registered(it.GetStartAddress().GetModule())] or functions
 
 
 def parameters_of(function):

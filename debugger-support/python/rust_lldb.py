@@ -575,7 +575,7 @@ def bare_name(type_):
 def is_native(type_):
     """Does the type belong to a program on disk? lldb's own formatters serve the C++ containers of those."""
     module = type_.GetModule()
-    return module.IsValid() and not (module.GetFileSpec().GetFilename() or "").startswith("JIT(")
+    return module.IsValid() and not is_registered(module)
 
 
 def is_enum(type_):

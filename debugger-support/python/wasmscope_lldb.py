@@ -780,16 +780,20 @@ class LongDouble(Provider):
         return self.number
 
 
+def is_registered(module):
+    """Was it registered by the engine, and not loaded from a file?"""
+    return (module.GetFileSpec().GetFilename() or "").startswith("JIT(")
+
+
 def is_guest_code(frame):
     """Does the frame belong to a module that was registered by the engine, not to one that was loaded from a file?"""
-    return frame.IsValid() and (frame.GetModule().GetFileSpec().GetFilename() or "").startswith("JIT(")
+    return frame.IsValid() and is_registered(frame.GetModule())
 
 
 def guest_modules(target):
     """The modules that the engine has registered. lldb keeps those of a run that has ended, too, but nowhere in memory."""
     is_loaded = lambda it: any(section.GetLoadAddress(target) != lldb.LLDB_INVALID_ADDRESS for section in it.section_iter())
-    found = [it for it in target.module_iter() if (it.GetFileSpec().GetFilename() or "").startswith("JIT(")]
-    return [it for it in found if is_loaded(it)]
+    return [it for it in target.module_iter() if is_registered(it) and is_loaded(it)]
 
 
 # lldb asks these once for each type's name, and also what a pointer points to and what a typedef stands for.

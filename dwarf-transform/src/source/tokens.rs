@@ -41,8 +41,8 @@ pub(crate) struct Lines<'t> {
     text: &'t [u8],
     /// Where each line begins.
     begins: Vec<u32>,
-    /// Where what follows the `#` of directives that define macros begins; found when first needed.
-    definitions: OnceLock<Vec<u32>>,
+    /// Where what follows the `#` of directives begins; found when first needed.
+    directives: OnceLock<Vec<u32>>,
 }
 
 impl<'t> Lines<'t> {
@@ -51,12 +51,12 @@ impl<'t> Lines<'t> {
         u32::try_from(text.len()).ok()?;
         let mut begins = vec![0];
         begins.extend(memchr::memchr_iter(b'\n', text).map(|newline| newline as u32 + 1));
-        Some(Lines { text, begins, definitions: OnceLock::new() })
+        Some(Lines { text, begins, directives: OnceLock::new() })
     }
 
     /// The lines of `text`, a part of a file of acceptable size.
     pub(crate) fn of_part(text: &'t [u8]) -> Lines<'t> {
-        Lines::new(text).unwrap_or_else(|| Lines { text: &[], begins: vec![0], definitions: OnceLock::new() })
+        Lines::new(text).unwrap_or_else(|| Lines { text: &[], begins: vec![0], directives: OnceLock::new() })
     }
 
     /// How many there are.
@@ -95,25 +95,27 @@ impl<'t> Lines<'t> {
         lines.flat_map(|line| words(without_comment(self.line(line))))
     }
 
-    /// The macros that are defined in the file: name, parameters, what they stand for.
-    pub(crate) fn definitions(&self) -> impl Iterator<Item = Definition<'t>> {
+    /// What follows the `#` of each directive and the blanks behind it, up to the end of the file.
+    fn directives(&self) -> impl Iterator<Item = &'t [u8]> {
         let text = self.text;
         let begins_line = |at: &usize| {
             let blanks = text[..*at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
             matches!(text[..at - blanks].last(), None | Some(b'\n'))
         };
-        let found = self.definitions.get_or_init(|| {
-            let directives = memchr::memchr_iter(b'#', text).filter(begins_line).map(|at| at + 1);
-            let defining = directives.filter(|at| behind_blanks(&text[*at..]).starts_with(b"define"));
-            defining.map(|at| at as u32).collect()
-        });
-        found.iter().filter_map(move |at| Definition::read(&text[*at as usize..]))
+        let found = self
+            .directives
+            .get_or_init(|| memchr::memchr_iter(b'#', text).filter(begins_line).map(|at| at as u32 + 1).collect());
+        found.iter().map(move |at| behind_blanks(&text[*at as usize..]))
+    }
+
+    /// The macros that are defined in the file: name, parameters, what they stand for.
+    pub(crate) fn definitions(&self) -> impl Iterator<Item = Definition<'t>> {
+        self.directives().filter_map(Definition::read)
     }
 
     /// The files that are included, as the text has their names.
     pub(crate) fn includes(&self) -> impl Iterator<Item = &'t [u8]> {
-        let text = self.text;
-        self.begins.iter().filter_map(move |begin| included(&text[*begin as usize..]))
+        self.directives().filter_map(included)
     }
 
     /// The lines of this range, which are counted from 1.
@@ -136,9 +138,9 @@ pub(crate) struct Definition<'t> {
 }
 
 impl<'t> Definition<'t> {
-    /// Reads what follows the `#` of a directive.
+    /// Reads a directive, without its `#`.
     fn read(directive: &'t [u8]) -> Option<Definition<'t>> {
-        let rest = behind_blanks(behind_blanks(directive).strip_prefix(b"define")?);
+        let rest = behind_blanks(directive.strip_prefix(b"define")?);
         let (name, rest) = rest.split_at(rest.iter().position(|byte| !is_word(*byte))?);
         let mut reader = Reader::new(rest, 1);
         reader.rest_of_line();
@@ -362,9 +364,8 @@ impl Tokens {
     }
 }
 
-/// The name of the file that a text includes, if it begins with such a line.
-pub(crate) fn included(line: &[u8]) -> Option<&[u8]> {
-    let directive = behind_blanks(behind_blanks(line).strip_prefix(b"#")?);
+/// The name of the file that a directive, without its `#`, includes.
+fn included(directive: &[u8]) -> Option<&[u8]> {
     let (open, rest) = behind_blanks(directive.strip_prefix(b"include")?).split_first()?;
     let close = match open {
         b'"' => b'"',
